@@ -1,0 +1,1 @@
+"""What travels between meters, adapters, concentrators and the portal: bytes in, values out. No clock, socket or file."""

@@ -1,0 +1,290 @@
+"""MQTT messages between concentrator and portal (design 5.5, 5.8), as msgspec structs encoded in JSON.
+
+Every message carries the schema version `v`, an `id` (ULID, made by the sender; receivers de-duplicate by it) and
+`time` (RFC 3339, UTC, milliseconds). Bytes travel as base64. Unknown fields are ignored, so that a newer peer may
+add some; a version other than ours is refused with UnsupportedVersion, a body over the stated bounds with
+LimitExceeded. Nothing here looks at a clock: times and ids are arguments.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from meterwire.errors import FormatError, LimitExceeded, UnsupportedVersion
+
+SCHEMA_VERSION: Final = 1
+MAX_MESSAGE_BYTES: Final = 256 * 1024
+MAX_TELEGRAMS: Final = 200  # over that a message is refused
+BATCH_TELEGRAMS: Final = 60  # a concentrator puts at most this many into one message
+BATCH_FLUSH_SECONDS: Final = 0.25
+MAX_RESULTS: Final = 1000
+MAX_DEVICES: Final = 200  # entries in one part of a `devices` command
+
+Id = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
+Eui = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+TimeQuality = Literal["gps", "ntp", "free", "none"]
+Text = Annotated[str, Meta(max_length=500)]
+Code = Annotated[str, Meta(max_length=40, pattern=r"^[a-z0-9_]+$")]
+Payload = Annotated[bytes, Meta(max_length=242)]
+
+
+class Rx(Struct, frozen=True):
+    """One gateway's reception: gateway EUI, RSSI in dBm, SNR in dB."""
+
+    gw: Eui
+    rssi: Annotated[float, Meta(ge=-200, le=50)]
+    snr: Annotated[float, Meta(ge=-50, le=50)]
+
+
+class Telegram(Struct, frozen=True, omit_defaults=True):
+    """One authenticated uplink with the outer encryption removed (design 5.8).
+
+    `counter` is the full 32-bit inner counter of ports 16 and 17 as the concentrator restored it (None: it cannot
+    tell). `fcnt` is the full 32-bit LoRaWAN counter, `epoch` the number of joins before it, so that (epoch, fcnt) is
+    unique for a foreign device. `received_at` is the end of reception; `freq` in Hz; `rx` best SNR first.
+    """
+
+    id: Id
+    dev_eui: Eui
+    fport: Annotated[int, Meta(ge=0, le=255)]
+    fcnt: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+    payload: Payload
+    rx: Annotated[tuple[Rx, ...], Meta(min_length=1, max_length=32)]
+    dr: Annotated[int, Meta(ge=0, le=15)]
+    freq: Annotated[int, Meta(ge=0, le=2_000_000_000)]
+    received_at: Time
+    time_quality: TimeQuality
+    counter: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] | None = None
+    epoch: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] = 0
+
+
+class TelegramBatch(Struct, frozen=True):
+    """`up/telegram`: 1 to MAX_TELEGRAMS telegrams."""
+
+    id: Id
+    time: Time
+    telegrams: Annotated[tuple[Telegram, ...], Meta(min_length=1)]
+    v: int = SCHEMA_VERSION
+
+
+EventKind = Literal[
+    "joined",  # detail: dev_addr, epoch, dev_nonce, rx
+    "join_refused",  # reason: nonce_used | mic | unknown_key ; detail: dev_nonce, join_eui, rx
+    "frame_refused",  # reason: mic | counter | replay | format ; detail: dev_addr, fcnt, fport, rx
+    "heard",  # a stranger; detail: join_eui or dev_addr, count, rx
+    "downlink",  # reason: sent | acknowledged | expired | duty_cycle | too_late | refused ; detail: command
+    "device_refused",  # a device entry that cannot be used; reason: key | format
+    "gateway",  # reason: online | offline ; detail: gw
+    "outbox_dropped",  # detail: count, oldest
+    "clock",  # reason: jump | unsynchronised | synchronised ; detail: offset_ms
+]
+
+
+class Event(Struct, frozen=True, omit_defaults=True):
+    """`up/event`: something that happened at the concentrator. `detail` is a small flat JSON object."""
+
+    id: Id
+    time: Time
+    kind: EventKind
+    dev_eui: Eui | None = None
+    reason: Code | None = None
+    detail: Annotated[dict[str, Any], Meta(max_length=20)] = {}
+    v: int = SCHEMA_VERSION
+
+
+class ClockState(Struct, frozen=True):
+    quality: TimeQuality
+    offset_ms: float | None = None
+
+
+class GatewayState(Struct, frozen=True):
+    gw: Eui
+    online: bool
+    last_seen: Time | None = None
+
+
+class State(Struct, frozen=True, omit_defaults=True):
+    """`state` (retained): birth, heartbeat and last will. The will carries the same `boot` with online false.
+
+    `revision` is the device-table revision that runs; `public_key` the concentrator's X25519 key (hex) for root keys.
+    """
+
+    id: Id
+    time: Time
+    online: bool
+    boot: Id
+    version: Text = ""
+    public_key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    revision: Annotated[int, Meta(ge=0)] = 0
+    devices: int = 0
+    mode: Literal["smgw", "stand-alone"] = "stand-alone"
+    queue_depth: int = 0
+    oldest_age_s: float = 0.0
+    dropped: int = 0
+    clock: ClockState | None = None
+    gateways: Annotated[tuple[GatewayState, ...], Meta(max_length=32)] = ()
+    v: int = SCHEMA_VERSION
+
+
+class Result(Struct, frozen=True, omit_defaults=True):
+    """What became of one item: accepted (`code` None) or refused for good with a code and a sentence."""
+
+    id: Id
+    code: Code | None = None
+    message: Text = ""
+
+
+class Receipt(Struct, frozen=True):
+    """`dn/receipt` (telegram and event ids, sent by the portal after its commit), `up/receipt` (command ids)."""
+
+    id: Id
+    time: Time
+    results: Annotated[tuple[Result, ...], Meta(min_length=1, max_length=MAX_RESULTS)]
+    v: int = SCHEMA_VERSION
+
+
+class WrappedKey(Struct, frozen=True):
+    """A 16-byte key wrapped for a concentrator's X25519 key (meterwire.transport_key): ephemeral key 32, wrap 24."""
+
+    epk: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    wrapped: Annotated[bytes, Meta(min_length=24, max_length=24)]
+
+
+class Abp(Struct, frozen=True):
+    """Activation by personalisation: address and the two session keys, each wrapped."""
+
+    dev_addr: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$")]
+    nwk_s_key: WrappedKey
+    app_s_key: WrappedKey
+
+
+class DeviceEntry(Struct, frozen=True, omit_defaults=True):
+    """One row of the concentrator's device table. Exactly one of `root_key` (OTAA) and `abp` is set."""
+
+    dev_eui: Eui
+    join_eui: Eui
+    root_key: WrappedKey | None = None
+    abp: Abp | None = None
+    lorawan: Literal["1.0.2", "1.0.3", "1.0.4"] = "1.0.4"
+    device_class: Literal["A"] = "A"
+    foreign: bool = False
+
+
+class DevicesCommand(Struct, frozen=True, tag_field="kind", tag="devices"):
+    """Desired device table. `base` None: the whole table, in `parts` parts; else a change on top of revision `base`.
+
+    Applied when all parts of a revision are in. A concentrator that does not run `base` answers code `revision_gap`
+    and gets the whole.
+    """
+
+    id: Id
+    time: Time
+    revision: Annotated[int, Meta(ge=1)]
+    base: Annotated[int, Meta(ge=0)] | None = None
+    part: Annotated[int, Meta(ge=1, le=1000)] = 1
+    parts: Annotated[int, Meta(ge=1, le=1000)] = 1
+    upsert: Annotated[tuple[DeviceEntry, ...], Meta(max_length=MAX_DEVICES)] = ()
+    remove: Annotated[tuple[Eui, ...], Meta(max_length=MAX_DEVICES)] = ()
+    v: int = SCHEMA_VERSION
+
+
+class DownlinkCommand(Struct, frozen=True, tag_field="kind", tag="downlink"):
+    """One downlink payload (inner layer already applied). Higher priority first; never sent after `expires_at`."""
+
+    id: Id
+    time: Time
+    dev_eui: Eui
+    fport: Annotated[int, Meta(ge=1, le=223)]
+    payload: Payload
+    expires_at: Time
+    confirmed: bool = False
+    priority: Annotated[int, Meta(ge=0, le=9)] = 5
+    v: int = SCHEMA_VERSION
+
+
+Command = DevicesCommand | DownlinkCommand
+Message = TelegramBatch | Event | State | Receipt | DevicesCommand | DownlinkCommand
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+_version = msgspec.json.Decoder(type=msgspec.defstruct("_Version", [("v", int)]))
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(type=kind) for kind in (TelegramBatch, Event, State, Receipt, Command)
+}
+
+
+def encode(message: Message) -> bytes:
+    """The JSON bytes of a message."""
+    return _encoder.encode(message)
+
+
+def decode_telegrams(body: bytes) -> TelegramBatch:
+    """Read `up/telegram`. Raises FormatError, UnsupportedVersion or LimitExceeded."""
+    batch: TelegramBatch = _decode(body, TelegramBatch)
+    if len(batch.telegrams) > MAX_TELEGRAMS:
+        raise LimitExceeded(f"{len(batch.telegrams)} telegrams in one message; at most {MAX_TELEGRAMS} are accepted")
+    return batch
+
+
+def decode_event(body: bytes) -> Event:
+    """Read `up/event`. Raises FormatError, UnsupportedVersion or LimitExceeded."""
+    event: Event = _decode(body, Event)
+    return event
+
+
+def decode_state(body: bytes) -> State:
+    """Read `state`. Raises FormatError, UnsupportedVersion or LimitExceeded."""
+    state: State = _decode(body, State)
+    return state
+
+
+def decode_receipt(body: bytes) -> Receipt:
+    """Read `dn/receipt` or `up/receipt`. Raises FormatError, UnsupportedVersion or LimitExceeded."""
+    receipt: Receipt = _decode(body, Receipt)
+    return receipt
+
+
+def decode_command(body: bytes) -> Command:
+    """Read `dn/command`. Raises FormatError, UnsupportedVersion or LimitExceeded."""
+    command: Command = _decode(body, Command)
+    return command
+
+
+def timestamp(unix: float) -> str:
+    """RFC 3339 text, UTC, milliseconds (rounded down), of Unix seconds."""
+    moment = datetime.fromtimestamp(int(unix * 1000) / 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def parse_timestamp(text: str) -> datetime:
+    """The aware UTC datetime of a `Time` text. Raises FormatError for a day that does not exist."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise FormatError(f"'{text[:40]}' is no RFC 3339 time in UTC with milliseconds") from None
+
+
+def ulid(unix: float, randomness: bytes) -> str:
+    """A ULID: 48-bit milliseconds and 10 random bytes, 26 characters, sorting by time."""
+    if len(randomness) != 10:
+        raise ValueError("a ULID takes 10 random bytes")
+    number = (int(unix * 1000) & 0xFFFFFFFFFFFF) << 80 | int.from_bytes(randomness, "big")
+    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def _decode(body: bytes, kind: Any) -> Any:
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise LimitExceeded(f"message of {len(body)} bytes; at most {MAX_MESSAGE_BYTES} are accepted")
+    try:
+        version = _version.decode(body).v  # type: ignore[attr-defined]
+        if version != SCHEMA_VERSION:
+            raise UnsupportedVersion(f"schema version {version}; this release reads {SCHEMA_VERSION}: update the older side")
+        return _decoders[kind].decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FormatError(f"no valid message: {error}") from None
