@@ -1,0 +1,55 @@
+"""The physical side of a class A exchange: one transmission, then the receive windows that belong to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from meterwire.errors import MeterspanError
+
+
+class PhyError(MeterspanError):
+    """The transmitter could not send, or its link broke in mid-exchange: whether the frame was on the air is unknown."""
+
+    code = "phy"
+    temporary: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A receive window: opens `after_s` seconds after the end of the uplink, on `freq_hz` Hz at data rate `dr`."""
+
+    after_s: float
+    freq_hz: int
+    dr: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A frame received in window 1 or 2, as on the air; `rssi` in dBm, `snr` in dB."""
+
+    frame: bytes
+    window: int
+    rssi: float
+    snr: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One transmission: first and last instant of the uplink (Unix seconds of the air's clock) and what came back."""
+
+    start: float
+    end: float
+    heard: Heard | None
+
+
+class Phy(Protocol):
+    """A half-duplex transceiver; one exchange at a time."""
+
+    async def exchange(
+        self, frame: bytes, *, freq_hz: int, dr: int, power_dbm: int, windows: Sequence[Window]
+    ) -> Exchange:
+        """Send `frame` now, listen in `windows` in order, and return after the first frame heard or the last window.
+
+        `power_dbm` is the radiated power (EIRP). Raises PhyError when nothing can be sent.
+        """
+        ...
