@@ -8,7 +8,7 @@ from meterwire.errors import MeterspanError
 
 
 class PhyError(MeterspanError):
-    """The transmitter could not send, or its link broke in mid-exchange: the frame may have been on the air."""
+    """The transmitter could not send, or its link broke meanwhile: the frame may have been on the air."""
 
     code = "phy"
     temporary: ClassVar[bool] = True
@@ -16,7 +16,7 @@ class PhyError(MeterspanError):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A receive window: opens `after_s` seconds after the end of the uplink, on `freq_hz`, at data rate `dr`."""
+    """A receive window: opens `after_s` seconds after the uplink's end, on `freq_hz`, at data rate `dr`."""
 
     after_s: float
     freq_hz: int
@@ -48,7 +48,7 @@ class Phy(Protocol):
     async def exchange(
         self, frame: bytes, *, freq_hz: int, dr: int, power_dbm: int, windows: Sequence[Window]
     ) -> Exchange:
-        """Send `frame` now, listen in `windows` in order; return after the first frame heard or the last window.
+        """Send `frame` now, listen in `windows` in order; return after the first frame or the last window.
 
         `power_dbm` is the radiated power (EIRP). Raises PhyError when nothing can be sent.
         """
