@@ -39,7 +39,12 @@ class Service:
             as_user = {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(  # type: ignore[call-overload]
-                list(self.command), cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **as_user
+                list(self.command),
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                **as_user,
             )
         deadline = time.monotonic() + START_DEADLINE_SECONDS
         while not answers(self.port):
@@ -96,7 +101,16 @@ def postgres(options: Mapping[str, str] | None = None) -> Service:
     )  # fmt: skip
     settings = {"listen_addresses": "127.0.0.1", "fsync": "off", "max_connections": "200", **(options or {})}
     flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    command = [str(POSTGRES_BIN / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), *flags]
+    command = [
+        str(POSTGRES_BIN / "postgres"),
+        "-D",
+        str(folder / "data"),
+        "-p",
+        str(port),
+        "-k",
+        str(folder),
+        *flags,
+    ]
     service = Service("postgres", port, folder, command, account, stop_signal=signal.SIGINT)
     service.start()
     deadline = time.monotonic() + START_DEADLINE_SECONDS
@@ -114,7 +128,19 @@ def redis() -> Service:
     if program is None:
         raise ServiceMissing("Redis is missing: apt-get install redis-server")
     folder, port = _folder("mspan-redis-", None), free_port()
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    command = [
+        program,
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--dir",
+        str(folder),
+    ]
     service = Service("redis", port, folder, command)
     service.start()
     return service

@@ -1,0 +1,1 @@
+"""The Django project and the flows: telemetry, bridge, api, web, ops."""

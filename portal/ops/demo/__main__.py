@@ -1,0 +1,121 @@
+"""`./run demo`: sets up, starts everything, says what it does, and ends every child on Ctrl-C."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+
+from portal.ops.demo.places import PORTS, ROOT, Places
+from portal.ops.demo.reset import running
+from portal.ops.demo.supervisor import Child, ChildFailed, Supervisor
+from portal.ops.demo.system import System
+
+LOGINS = (
+    ("operator@demo.example", "operator: sees the building, registers devices"),
+    ("installer@demo.example", "installer"),
+    ("auditor@demo.example", "auditor: sees the audit trail"),
+    ("admin@demo.example", "administrator"),
+)
+PASSWORD = "meterspan-demo"  # noqa: S105  # printed on the screen; the demo listens on loopback only
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="./run demo", description="Run the whole system on this machine.")
+    for name, port in PORTS.items():
+        parser.add_argument(f"--{name}-port", type=int, metavar="PORT", help=f"default {port}")
+    options = vars(parser.parse_args(argv))
+    for name in PORTS:
+        if options[f"{name}_port"] is not None:
+            os.environ[f"MSPAN_DEMO_{name.upper()}_PORT"] = str(options[f"{name}_port"])
+    places = Places.default()
+    pid = running(places)
+    if pid is not None:
+        print(f"the demo runs already (process {pid}); stop it with Ctrl-C first", file=sys.stderr)
+        return 1
+    os.umask(0o077)
+    places.make()
+    places.lock.write_text(str(os.getpid()))
+    try:
+        return asyncio.run(_run(places))
+    finally:
+        places.lock.unlink(missing_ok=True)
+
+
+async def _run(places: Places) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    system = System(places, places.choose_ports(_talk))
+    supervisor = Supervisor(places.logs, ROOT, _talk)
+    start = asyncio.create_task(_start(system, supervisor, places))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({start, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if start.done():
+            start.result()
+            await stopping
+    except ChildFailed as error:
+        _talk(str(error))
+        return 1
+    finally:
+        start.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ChildFailed):
+            await start
+        _talk("stopping")
+        await supervisor.stop()
+    _talk("stopped; ./run demo starts again with the same data, ./run demo-reset removes it")
+    return 0
+
+
+async def _start(system: System, supervisor: Supervisor, places: Places) -> None:
+    began = time.monotonic()
+    await _step("message store for tasks and live events (Valkey)", supervisor.start(system.valkey()))
+    await _step("database (SQLite)", supervisor.once(system.migrate()))
+    await _step(
+        "organisation, site, concentrator, 12 adapters with their keys", supervisor.once(system.seed())
+    )
+    await _step("broker configuration", supervisor.once(system.broker_config()))
+    await _step("MQTT broker (Mosquitto)", supervisor.start(system.mosquitto()))
+    await _step("ingest bridge", supervisor.start(system.bridge()))
+    await _step("concentrator agent", supervisor.start(system.concentrator()))
+    await _step("building: 12 meters and the radio air", supervisor.start(system.building()))
+    await _step("portal", supervisor.start(system.portal()))
+    answered = time.monotonic()
+    _invite(system, answered - began, places)
+    adapters = system.adapters()
+    await _step(f"{len(adapters)} adapters", _start_all(supervisor, adapters))
+    await _step("task worker (Celery)", supervisor.start(system.worker()))
+    first = await system.first_reading()
+    _talk(f"first reading stored {max(0.0, first - answered):.0f} s after the portal answered")
+    _talk("running; Ctrl-C ends everything")
+
+
+async def _start_all(supervisor: Supervisor, children: list[Child]) -> None:
+    for child in children:
+        await supervisor.start(child)
+
+
+async def _step(what: str, work: Coroutine[object, object, None]) -> None:
+    began = time.monotonic()
+    await work
+    _talk(f"{what}: {time.monotonic() - began:.1f} s")
+
+
+def _invite(system: System, seconds: float, places: Places) -> None:
+    _talk(f"\nThe portal answers after {seconds:.0f} s:  {system.address}\n")
+    for login, duty in LOGINS:
+        _talk(f"  {login:26} {PASSWORD:16} {duty}")
+    _talk(f"\nPorts: {system.port_line}\nLogs:  {places.logs}\n")
+
+
+def _talk(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

