@@ -1,0 +1,1 @@
+"""The domain: accounts, audit, fleet, keys, pairing."""

@@ -1,0 +1,102 @@
+"""Data keys per organisation and device keys, both only ever stored sealed."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from provisioning.accounts.models import Organisation
+from provisioning.fleet.models import Adapter
+
+
+class Purpose(models.TextChoices):
+    """What a key is for (design 5.8); `nwk` and `app` are the session keys of a device activated by personalisation."""
+
+    ROOT = "root", "LoRaWAN root"
+    TRANSPORT = "transport", "Key transport"
+    INNER = "inner", "Inner encryption"
+    LMN = "lmn", "LMN"
+    CONTROL_UP = "control_up", "Control, up"
+    CONTROL_DOWN = "control_down", "Control, down"
+    GROUP_CONTROL = "group_control", "Group control"
+    STORAGE = "storage", "Storage"
+    NWK = "nwk", "LoRaWAN network session"
+    APP = "app", "LoRaWAN application session"
+
+
+class KeyState(models.TextChoices):
+    GENERATED = "generated", "Generated"
+    IMPORTED = "imported", "Imported"
+    DELIVERING = "delivering", "Delivering"
+    ACTIVE = "active", "Active"
+    RETIRING = "retiring", "Retiring"
+    REVOKED = "revoked", "Revoked"
+    DESTROYED = "destroyed", "Destroyed"
+
+
+class DataKey(models.Model):
+    """An organisation's data key, wrapped by the key-encryption key `kek_id`; it seals device keys."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="data_keys")
+    version = models.PositiveIntegerField(default=1)
+    kek_id = models.CharField(max_length=40)
+    wrapped = models.BinaryField(max_length=200)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organisation", "version"], name="data_key_version_once")]
+
+    def __str__(self) -> str:
+        return f"data key {self.version} of {self.organisation_id}"
+
+
+class DeviceKey(models.Model):
+    """One 16-byte key of an adapter; `check_value` is AES-ECB(key, 16 zero bytes), first 3 bytes, as is customary."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="device_keys")
+    adapter = models.ForeignKey(Adapter, on_delete=models.PROTECT, related_name="keys")
+    purpose = models.CharField(max_length=13, choices=Purpose.choices)
+    partner = models.CharField(max_length=40, default="portal")
+    slot = models.PositiveSmallIntegerField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
+    state = models.CharField(max_length=10, choices=KeyState.choices)
+    tag_length = models.PositiveSmallIntegerField(default=4)
+    sealed = models.BinaryField(max_length=200)
+    check_value = models.CharField(max_length=6)
+    not_before = models.DateTimeField(null=True, blank=True)
+    not_after = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    state_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["adapter_id", "purpose", "partner", "-version"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["adapter", "purpose", "partner"], condition=Q(state="active"), name="one_active_key"
+            ),
+            models.UniqueConstraint(
+                fields=["adapter", "slot"],
+                condition=Q(slot__isnull=False) & ~Q(state="destroyed"),
+                name="slot_once_until_destroyed",
+            ),
+            models.UniqueConstraint(
+                fields=["adapter", "purpose", "partner", "version"], name="device_key_version_once"
+            ),
+            models.CheckConstraint(condition=Q(state__in=KeyState.values), name="key_state_known"),
+            models.CheckConstraint(condition=Q(purpose__in=Purpose.values), name="key_purpose_known"),
+            models.CheckConstraint(condition=Q(slot=None) | Q(slot__lte=7), name="key_slot_range"),
+            models.CheckConstraint(condition=Q(tag_length__in=[4, 8]), name="key_tag_length"),
+            models.CheckConstraint(
+                condition=Q(not_before=None) | Q(not_after=None) | Q(not_after__gt=models.F("not_before")),
+                name="key_validity_order",
+            ),
+            models.CheckConstraint(
+                condition=(Q(state="destroyed", sealed=b"") | (~Q(state="destroyed") & ~Q(sealed=b""))),
+                name="destroyed_key_is_gone",
+            ),
+        ]
+        # Serves "which keys expire in the next days".
+        indexes = [models.Index(fields=["organisation", "not_after"], name="key_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} {self.version} of {self.adapter_id} ({self.state})"
