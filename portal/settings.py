@@ -109,7 +109,9 @@ if "sqlite" in str(DATABASES["default"]["ENGINE"]):
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
     }
-    DATABASES["default"]["TEST"] = {"NAME": os.environ.get("MSPAN_TEST_SQLITE", "")} if "MSPAN_TEST_SQLITE" in os.environ else {}
+    DATABASES["default"]["TEST"] = (
+        {"NAME": os.environ.get("MSPAN_TEST_SQLITE", "")} if "MSPAN_TEST_SQLITE" in os.environ else {}
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = os.environ.get("MSPAN_REDIS_URL", "redis://127.0.0.1:6379/0")

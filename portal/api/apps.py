@@ -1,0 +1,8 @@
+"""Names the api app to Django."""
+
+from django.apps import AppConfig
+
+
+class ApiConfig(AppConfig):
+    name = "portal.api"
+    label = "api"

@@ -1,0 +1,8 @@
+"""Names the ops app to Django."""
+
+from django.apps import AppConfig
+
+
+class OpsConfig(AppConfig):
+    name = "portal.ops"
+    label = "ops"

@@ -1,0 +1,246 @@
+"""What adapters sent and what is known of them: telegrams, register values, state, events, silence, roll-ups.
+
+Telegrams and readings are written by the pipeline alone, in batches past the ORM, so their references carry
+no foreign-key trigger (a third of the database's work per row) and no index of their own: adapters and
+metering points are archived, never deleted, and the pipeline only writes keys that it has just read.
+"""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+
+from portal.telemetry.fields import UlidField
+from provisioning.accounts.models import Organisation
+from provisioning.fleet.models import Adapter, Concentrator, MeteringPoint
+
+_BARE: Any = {"db_constraint": False, "db_index": False}
+
+
+class TimeQuality(models.IntegerChoices):
+    """How the concentrator's clock was held when it received the telegram."""
+
+    NONE = 0, "none"
+    FREE = 1, "free"
+    NTP = 2, "ntp"
+    GPS = 3, "gps"
+
+
+class Telegram(models.Model):
+    """One uplink as it came, outer encryption removed; `error` names why it was refused, None: accepted.
+
+    `counter` is the inner 32-bit counter, proven by the tag unless `sealed`; a foreign device has none and
+    counts by (`epoch`, `fcnt`). `rssi` (dBm) and `snr` (dB) are the best gateway's, `rx` holds all of them.
+    """
+
+    id = UlidField(primary_key=True)
+    organisation = models.ForeignKey(Organisation, models.DO_NOTHING, **_BARE, related_name="+")
+    concentrator = models.ForeignKey(Concentrator, models.DO_NOTHING, **_BARE, related_name="+")
+    adapter = models.ForeignKey(Adapter, models.DO_NOTHING, **_BARE, null=True, related_name="telegrams")
+    received_at = models.DateTimeField()
+    stored_at = models.DateTimeField()
+    counter = models.BigIntegerField(null=True)
+    fcnt = models.BigIntegerField()
+    epoch = models.BigIntegerField(default=0)
+    freq = models.IntegerField()
+    rssi = models.FloatField()
+    snr = models.FloatField()
+    fport = models.SmallIntegerField()
+    dr = models.SmallIntegerField()
+    time_quality = models.SmallIntegerField(choices=TimeQuality.choices)
+    key_slot = models.SmallIntegerField(null=True)
+    sealed = models.BooleanField(default=False)
+    dev_eui = models.CharField(max_length=16)
+    payload = models.BinaryField(max_length=242)
+    rx = models.JSONField()
+    error = models.CharField(max_length=40, null=True)
+
+    class Meta:
+        constraints = [
+            # One accepted telegram per inner counter, whichever concentrator brought it.
+            models.UniqueConstraint(
+                fields=["adapter", "counter"],
+                condition=Q(error__isnull=True, counter__isnull=False),
+                name="telegram_counter_once",
+            ),
+            models.UniqueConstraint(
+                fields=["adapter", "epoch", "fcnt"],
+                condition=Q(error__isnull=True, counter__isnull=True),
+                name="telegram_fcnt_once",
+            ),
+        ]
+        indexes = [
+            # The adapter's page and retention.
+            models.Index(fields=["adapter", "received_at"], name="telegram_adapter_time"),
+            # The newest refusals of an organisation.
+            models.Index(fields=["organisation", "id"], condition=Q(error__isnull=False), name="telegram_refused"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dev_eui} {self.counter if self.counter is not None else self.fcnt}"
+
+
+class Reading(models.Model):
+    """One register value of one accepted telegram, in the dictionary's unit and exponent; None while sealed.
+
+    `register` is the extended register number (meterwire.registers.register_number). `metering_point` is the
+    one the adapter's input was paired with when the value was measured.
+    """
+
+    pk = models.CompositePrimaryKey("adapter", "counter", "register")
+    adapter = models.ForeignKey(Adapter, models.DO_NOTHING, **_BARE, related_name="readings")
+    counter = models.BigIntegerField()
+    measured_at = models.DateTimeField()
+    value = models.BigIntegerField(null=True)
+    metering_point = models.ForeignKey(MeteringPoint, models.DO_NOTHING, **_BARE, null=True, related_name="+")
+    register = models.SmallIntegerField()
+
+    class Meta:
+        # Charts, the API and retention; a metering point is asked for through the adapters paired with it.
+        indexes = [models.Index(fields=["adapter", "register", "measured_at"], name="reading_series")]
+
+    def __str__(self) -> str:
+        return f"{self.adapter_id} {self.counter} {self.register}"
+
+
+class AdapterStatus(models.Model):
+    """What is known of an adapter now; made when it is first heard, kept up by the pipeline batch by batch.
+
+    `telegrams` counts accepted ones, `received` those of them with an inner counter: counters between
+    `first_counter` and `last_counter` that never arrived are `missing` (lost on the air, or skipped by a
+    restart of the adapter). `period_s` is the smoothed distance of telegrams; silence is judged by it.
+    """
+
+    class State(models.TextChoices):
+        HEARD = "heard"
+        SILENT = "silent"
+
+    adapter = models.OneToOneField(Adapter, models.CASCADE, primary_key=True, related_name="status")
+    organisation = models.ForeignKey(Organisation, models.CASCADE, db_index=False, related_name="+")
+    concentrator = models.ForeignKey(Concentrator, models.SET_NULL, null=True, related_name="+")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.HEARD)
+    last_seen = models.DateTimeField(null=True)
+    first_counter = models.BigIntegerField(null=True)
+    last_counter = models.BigIntegerField(null=True)
+    epoch = models.BigIntegerField(default=0)
+    fcnt = models.BigIntegerField(null=True)
+    rssi = models.FloatField(null=True)
+    snr = models.FloatField(null=True)
+    dr = models.SmallIntegerField(null=True)
+    telegrams = models.BigIntegerField(default=0)
+    received = models.BigIntegerField(default=0)
+    refused = models.BigIntegerField(default=0)
+    last_error = models.CharField(max_length=40, null=True)
+    last_error_at = models.DateTimeField(null=True)
+    period_s = models.FloatField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["organisation", "state"], name="status_state")]  # overview counts
+
+    def __str__(self) -> str:
+        return f"{self.adapter_id} {self.state}"
+
+    @property
+    def missing(self) -> int:
+        """Counters that were never received."""
+        if self.first_counter is None or self.last_counter is None:
+            return 0
+        return max(0, self.last_counter - self.first_counter + 1 - self.received)
+
+
+class AdapterEvent(models.Model):
+    """Something that happened at a concentrator or in the pipeline: joins, refusals, strangers, clocks.
+
+    `kind` and `reason` are those of meterwire.messages.Event; the portal adds `security` and `protocol`.
+    """
+
+    id = UlidField(primary_key=True)
+    organisation = models.ForeignKey(Organisation, models.CASCADE, db_index=False, related_name="+")
+    concentrator = models.ForeignKey(Concentrator, models.CASCADE, null=True, db_index=False, related_name="events")
+    adapter = models.ForeignKey(Adapter, models.CASCADE, null=True, db_index=False, related_name="events")
+    dev_eui = models.CharField(max_length=16, default="", blank=True)
+    kind = models.CharField(max_length=24)
+    reason = models.CharField(max_length=40, default="", blank=True)
+    detail = models.JSONField(default=dict)
+    at = models.DateTimeField()
+    stored_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organisation", "at"], name="event_organisation_time"),
+            models.Index(fields=["adapter", "at"], name="event_adapter_time"),
+            models.Index(fields=["concentrator", "at"], name="event_concentrator_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reason} {self.dev_eui}".strip()
+
+
+class Silence(models.Model):
+    """A stretch of silence: of one adapter, or of a whole concentrator when all of its adapters fell silent.
+
+    Exactly one of `adapter` and `concentrator` is the subject; `until` None means it lasts.
+    """
+
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="+")
+    adapter = models.ForeignKey(Adapter, models.CASCADE, null=True, related_name="silences")
+    concentrator = models.ForeignKey(Concentrator, models.CASCADE, null=True, related_name="silences")
+    since = models.DateTimeField()
+    until = models.DateTimeField(null=True)
+    adapters = models.IntegerField(default=1)  # how many are concerned
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(adapter__isnull=True) ^ Q(concentrator__isnull=True), name="silence_one_subject"
+            ),
+            models.CheckConstraint(condition=Q(until__isnull=True) | Q(until__gte=F("since")), name="silence_order"),
+            models.UniqueConstraint(
+                fields=["adapter"],
+                condition=Q(until__isnull=True, adapter__isnull=False),
+                name="silence_adapter_once",
+            ),
+            models.UniqueConstraint(
+                fields=["concentrator"],
+                condition=Q(until__isnull=True, concentrator__isnull=False),
+                name="silence_concentrator_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{'adapter' if self.adapter_id else 'concentrator'} silent since {self.since:%Y-%m-%d %H:%M}"
+
+
+class Rollup(models.Model):
+    """Opened values of one register of one adapter over a stretch of time from `start` on, condensed."""
+
+    adapter = models.ForeignKey(Adapter, models.DO_NOTHING, **_BARE, related_name="+")
+    register = models.SmallIntegerField()
+    start = models.DateTimeField()
+    metering_point = models.ForeignKey(MeteringPoint, models.DO_NOTHING, **_BARE, null=True, related_name="+")
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    first_value = models.BigIntegerField()
+    last_value = models.BigIntegerField()
+    min_value = models.BigIntegerField()
+    max_value = models.BigIntegerField()
+    mean = models.FloatField()
+    count = models.IntegerField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.adapter_id} {self.register} {self.start:%Y-%m-%d %H:%M}"
+
+
+class HourRollup(Rollup):
+    """An hour of UTC."""
+
+    pk = models.CompositePrimaryKey("adapter", "register", "start")
+
+
+class DayRollup(Rollup):
+    """A calendar day of the portal's time zone, made from its hours."""
+
+    pk = models.CompositePrimaryKey("adapter", "register", "start")

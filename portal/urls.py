@@ -1,0 +1,7 @@
+"""The portal's addresses: pages at the root, the API under `api/`, and what machines ask about health."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("portal.ops.urls")),
+]
