@@ -1,1 +1,1 @@
-"""What travels between meters, adapters, concentrators and the portal: bytes in, values out. No clock, socket or file."""
+"""What travels between meter, adapter, concentrator and portal: bytes in, values out. No clock, socket or file."""

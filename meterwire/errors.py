@@ -78,3 +78,9 @@ class CounterExhausted(MeterspanError):
     """The 32-bit counter has no value left: the key must be replaced and the adapter re-provisioned."""
 
     code = "counter_exhausted"
+
+
+class ValueOutOfRange(MeterspanError, ValueError):
+    """The caller gave a value that the field cannot carry; the message names the range."""
+
+    code = "range"
