@@ -19,9 +19,7 @@ _started: list[Service] = []
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_load_initial_conftests(
-    early_config: pytest.Config, args: list[str]
-) -> Generator[None, None, None]:
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> Generator[None, None, None]:
     os.environ.setdefault("MSPAN_SECRET_KEY", "only-for-tests-" + "x" * 50)
     os.environ.setdefault("MSPAN_TLS", "0")
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps an event loop in the test thread

@@ -1,4 +1,4 @@
-"""Private instances of real services on free loopback ports in temporary folders; each is a context-free handle with `stop`."""
+"""Private instances of real services on free loopback ports in temporary folders."""
 
 import os
 import pwd
@@ -95,10 +95,9 @@ def postgres(options: Mapping[str, str] | None = None) -> Service:
     folder = _folder("mspan-pg-", account)
     port = free_port()
     as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
-    subprocess.run(
-        [POSTGRES_BIN / "initdb", "-D", folder / "data", "-A", "trust", "-U", "mspan", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
-        check=True, capture_output=True, cwd=folder, **as_user,
-    )  # fmt: skip
+    initdb = [str(POSTGRES_BIN / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "mspan"]
+    initdb += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_user)  # type: ignore[call-overload]
     settings = {"listen_addresses": "127.0.0.1", "fsync": "off", "max_connections": "200", **(options or {})}
     flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [
@@ -111,7 +110,7 @@ def postgres(options: Mapping[str, str] | None = None) -> Service:
         str(folder),
         *flags,
     ]
-    service = Service("postgres", port, folder, command, account, stop_signal=signal.SIGINT)
+    service = Service("postgres", port, folder, [*command, *flags], account, stop_signal=signal.SIGINT)
     service.start()
     deadline = time.monotonic() + START_DEADLINE_SECONDS
     create = [str(POSTGRES_BIN / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "mspan", "mspan"]

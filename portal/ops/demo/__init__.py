@@ -1,1 +1,1 @@
-"""The whole system on one machine with private, embedded defaults. Nothing here needs Django or a service of the system."""
+"""The whole system on one machine with private, embedded defaults; needs no service of the system."""

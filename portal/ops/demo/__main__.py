@@ -76,9 +76,7 @@ async def _start(system: System, supervisor: Supervisor, places: Places) -> None
     began = time.monotonic()
     await _step("message store for tasks and live events (Valkey)", supervisor.start(system.valkey()))
     await _step("database (SQLite)", supervisor.once(system.migrate()))
-    await _step(
-        "organisation, site, concentrator, 12 adapters with their keys", supervisor.once(system.seed())
-    )
+    await _step("organisation, site, concentrator, 12 adapters with their keys", supervisor.once(system.seed()))
     await _step("broker configuration", supervisor.once(system.broker_config()))
     await _step("MQTT broker (Mosquitto)", supervisor.start(system.mosquitto()))
     await _step("ingest bridge", supervisor.start(system.bridge()))

@@ -56,7 +56,7 @@ class Places:
         return self.folder / "demo.pid"
 
     def choose_ports(self, talk: Callable[[str], None]) -> dict[str, int]:
-        """A port per service: MSPAN_DEMO_<NAME>_PORT, else the one of the last start, else the default, else a free one.
+        """A port per service: MSPAN_DEMO_<NAME>_PORT, else that of the last start, else the default.
 
         A port that somebody else holds is named, and a free one taken instead.
         """
@@ -73,9 +73,7 @@ class Places:
 
     def _remembered(self) -> dict[str, int]:
         try:
-            return {
-                name: int(port) for name, port in json.loads((self.folder / "ports.json").read_text()).items()
-            }
+            return {name: int(port) for name, port in json.loads((self.folder / "ports.json").read_text()).items()}
         except (OSError, ValueError):
             return {}
 

