@@ -1,1 +1,1 @@
-"""What both daemons share and meterwire must not hold: configuration, sealed files, outbox, MQTT link, watchdog, logs."""
+"""What both daemons share and meterwire must not hold: configuration, sealed files, storage, MQTT, watchdog, logs."""
