@@ -38,6 +38,12 @@ class IdentifierError(FormatError):
     code = "identifier"
 
 
+class LabelError(FormatError):
+    """A scanned text is no adapter label, or a damaged one."""
+
+    code = "label"
+
+
 class AuthenticationError(MeterspanError):
     """The sender could not be authenticated. From outside all kinds look alike; the code tells the operator."""
 

@@ -61,12 +61,13 @@ class KeyMemory:
             raise UnknownKeySlot(f"no key is held in slot {slot}: deliver the key, or correct the adapter's slot")
         return entry
 
-    def choose(self, purpose: str, now: float | None) -> KeyEntry:
+    def choose(self, purpose: str, now: float | None, partner: str | None = None) -> KeyEntry:
         """The key to seal with: of this purpose, proved valid at `now`, nearest expiry first, then the lowest slot.
 
-        `now` in Unix seconds; None means that the date is not trusted, then no key is valid. KeyMemoryError.
+        `now` in Unix seconds; None means that the date is not trusted, then no key is valid. `partner` narrows the
+        choice to the keys shared with one. KeyMemoryError.
         """
-        held = [entry for entry in self if entry.purpose == purpose]
+        held = [entry for entry in self if entry.purpose == purpose and partner in (None, entry.partner)]
         valid = [entry for entry in held if entry.valid_at(now)]
         if valid:
             return min(valid, key=lambda entry: (inf if entry.not_after is None else entry.not_after, entry.slot))

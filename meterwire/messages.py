@@ -284,7 +284,9 @@ def _decode(body: bytes, kind: Any) -> Any:
     try:
         version = _version.decode(body).v  # type: ignore[attr-defined]
         if version != SCHEMA_VERSION:
-            raise UnsupportedVersion(f"schema version {version}; this release reads {SCHEMA_VERSION}: update the older side")
+            raise UnsupportedVersion(
+                f"schema version {version}; this release reads {SCHEMA_VERSION}: update the older side"
+            )
         return _decoders[kind].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"no valid message: {error}") from None

@@ -34,9 +34,10 @@ class Reading:
     sensor_time: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """`{"meter_id": "1EMH0012345678", "server_id": "0A01...", "registers": {obis: {"value", "unit"}}}`, or null ids.
+        """`{"meter_id": "1EMH0012345678", "server_id": "0A01...", "registers": {obis: {"value", "unit"}}}`.
 
-        Values are exact decimal texts without an exponent; entries that are no number add `octets` (hex).
+        An unknown id is None. Values are exact decimal texts without an exponent; entries that are no number add
+        `octets` (hex).
         """
         return {
             "meter_id": None if self.meter_id is None else str(self.meter_id),

@@ -93,7 +93,7 @@ class InnerKey(Key16):
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other) and isinstance(other, InnerKey) and self.tag_length == other.tag_length
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 class ValuesSealer:
