@@ -1,0 +1,93 @@
+"""Checks of what people and programs hand to services; each refusal names the field."""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from meterwire.errors import IdentifierError
+from provisioning.errors import Conflict, Invalid
+
+
+class Owned(Protocol):
+    """A row that belongs to an organisation."""
+
+    organisation_id: int
+
+
+def text(field: str, value: str, limit: int, *, required: bool = False) -> str:
+    """`value` without surrounding blanks: at most `limit` characters, none of them a control character."""
+    if not isinstance(value, str):
+        raise Invalid(field, "This must be a text.")
+    value = value.strip()
+    if required and not value:
+        raise Invalid(field, "This must not be empty.")
+    if len(value) > limit:
+        raise Invalid(field, f"This is {len(value)} characters long; at most {limit} are possible.")
+    if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in value):
+        raise Invalid(field, "This contains control characters; type it again without them.")
+    return value
+
+
+def choice(field: str, value: str, choices: Iterable[str]) -> str:
+    """`value` when it is one of `choices`."""
+    known = list(choices)
+    if value not in known:
+        raise Invalid(field, f"This must be one of: {', '.join(known)}.")
+    return value
+
+
+def identifier(field: str, parse: Callable[[str], object], value: str) -> str:
+    """The canonical text of an identifier that `parse` (of meterwire.ids) accepts."""
+    if not isinstance(value, str):
+        raise Invalid(field, "This must be a text.")
+    try:
+        return str(parse(value))
+    except IdentifierError as error:
+        raise Invalid(field, str(error)) from None
+
+
+def moment(field: str, value: datetime | None) -> datetime:
+    """`value`, which must carry its time zone; None means now."""
+    if value is None:
+        return timezone.now()
+    if timezone.is_naive(value):
+        raise Invalid(field, "This time must carry its time zone.")
+    return value
+
+
+def time_zone(field: str, value: str) -> str:
+    """The name of a time zone of the tz database."""
+    value = text(field, value, 40, required=True)
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Invalid(field, f"'{value}' is no time zone; use a name such as Europe/Berlin.") from None
+    return value
+
+
+def same_organisation(field: str, row: Owned | None, owner: Owned) -> None:
+    """Refuse a row of another organisation with the words for one that does not exist."""
+    if row is not None and row.organisation_id != owner.organisation_id:
+        raise Invalid(field, "There is no such object.")
+
+
+def present(archived_at: datetime | None) -> None:
+    """Refuse to change what was archived."""
+    if archived_at is not None:
+        raise Conflict("This was archived and can no longer be changed; restore it first.")
+
+
+@contextmanager
+def unique(message: str) -> Iterator[None]:
+    """Turn a violated uniqueness constraint inside the block into Conflict(message), undoing only the block."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        raise Conflict(message) from error
