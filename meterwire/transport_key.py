@@ -1,5 +1,6 @@
 """Root keys on their way to a concentrator: X25519, HKDF-SHA256 and AES key wrap (RFC 3394), so no broker sees one."""
 
+from hashlib import sha256
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -64,6 +65,12 @@ def unwrap(private: bytes, wrapped: WrappedKey, *, concentrator: Eui64, dev_eui:
 def public_key(private: bytes) -> bytes:
     """The 32-byte public half of a 32-byte private key. ValueOutOfRange for another length."""
     return _private_key(private).public_key().public_bytes_raw()
+
+
+def fingerprint(public: bytes) -> str:
+    """What two people compare when they approve a public key: 80 bits of its SHA-256 as `1a2b-3c4d-5e6f-7a8b-9c0d`."""
+    digits = sha256(public).hexdigest()
+    return "-".join(digits[at : at + 4] for at in range(0, 20, 4))
 
 
 def _private_key(octets: bytes) -> X25519PrivateKey:
