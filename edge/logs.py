@@ -53,17 +53,17 @@ class ConsoleFormatter(logging.Formatter):
         return f"{_time(record)} {record.levelname:<7} {record.name}: {_text(record)}{fields}"
 
 
-def redact(name: str, value: Any) -> Any:
-    """`value` of a log field called `name`, fit to be printed."""
-    secret = bool(_SECRET_NAME.fullmatch(name))
+def redact(name: str, value: Any, secret: bool = False) -> Any:
+    """`value` of a log field called `name`, fit to be printed; `secret` when what contains it is one."""
+    secret = secret or bool(_SECRET_NAME.fullmatch(name))
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return MASK if secret else redact(name, bytes(value).hex())
+        return MASK if secret else bytes(value).hex()[:MAX_TEXT]
     if isinstance(value, (bool, int, float)) or value is None:
         return value
     if isinstance(value, dict):
-        return {str(key): redact(str(key), item) for key, item in value.items()}
+        return {str(key): redact(str(key), item, secret) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [redact(name, item) for item in value]
+        return [redact(name, item, secret) for item in value]
     text = str(value)[:MAX_TEXT]
     return _HEX_RUN.sub(MASK, text) if secret else redact_text(text)
 
