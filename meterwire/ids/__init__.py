@@ -2,7 +2,7 @@
 
 from meterwire.ids.eic import Eic
 from meterwire.ids.eui import DevEUI, Eui64, GatewayEUI, JoinEUI
-from meterwire.ids.market import MaloId, MeloId, MpId, NeloId, SrId, TrId
+from meterwire.ids.market import MaloId, MarketId, MeloId, MpId, NeloId, SrId, TrId
 from meterwire.ids.meter import SECTORS, MeterId, flag_letters, flag_number
 from meterwire.ids.server import ServerId, meter_id_of
 
@@ -14,6 +14,7 @@ __all__ = [
     "GatewayEUI",
     "JoinEUI",
     "MaloId",
+    "MarketId",
     "MeloId",
     "MeterId",
     "MpId",
