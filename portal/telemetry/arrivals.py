@@ -1,0 +1,114 @@
+"""What the pipeline works on: a batch of telegrams on their way from a message to the database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from meterwire.messages import Telegram
+from meterwire.seal import ValuesOpener
+
+MICROSECONDS = 1_000_000
+
+
+class AdapterRecord:
+    """What the bridge keeps of one adapter between batches; times in microseconds since the Unix epoch.
+
+    `openers` holds, by key slot, the opener and the validity (from, before) of the key; `refusals` the slots whose
+    key must not be used, with the code that says why; `sealed_slots` those of keys that the portal does not share.
+    `keyless`: the portal knows no inner key at all. `pairings` lists (from, before, metering point) by input.
+
+    The second block mirrors AdapterStatus; of it `last_counter` and (`epoch`, `fcnt`) run ahead within a batch.
+    The third holds what the batch adds.
+    """
+
+    __slots__ = (
+        "dev_eui", "epoch", "error", "error_us", "fcnt", "foreign", "high", "keyless", "last_counter", "last_us",
+        "latest", "low", "openers", "organisation", "pairings", "period_s", "pk", "received", "refusals", "refused",
+        "sealed_slots", "stored_counter", "telegrams", "touched", "used",
+    )  # fmt: skip
+
+    def __init__(self, pk: int, organisation: int, dev_eui: str, foreign: bool = False) -> None:
+        self.pk, self.organisation, self.dev_eui, self.foreign = pk, organisation, dev_eui, foreign
+        self.openers: dict[int, tuple[ValuesOpener, int, int]] = {}
+        self.refusals: dict[int, str] = {}
+        self.sealed_slots: frozenset[int] = frozenset()
+        self.keyless = True
+        self.pairings: dict[int, list[tuple[int, int, int]]] = {}
+        self.last_counter = self.stored_counter = self.fcnt = -1
+        self.epoch = self.last_us = self.used = 0
+        self.period_s: float | None = None
+        self.settle()
+
+    def settle(self) -> None:
+        """Forget what the batch added."""
+        self.touched = False
+        self.telegrams = self.received = self.refused = self.error_us = 0
+        self.error: str | None = None
+        self.latest: Arrival | None = None
+        self.low = self.high = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The concentrator that brought a telegram."""
+
+    pk: int
+    organisation: int
+    eui: str
+
+
+class Arrival:
+    """One telegram on its way. `error` is the code of the step that refused it; later steps leave it alone.
+
+    `values` are (register, value) pairs, None for a value that stays sealed; `readings` are (register, value,
+    measured at, metering point or None). `fresh`: the counter proves that it cannot be in the database; `known`: it
+    is there already.
+    """
+
+    __slots__ = (
+        "adapter", "counter", "error", "fresh", "known", "opener", "readings", "received_us", "sealed", "slot",
+        "source", "telegram", "values",
+    )  # fmt: skip
+
+    def __init__(self, telegram: Telegram, source: Source) -> None:
+        self.telegram, self.source = telegram, source
+        self.adapter: AdapterRecord | None = None
+        self.opener: ValuesOpener | None = None
+        self.slot: int | None = None
+        self.counter: int | None = None
+        self.values: Sequence[tuple[int, int | None]] | None = None
+        self.readings: list[tuple[int, int | None, int, int | None]] | None = None
+        self.error: str | None = None
+        self.received_us = 0
+        self.sealed = self.known = self.fresh = False
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An AdapterEvent that the pipeline itself has to report."""
+
+    arrival: Arrival
+    kind: str
+    reason: str
+    detail: dict[str, Any]
+
+
+@dataclass
+class Batch:
+    """Arrivals of one transaction; `now_us` is when the portal took them."""
+
+    arrivals: list[Arrival]
+    now_us: int
+    touched: list[AdapterRecord] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+def moment(us: int) -> datetime:
+    """The aware datetime of microseconds since the Unix epoch."""
+    return datetime.fromtimestamp(us // MICROSECONDS, UTC).replace(microsecond=us % MICROSECONDS)
+
+
+def microseconds(when: datetime) -> int:
+    """The inverse of `moment`."""
+    return round(when.timestamp() * MICROSECONDS)

@@ -1,0 +1,49 @@
+"""What a batch changes in the state of its adapters: last heard, radio figures, counters, refusals, period."""
+
+from portal.telemetry.arrivals import MICROSECONDS, AdapterRecord, Batch
+
+SMOOTHING = 0.25
+MAX_STEP = 2.0  # the period follows by at most this factor per telegram, so that an outage does not pass for one
+
+
+def count(batch: Batch) -> None:
+    """Fill the third block of each AdapterRecord concerned and `batch.touched`. May be repeated after a conflict."""
+    for record in batch.touched:
+        record.settle()
+    touched = batch.touched = []
+    for arrival in batch.arrivals:
+        adapter = arrival.adapter
+        if adapter is None or arrival.known:
+            continue
+        if not adapter.touched:
+            adapter.touched = True
+            touched.append(adapter)
+        if arrival.error is not None:
+            adapter.refused += 1
+            adapter.error, adapter.error_us = arrival.error, arrival.received_us
+            continue
+        adapter.telegrams += 1
+        counter = arrival.counter
+        if counter is not None:
+            adapter.received += 1
+            adapter.high = max(adapter.high, counter)
+            if counter < adapter.low or adapter.low < 0:
+                adapter.low = counter
+        if adapter.latest is None or arrival.received_us >= adapter.latest.received_us:
+            adapter.latest = arrival
+
+
+def period(adapter: AdapterRecord) -> float | None:
+    """The smoothed distance of telegrams in seconds after this batch, judged by counters so that losses do not show."""
+    known = adapter.period_s
+    if adapter.latest is None or not adapter.last_us:
+        return known
+    seconds = (adapter.latest.received_us - adapter.last_us) / MICROSECONDS
+    counted = adapter.stored_counter >= 0 and adapter.high >= 0
+    steps = adapter.high - adapter.stored_counter if counted else adapter.telegrams
+    if seconds <= 0 or steps <= 0:
+        return known
+    seen = seconds / steps
+    if known is None:
+        return seen
+    return known + SMOOTHING * (min(max(seen, known / MAX_STEP), known * MAX_STEP) - known)
