@@ -1,5 +1,6 @@
 """Checks of what people and programs hand to services; each refusal names the field."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,14 @@ class Owned(Protocol):
     """A row that belongs to an organisation."""
 
     organisation_id: int
+
+
+class Archivable(Protocol):
+    """A row that can be put away."""
+
+    archived_at: datetime | None
+
+    def refresh_from_db(self, *, fields: Iterable[str] | None = None) -> None: ...
 
 
 def text(field: str, value: str, limit: int, *, required: bool = False) -> str:
@@ -71,16 +80,38 @@ def time_zone(field: str, value: str) -> str:
     return value
 
 
-def same_organisation(field: str, row: Owned | None, owner: Owned) -> None:
+def hexadecimal(field: str, value: str, digits: int) -> str:
+    """Exactly that many hex digits, in lower case; blanks, colons and dashes between them do not matter."""
+    if not isinstance(value, str) or len(value) > 4 * digits:
+        raise Invalid(field, f"This must be {digits} hex digits.")
+    value = re.sub(r"[\s:-]", "", value).lower()
+    if not re.fullmatch(f"[0-9a-f]{{{digits}}}", value, re.ASCII):
+        raise Invalid(field, f"This must be {digits} hex digits.")
+    return value
+
+
+def country(field: str, value: str) -> str:
+    """A country code of two capital letters (ISO 3166-1)."""
+    value = text(field, value, 2, required=True).upper()
+    if not re.fullmatch("[A-Z]{2}", value, re.ASCII):
+        raise Invalid(field, "This must be a country code of two letters, such as DE.")
+    return value
+
+
+def same_organisation(field: str, row: Owned | None, organisation_id: int) -> None:
     """Refuse a row of another organisation with the words for one that does not exist."""
-    if row is not None and row.organisation_id != owner.organisation_id:
+    if row is not None and row.organisation_id != organisation_id:
         raise Invalid(field, "There is no such object.")
 
 
-def present(archived_at: datetime | None) -> None:
-    """Refuse to change what was archived."""
-    if archived_at is not None:
-        raise Conflict("This was archived and can no longer be changed; restore it first.")
+def present(*rows: Archivable | None) -> None:
+    """Refuse to work on what is archived by now. Belongs inside the transaction of the change."""
+    for row in rows:
+        if row is None:
+            continue
+        row.refresh_from_db(fields=["archived_at"])
+        if row.archived_at is not None:
+            raise Conflict(f"{row} was archived and can no longer be used.")
 
 
 @contextmanager

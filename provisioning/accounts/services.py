@@ -39,6 +39,9 @@ class NewToken(NamedTuple):
     token: ApiToken
     text: str
 
+    def __repr__(self) -> str:
+        return f"NewToken({self.token}, text hidden)"
+
 
 def create_organisation(actor: Actor, name: str, slug: str = "") -> Organisation:
     """A new tenant. Only the system and superusers may; nobody becomes a member by it."""
@@ -145,17 +148,14 @@ def create_token(
         membership = membership_of(actor, organisation)
         assert membership is not None
         role = validation.choice("role", role or membership.role, Role.values)
-        if (
-            ApiToken.objects.filter(user=actor, organisation=organisation, revoked_at=None).count()
-            >= MAX_TOKENS_PER_USER
-        ):
+        if own_tokens(actor, organisation).filter(revoked_at=None).count() >= MAX_TOKENS_PER_USER:
             raise Conflict(f"There are {MAX_TOKENS_PER_USER} tokens already; revoke one that is no longer used.")
         parts = tokens.Parts(secrets.token_hex(tokens.PREFIX_BYTES), secrets.token_hex(tokens.SECRET_BYTES))
         peppers = tokens.peppers()
         newest = max(peppers)
         token = ApiToken.objects.create(
             organisation=organisation,
-            user=user_of(actor),
+            user=actor,
             name=name,
             prefix=parts.prefix,
             digest=tokens.digest(parts, peppers[newest]),

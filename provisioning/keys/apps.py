@@ -1,8 +1,15 @@
-"""Names the keys app to Django."""
+"""Names the keys app to Django and registers its checks."""
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
 
 
 class KeysConfig(AppConfig):
     name = "provisioning.keys"
     label = "keys"
+
+    def ready(self) -> None:
+        from provisioning.keys import checks
+
+        register(checks.key_encryption_key, Tags.security)
+        register(checks.key_hand_in, Tags.security, deploy=True)

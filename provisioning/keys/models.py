@@ -33,6 +33,11 @@ class KeyState(models.TextChoices):
     DESTROYED = "destroyed", "Destroyed"
 
 
+SLOTTED = frozenset({Purpose.INNER, Purpose.LMN})  # named by a slot in every telegram
+SERVING = frozenset({Purpose.ROOT, Purpose.NWK, Purpose.APP})  # the concentrator needs them to serve the device
+OPENING = frozenset({KeyState.DELIVERING, KeyState.ACTIVE, KeyState.RETIRING})
+
+
 class DataKey(models.Model):
     """An organisation's data key, wrapped by the key-encryption key `kek_id`; it seals device keys."""
 
@@ -61,6 +66,7 @@ class DeviceKey(models.Model):
     state = models.CharField(max_length=10, choices=KeyState.choices)
     tag_length = models.PositiveSmallIntegerField(default=4)
     sealed = models.BinaryField(max_length=200)
+    intake = models.BooleanField(default=False)  # sealed by a process without the KEK; the bridge seals it anew
     check_value = models.CharField(max_length=6)
     not_before = models.DateTimeField(null=True, blank=True)
     not_after = models.DateTimeField(null=True, blank=True)
@@ -96,7 +102,16 @@ class DeviceKey(models.Model):
             ),
         ]
         # Serves "which keys expire in the next days".
-        indexes = [models.Index(fields=["organisation", "not_after"], name="key_expiry")]
+        indexes = [
+            models.Index(fields=["organisation", "not_after"], name="key_expiry"),
+            # Serves the bridge's "what was handed in since".
+            models.Index(fields=["id"], condition=Q(intake=True), name="key_intake"),
+        ]
+
+    @property
+    def opens(self) -> bool:
+        """Whether telegrams under this key are still accepted."""
+        return self.state in OPENING
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.version} of {self.adapter_id} ({self.state})"

@@ -1,0 +1,185 @@
+"""New keys for adapters: made here, or handed in."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Max
+
+from meterwire.keymemory import SLOTS
+from meterwire.seal import Key16
+from provisioning import validation
+from provisioning.accounts.actors import Actor
+from provisioning.audit.services import audited, record
+from provisioning.errors import Conflict, Invalid
+from provisioning.fleet.access import require_at
+from provisioning.fleet.models import Adapter
+from provisioning.keys.models import SLOTTED, DeviceKey, KeyState, Purpose
+from provisioning.keys.services.lifecycle import make_active
+from provisioning.keys.vault import Sealer, sealer
+
+MAX_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key on its way in. `slot` None for inner and LMN keys: the lowest free one; the others have no slot."""
+
+    purpose: str
+    key: Key16
+    slot: int | None = None
+    tag_length: int = 4
+    partner: str = "portal"
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+
+
+def issue_key(
+    actor: Actor,
+    adapter: Adapter,
+    purpose: str,
+    *,
+    slot: int | None = None,
+    tag_length: int = 4,
+    partner: str = "portal",
+    not_before: datetime | None = None,
+    not_after: datetime | None = None,
+) -> DeviceKey:
+    """A new random key in state GENERATED. VaultLocked when this process can put no key away."""
+    key = Key16(secrets.token_bytes(16))
+    new = NewKey(purpose, key, slot, tag_length, partner, not_before, not_after)
+    require_at(actor, adapter.organisation_id, adapter.site_id, "keys.issue")
+    return _store(actor, adapter, [new], KeyState.GENERATED, "key.issued")[0]
+
+
+def issue_root_key(actor: Actor, adapter: Adapter) -> DeviceKey:
+    """A new LoRaWAN root key; it serves from the hand-over on."""
+    return issue_key(actor, adapter, Purpose.ROOT)
+
+
+def issue_inner_key(
+    actor: Actor,
+    adapter: Adapter,
+    *,
+    slot: int | None = None,
+    tag_length: int = 4,
+    partner: str = "portal",
+    not_before: datetime | None = None,
+    not_after: datetime | None = None,
+) -> DeviceKey:
+    """A new inner key for `slot` (None: the lowest free one). Conflict when all eight slots are taken."""
+    return issue_key(
+        actor,
+        adapter,
+        Purpose.INNER,
+        slot=slot,
+        tag_length=tag_length,
+        partner=partner,
+        not_before=not_before,
+        not_after=not_after,
+    )
+
+
+def issue_adapter_keys(actor: Actor, adapter: Adapter, *, tag_length: int = 4) -> list[DeviceKey]:
+    """What one of our adapters needs to begin and does not have yet: a root key and an inner key."""
+    missing = []
+    with audited(adapter.organisation):
+        live = DeviceKey.objects.filter(adapter=adapter).exclude(
+            state__in=[KeyState.RETIRING, KeyState.REVOKED, KeyState.DESTROYED]
+        )
+        if not live.filter(purpose=Purpose.ROOT).exists():
+            missing.append(issue_root_key(actor, adapter))
+        if not live.filter(purpose=Purpose.INNER).exists():
+            missing.append(issue_inner_key(actor, adapter, tag_length=tag_length))
+    return missing
+
+
+def import_keys(actor: Actor, adapter: Adapter, keys: Sequence[NewKey], *, activate: bool = True) -> list[DeviceKey]:
+    """Keys that exist already, such as a supplier's; they become IMPORTED, or with `activate` ACTIVE at once."""
+    require_at(actor, adapter.organisation_id, adapter.site_id, "keys.import")
+    if not 1 <= len(keys) <= MAX_AT_ONCE:
+        raise Invalid("keys", f"From 1 to {MAX_AT_ONCE} keys can be handed in at once.")
+    with audited(adapter.organisation):
+        rows = _store(actor, adapter, keys, KeyState.IMPORTED, "key.imported")
+        if activate:
+            for row in rows:
+                make_active(actor, row, "imported as active")
+    return rows
+
+
+def _store(actor: Actor, adapter: Adapter, keys: Sequence[NewKey], state: KeyState, action: str) -> list[DeviceKey]:
+    safe = sealer()
+    with audited(adapter.organisation):
+        validation.present(adapter)
+        rows = [_row(adapter, new, state, safe) for new in keys]
+        for row in rows:
+            data = {
+                "adapter": adapter.dev_eui,
+                "purpose": row.purpose,
+                "partner": row.partner,
+                "slot": row.slot,
+                "version": row.version,
+                "check_value": row.check_value,
+            }
+            record(adapter.organisation, actor, action, row, data)
+    return rows
+
+
+def _row(adapter: Adapter, new: NewKey, state: KeyState, safe: Sealer) -> DeviceKey:
+    purpose = validation.choice("purpose", new.purpose, Purpose.values)
+    partner = validation.text("partner", new.partner, 40, required=True)
+    _check(adapter, new, purpose)
+    siblings = DeviceKey.objects.filter(adapter=adapter, purpose=purpose, partner=partner)
+    newest: int = siblings.aggregate(newest=Max("version"))["newest"] or 0
+    row = DeviceKey(
+        organisation_id=adapter.organisation_id,
+        adapter=adapter,
+        purpose=purpose,
+        partner=partner,
+        slot=_slot(adapter, new.slot) if purpose in SLOTTED else None,
+        version=newest + 1,
+        state=state,
+        tag_length=new.tag_length,
+        check_value=new.key.check_value().hex(),
+        not_before=new.not_before,
+        not_after=new.not_after,
+        intake=safe.intake,
+    )
+    row.sealed = safe.seal(row, new.key)
+    with validation.unique("Somebody else changed the keys of this adapter meanwhile; look again."):
+        row.save(force_insert=True)
+    return row
+
+
+def _check(adapter: Adapter, new: NewKey, purpose: str) -> None:
+    if new.tag_length not in (4, 8):
+        raise Invalid("tag_length", "A tag has 4 or 8 bytes.")
+    if new.slot is not None and purpose not in SLOTTED:
+        raise Invalid("slot", "Only inner and LMN keys have a slot.")
+    for field, moment in (("not_before", new.not_before), ("not_after", new.not_after)):
+        if moment is not None:
+            validation.moment(field, moment)
+    if new.not_before is not None and new.not_after is not None and new.not_after <= new.not_before:
+        raise Invalid("not_after", "The key would never be valid: it ends before it begins.")
+    foreign = adapter.kind == Adapter.Kind.FOREIGN
+    if foreign and purpose not in (Purpose.ROOT, Purpose.NWK, Purpose.APP):
+        raise Invalid("purpose", "A foreign device has LoRaWAN keys only.")
+
+
+def _slot(adapter: Adapter, wanted: int | None) -> int:
+    taken = set(
+        DeviceKey.objects.filter(adapter=adapter, slot__isnull=False)
+        .exclude(state=KeyState.DESTROYED)
+        .values_list("slot", flat=True)
+    )
+    if wanted is None:
+        free = [slot for slot in range(SLOTS) if slot not in taken]
+        if not free:
+            raise Conflict(f"All {SLOTS} key slots of this adapter are taken; destroy a revoked key first.")
+        return free[0]
+    if not 0 <= wanted < SLOTS:
+        raise Invalid("slot", f"Key slots run from 0 to {SLOTS - 1}.")
+    if wanted in taken:
+        raise Conflict(f"Key slot {wanted} of this adapter is taken; destroy its key first, or choose another slot.")
+    return wanted

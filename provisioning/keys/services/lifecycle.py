@@ -1,0 +1,126 @@
+"""The life of a key: GENERATED or IMPORTED, DELIVERING, ACTIVE, RETIRING, REVOKED, DESTROYED.
+
+Each step is a conditional update on the old state; when it hits no row, somebody else was quicker.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from django.utils import timezone
+
+from provisioning import validation
+from provisioning.accounts.actors import Actor, System
+from provisioning.accounts.models import Organisation
+from provisioning.audit.services import audited, record
+from provisioning.errors import Conflict
+from provisioning.fleet.access import require_at
+from provisioning.fleet.desired import adapter_changed
+from provisioning.keys.models import SERVING, DeviceKey, KeyState
+
+# to: from. Only what was revoked is destroyed, so that no key that may still be needed disappears in one step.
+STEPS: Final[Mapping[KeyState, frozenset[KeyState]]] = {
+    KeyState.DELIVERING: frozenset({KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING}),
+    KeyState.ACTIVE: frozenset({KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING}),
+    KeyState.RETIRING: frozenset({KeyState.ACTIVE}),
+    KeyState.REVOKED: frozenset(
+        {KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING, KeyState.ACTIVE, KeyState.RETIRING}
+    ),
+    KeyState.DESTROYED: frozenset({KeyState.REVOKED}),
+}
+_BRIDGE = System("bridge")
+
+
+def activate(actor: Actor, key: DeviceKey, reason: str = "") -> DeviceKey:
+    """Make a key the active one of its purpose and partner; the one before it retires."""
+    _allowed(actor, key)
+    with audited(key.organisation):
+        make_active(actor, key, _reason(reason))
+    return key
+
+
+def retire(actor: Actor, key: DeviceKey, reason: str = "") -> DeviceKey:
+    """No longer used for new telegrams; late ones still open."""
+    _allowed(actor, key)
+    with audited(key.organisation):
+        step(actor, key, KeyState.RETIRING, reason=_reason(reason))
+    return key
+
+
+def revoke(actor: Actor, key: DeviceKey, reason: str) -> DeviceKey:
+    """Refuse everything under this key from now on."""
+    _allowed(actor, key)
+    reason = validation.text("reason", reason, 200, required=True)
+    with audited(key.organisation):
+        step(actor, key, KeyState.REVOKED, reason=reason)
+    return key
+
+
+def destroy(actor: Actor, key: DeviceKey, reason: str) -> DeviceKey:
+    """Erase a revoked key's sealed value for good; its slot becomes free. The row and the audit stay."""
+    _allowed(actor, key)
+    reason = validation.text("reason", reason, 200, required=True)
+    with audited(key.organisation):
+        step(actor, key, KeyState.DESTROYED, reason=reason, sealed=b"", intake=False)
+    return key
+
+
+def heard_under(key_ids: Collection[int]) -> list[DeviceKey]:
+    """For the bridge: authentic telegrams came under these keys. Those being delivered become active; returns them."""
+    activated = []
+    rows = DeviceKey.objects.filter(pk__in=key_ids, state=KeyState.DELIVERING).select_related("organisation", "adapter")
+    for row in rows.order_by("organisation_id", "pk"):
+        with audited(row.organisation):
+            if DeviceKey.objects.filter(pk=row.pk, state=KeyState.DELIVERING).exists():
+                make_active(_BRIDGE, row, "first telegram heard under it")
+                activated.append(row)
+    return activated
+
+
+def mark_used(key_ids: Iterable[int], at: datetime) -> None:
+    """For the bridge: note when these keys last opened a telegram. Not audited; call it once per batch at most."""
+    DeviceKey.objects.filter(pk__in=list(key_ids)).update(last_used_at=at)
+
+
+def make_active(actor: Actor, key: DeviceKey, reason: str) -> None:
+    """Retire the active sibling and activate `key`. The caller has checked the permission and holds the chain."""
+    siblings = DeviceKey.objects.filter(
+        adapter_id=key.adapter_id, purpose=key.purpose, partner=key.partner, state=KeyState.ACTIVE
+    )
+    for sibling in siblings.exclude(pk=key.pk):
+        step(actor, sibling, KeyState.RETIRING, reason="replaced")
+    step(actor, key, KeyState.ACTIVE, reason=reason)
+
+
+def step(actor: Actor, key: DeviceKey, to: KeyState, *, reason: str, **fields: Any) -> None:
+    """One transition. Conflict when the key is in no state from which it leads there."""
+    now = timezone.now()
+    before = DeviceKey.objects.values_list("state", flat=True).get(pk=key.pk)
+    moved = before in STEPS[to] and DeviceKey.objects.filter(pk=key.pk, state=before).update(
+        state=to, state_at=now, **fields
+    )
+    if not moved:
+        raise Conflict(f"The key is {KeyState(before).label.lower()}; it cannot become {to.label.lower()} from there.")
+    key.state, key.state_at = to, now
+    for name, value in fields.items():
+        setattr(key, name, value)
+    if key.purpose in SERVING:
+        adapter_changed(key.adapter)
+    data = {
+        "adapter": key.adapter.dev_eui,
+        "purpose": key.purpose,
+        "version": key.version,
+        "slot": key.slot,
+        "from": before,
+        "reason": reason,
+    }
+    organisation: Organisation = key.organisation
+    record(organisation, actor, f"key.{to.value}", key, data)
+
+
+def _allowed(actor: Actor, key: DeviceKey) -> None:
+    require_at(actor, key.organisation_id, key.adapter.site_id, "keys.lifecycle")
+
+
+def _reason(reason: str) -> str:
+    return validation.text("reason", reason, 200)
