@@ -131,6 +131,11 @@ MQTT = {
 
 # The key-encryption key never enters the database; only processes that are handed its file can open device keys.
 KEK_FILE = os.environ.get("MSPAN_KEK_FILE", "")
+# What all others are handed instead: with it they can put keys away, never open one.
+KEK_PUBLIC_FILE = os.environ.get("MSPAN_KEK_PUBLIC_FILE", "")
+# Both are derived from the secret key when there is no file; every portal process needs the same ones.
+AUDIT_KEY_FILE = os.environ.get("MSPAN_AUDIT_KEY_FILE", "")
+TOKEN_PEPPERS_FILE = os.environ.get("MSPAN_TOKEN_PEPPERS_FILE", "")
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]

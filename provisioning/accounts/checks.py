@@ -20,7 +20,7 @@ def token_peppers(**_: Any) -> list[CheckMessage]:
 
 def token_peppers_of_their_own(**_: Any) -> list[CheckMessage]:
     """accounts.W001 (deploy): the pepper hangs on the secret key, so changing that one ends all tokens."""
-    if getattr(settings, "TOKEN_PEPPERS_FILE", ""):
+    if settings.TOKEN_PEPPERS_FILE:
         return []
     hint = 'Set MSPAN_TOKEN_PEPPERS_FILE to a JSON file such as {"1": "<64 hex digits>"}.'
     return [Warning("The pepper of API tokens is derived from the secret key.", hint=hint, id="accounts.W001")]

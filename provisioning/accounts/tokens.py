@@ -49,7 +49,7 @@ def peppers() -> Mapping[int, bytes]:
     From TOKEN_PEPPERS_FILE (JSON, `{"1": "<hex>", ...}`), else number 0 derived from the secret key.
     ImproperlyConfigured when the file cannot be used.
     """
-    return _peppers(getattr(settings, "TOKEN_PEPPERS_FILE", "") or "", settings.SECRET_KEY)
+    return _peppers(settings.TOKEN_PEPPERS_FILE, settings.SECRET_KEY)
 
 
 @lru_cache(maxsize=4)

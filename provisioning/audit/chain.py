@@ -68,7 +68,7 @@ def _derived(master: bytes, organisation_id: int) -> bytes:
 
 def _master() -> bytes:
     """From AUDIT_KEY_FILE, else derived from the secret key: every writing process has it, no database."""
-    return _read(getattr(settings, "AUDIT_KEY_FILE", "") or "", settings.SECRET_KEY)
+    return _read(settings.AUDIT_KEY_FILE, settings.SECRET_KEY)
 
 
 @lru_cache(maxsize=4)

@@ -20,7 +20,7 @@ def audit_key(**_: Any) -> list[CheckMessage]:
 
 def audit_key_of_its_own(**_: Any) -> list[CheckMessage]:
     """audit.W001 (deploy): the audit key hangs on the secret key, so changing that one ends the chains' proof."""
-    if getattr(settings, "AUDIT_KEY_FILE", ""):
+    if settings.AUDIT_KEY_FILE:
         return []
     hint = "Set MSPAN_AUDIT_KEY_FILE to a file of 32 random bytes that every portal process can read."
     return [Warning("The audit key is derived from the secret key.", hint=hint, id="audit.W001")]

@@ -16,7 +16,7 @@ def key_encryption_key(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if settings.KEK_FILE and (reason := fault(Path(settings.KEK_FILE))):
         found.append(Error(reason, hint="Processes that open no keys need no MSPAN_KEK_FILE at all.", id="keys.E001"))
-    if public := getattr(settings, "KEK_PUBLIC_FILE", ""):
+    if public := settings.KEK_PUBLIC_FILE:
         try:
             Intake.from_file(Path(public))
         except MeterspanError as error:
@@ -26,7 +26,7 @@ def key_encryption_key(**_: Any) -> list[CheckMessage]:
 
 def key_hand_in(**_: Any) -> list[CheckMessage]:
     """keys.W001 (deploy): this process can neither open keys nor take any in."""
-    if settings.KEK_FILE or getattr(settings, "KEK_PUBLIC_FILE", ""):
+    if settings.KEK_FILE or settings.KEK_PUBLIC_FILE:
         return []
     hint = "Set MSPAN_KEK_PUBLIC_FILE for web workers, MSPAN_KEK_FILE for the bridge."
     return [Warning("No key can be issued or handed in by this process.", hint=hint, id="keys.W001")]

@@ -104,7 +104,7 @@ class Vault:
 
 def sealer() -> Sealer:
     """What this process can put keys away with: the vault, else the intake. Raises VaultLocked when it has neither."""
-    public = getattr(settings, "KEK_PUBLIC_FILE", "")
+    public = settings.KEK_PUBLIC_FILE
     if settings.KEK_FILE or not public:
         return Vault.from_settings()
     return Intake.from_file(Path(public))
