@@ -63,7 +63,7 @@ class Document:
         table = {key: value for key, value in table.items() if key not in ignore}
         self._refuse_unknown_keys(table, kind, at, ignore)
         try:
-            return msgspec.convert(table, kind, dec_hook=self._hook)
+            return msgspec.convert(self._parsed(table, kind, at), kind, dec_hook=self._hook, from_attributes=True)
         except msgspec.ValidationError as error:
             raise self._translated(str(error), at) from None
 
@@ -79,6 +79,33 @@ class Document:
             else:
                 table = table.get(step, {}) if isinstance(table, dict) else {}
         return table
+
+    def _parsed(self, value: Any, kind: Any, path: str) -> Any:
+        """`value` with every text read that stands for a value type which is a dataclass: msgspec wants a table there."""
+        if isinstance(value, str):
+            for candidate in (kind, *typing.get_args(kind)):
+                if _is_value_type(candidate):
+                    try:
+                        return candidate.parse(value)
+                    except MeterspanError as error:
+                        raise self._error(path, f"'{path}': {error}", "correct the value") from None
+            return value
+        if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+            return {
+                key: self._parsed(item, hint, f"{path}.{key}" if path else key)
+                for key, item, hint in _fields_in(value, kind)
+            }
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if origin is typing.Annotated:
+            return self._parsed(value, arguments[0], path)
+        if origin in (tuple, list) and isinstance(value, list):
+            return [self._parsed(item, arguments[0], f"{path}[{number}]") for number, item in enumerate(value)]
+        if origin is dict and isinstance(value, dict):
+            return {key: self._parsed(item, arguments[1], f"{path}.{key}") for key, item in value.items()}
+        if origin in (typing.Union, types.UnionType):
+            tables = [argument for argument in arguments if dataclasses.is_dataclass(argument)]
+            return self._parsed(value, tables[0], path) if len(tables) == 1 else value
+        return value
 
     def _hook(self, kind: type[Any], value: Any) -> Any:
         if not isinstance(value, str):
@@ -158,6 +185,10 @@ def effective(config: object) -> str:
     return "\n".join(lines).strip() + "\n"
 
 
+def _is_value_type(kind: Any) -> bool:
+    return dataclasses.is_dataclass(kind) and hasattr(kind, "parse")
+
+
 def _fields_in(table: Any, kind: Any) -> list[tuple[str, Any, Any]]:
     if not dataclasses.is_dataclass(kind) or not isinstance(table, dict):
         return []
@@ -201,9 +232,9 @@ def _write_table(config: Any, path: str, lines: list[str]) -> None:
         below = f"{path}.{name}" if path else name
         if value is None:
             continue
-        if dataclasses.is_dataclass(value):
+        if dataclasses.is_dataclass(value) and not _is_value_type(value):
             tables.append((below, value, False))
-        elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
+        elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]) and not _is_value_type(value[0]):
             tables.extend((below, item, True) for item in value)
         else:
             lines.append(f"{name} = {_toml(name, value)}")
