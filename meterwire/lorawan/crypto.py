@@ -4,16 +4,13 @@
 compared in constant time.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
 from meterwire.errors import CounterExhausted, FormatError, MicMismatch
 from meterwire.ids import DevEUI, JoinEUI
-from meterwire.lorawan.aes import KEY_LENGTH, Aes, Cmac, check_key
+from meterwire.lorawan.aes import KEY_LENGTH, check_key, cipher, cmac, inverse_cipher, keystream, mac
 from meterwire.lorawan.frame import (
     ACK,
     ADR,
@@ -24,11 +21,12 @@ from meterwire.lorawan.frame import (
     JOIN_REQUEST_LENGTH,
     MAX_PHY,
     MIC_LENGTH,
-    MIN_DATA_PHY,
+    UPLINK_MHDR,
     DataFrame,
     FrameError,
     JoinAccept,
     JoinRequest,
+    MType,
     parse,
 )
 
@@ -78,7 +76,7 @@ class RootKey:
 
     def join_request_mic(self, phy_without_mic: bytes) -> bytes:
         """The four octets that sign MHDR to DevNonce."""
-        return Cmac(self._key).mac(phy_without_mic)[:MIC_LENGTH]
+        return mac(self._key, phy_without_mic)[:MIC_LENGTH]
 
     def sign_join_request(self, join_eui: JoinEUI, dev_eui: DevEUI, dev_nonce: int) -> bytes:
         """A join-request ready to send, 23 octets."""
@@ -97,23 +95,22 @@ class RootKey:
     def encrypt_join_accept(self, accept: JoinAccept) -> bytes:
         """The accept ready to send, 17 or 33 octets."""
         plain = accept.encode()
-        signed = plain[1:] + Cmac(self._key).mac(plain)[:MIC_LENGTH]
+        signed = plain[1:] + mac(self._key, plain)[:MIC_LENGTH]
         # TS001 6.2.6: the network runs the inverse cipher so that a device needs the forward one only.
-        inverse = Cipher(algorithms.AES(self._key), modes.ECB()).decryptor()  # noqa: S305
-        return plain[:1] + inverse.update(signed)
+        return plain[:1] + inverse_cipher(self._key)(signed)
 
     def decrypt_join_accept(self, phy: bytes) -> JoinAccept:
         """The authentic accept in `phy`. Raises FrameError when it is none, MicMismatch when not meant for this key."""
         if len(phy) not in JOIN_ACCEPT_LENGTHS:
             raise FrameError(f"a join-accept has 17 or 33 octets, not {len(phy)}")
-        plain = bytes(phy[:1]) + Aes(self._key).encrypt(phy[1:])
-        if not Cmac(self._key).verify(plain[:-MIC_LENGTH], plain[-MIC_LENGTH:]):
+        plain = bytes(phy[:1]) + cipher(self._key)(phy[1:])
+        if not compare_digest(mac(self._key, plain[:-MIC_LENGTH])[:MIC_LENGTH], plain[-MIC_LENGTH:]):
             raise MicMismatch("The join-accept was not made with this device's root key.")
         return JoinAccept.decode(plain[:-MIC_LENGTH])
 
     def derive(self, join_nonce: int, net_id: int, dev_nonce: int) -> SessionKeys:
         """The session keys of a join (TS001 6.2.6)."""
-        encrypt = Aes(self._key).encrypt
+        encrypt = cipher(self._key)
         seed = join_nonce.to_bytes(3, "little") + net_id.to_bytes(3, "little") + dev_nonce.to_bytes(2, "little")
         return SessionKeys(encrypt(b"\x01" + seed + bytes(7)), encrypt(b"\x02" + seed + bytes(7)))
 
@@ -122,7 +119,7 @@ class RootKey:
 
 
 class Uplink(NamedTuple):
-    """An authenticated uplink, payload in the clear: the result of `Session.open_uplink`, quicker than a DataFrame."""
+    """An authenticated uplink, its payload in the clear. `fctrl` is an octet, read through the properties."""
 
     confirmed: bool
     fctrl: int
@@ -148,95 +145,72 @@ class Uplink(NamedTuple):
 
 
 class Session:
-    """One device's session: `keys` and its 32-bit `dev_addr`, with the cipher contexts made once.
+    """One device's session: `keys` and its 32-bit `dev_addr`, with the ciphers set up once.
 
-    Counters are the caller's: `fcnt32` is always the full counter. An object belongs to one thread (see aes.Cmac).
+    Counters are the caller's: `fcnt32` is always the full counter. An object belongs to one thread.
     """
 
-    __slots__ = ("_app", "_block_down", "_block_up", "_mac", "_nwk", "_nwk_s_key", "dev_addr")
+    __slots__ = ("_address", "_keys", "_mic_head", "_new_mac", "_seek", "_stream", "_stream_head", "dev_addr")
 
     def __init__(self, keys: SessionKeys, dev_addr: int) -> None:
         if not 0 <= dev_addr <= 0xFFFFFFFF:
             raise FrameError(f"DevAddr {dev_addr} is outside 32 bits")
         self.dev_addr = dev_addr
-        address = dev_addr.to_bytes(4, "little")
-        self._block_up = b"\x00\x00\x00\x00\x00" + address
-        self._block_down = b"\x00\x00\x00\x00\x01" + address
-        self._mac = Cmac(keys.nwk_s_key).mac
-        self._app = Aes(keys.app_s_key).encrypt
-        self._nwk_s_key = keys.nwk_s_key
-        self._nwk: Aes | None = None
+        self._address = dev_addr.to_bytes(4, "little")
+        self._mic_head, self._stream_head = _B0_UP + self._address, _A_UP + self._address
+        self._new_mac = cmac(keys.nwk_s_key)
+        self._seek, self._stream = keystream(keys.app_s_key)
+        self._keys = keys
 
     def open_uplink(self, phy: bytes, fcnt32: int) -> Uplink:
-        """The uplink data frame in `phy`, authenticated under the full counter, its payload decrypted.
+        """The authentic uplink data frame in `phy`: the quick way for a server, see `frame.uplink_address`.
 
-        Raises FrameError when `phy` is no well-formed uplink, MicMismatch when it is not of this session at this
+        Raises FrameError when `phy` is no uplink data frame, MicMismatch when it is not of this session at this
         counter.
         """
         end = len(phy) - MIC_LENGTH
-        if not MIN_DATA_PHY - MIC_LENGTH <= end <= MAX_PHY - MIC_LENGTH:
-            raise FrameError(f"a LoRaWAN data frame has {MIN_DATA_PHY} to {MAX_PHY} octets, not {len(phy)}")
-        confirmed = _UPLINKS.get(phy[0] & _MTYPE_AND_MAJOR)
-        if confirmed is None:
-            raise FrameError("the frame is no LoRaWAN R1 uplink data frame")
-        fctrl = phy[5]
-        port_at = 8 + (fctrl & FOPTS_LENGTH)
-        fport = phy[port_at] if port_at < end else None
-        if port_at > end or (fport == 0 and port_at > 8):
-            parse(phy)  # says what is wrong
-        block = self._block_up + fcnt32.to_bytes(4, "little")
-        mic = self._mac(b"\x49" + block + _COUNT[end] + phy[:end])[:MIC_LENGTH]
-        if not compare_digest(mic, phy[end:]) or phy[1:5] + phy[6:8] != block[5:11]:
-            raise _mic_mismatch(self.dev_addr)
-        size = end - port_at - 1
-        if size <= 0:
-            return Uplink(confirmed, fctrl, phy[8:port_at], fport, b"")
-        if size <= 16 and fport:
-            stream = self._app(b"\x01" + block + b"\x00\x01")[:size]
-        else:
-            stream = self._stream(block, size, fport or 0)
-        number = int.from_bytes(phy[port_at + 1 : end], "big") ^ int.from_bytes(stream, "big")
-        return Uplink(confirmed, fctrl, phy[8:port_at], fport, number.to_bytes(size, "big"))
+        if (
+            9 < end <= _MAX_BODY
+            and (mhdr := phy[0]) in UPLINK_MHDR
+            and not (fctrl := phy[5]) & FOPTS_LENGTH
+            and (fport := phy[8])
+        ):
+            counter = fcnt32.to_bytes(4, "little")
+            new_mac = self._new_mac
+            mac = new_mac()
+            mac.update(self._mic_head + counter + _COUNT[end] + phy[:end])
+            if not compare_digest(mac.finalize()[:MIC_LENGTH], phy[end:]):
+                raise _mic_mismatch(self.dev_addr)
+            seek, stream = self._seek, self._stream
+            seek(self._stream_head + counter + b"\0\1")
+            return _new_tuple(Uplink, (mhdr == _CONFIRMED, fctrl, b"", fport, stream(phy[9:end])))
+        frame = self.open(phy, fcnt32, uplink=True)
+        return Uplink(frame.confirmed, phy[5], frame.fopts, frame.fport, frame.payload)
 
     def open(self, phy: bytes, fcnt32: int, uplink: bool) -> DataFrame:
-        """As `open_uplink`, for either direction, as a DataFrame whose payload is in the clear."""
+        """The authentic data frame in `phy`, of either direction, its payload in the clear.
+
+        Raises FrameError when `phy` is none of that direction, MicMismatch when it is not of this session at this
+        counter.
+        """
         frame = parse(phy)
         if not isinstance(frame, DataFrame) or frame.uplink != uplink:
             raise FrameError(f"the frame is no {'uplink' if uplink else 'downlink'} data frame")
         if not self.verify(phy, fcnt32, uplink):
             raise _mic_mismatch(self.dev_addr)
-        clear = self.crypt(frame.payload, fcnt32, uplink, frame.fport or 0)
-        return DataFrame(
-            uplink,
-            frame.dev_addr,
-            frame.fcnt,
-            frame.confirmed,
-            frame.adr,
-            frame.adr_ack_req,
-            frame.ack,
-            frame.class_b_or_pending,
-            frame.fopts,
-            frame.fport,
-            clear,
-            frame.mic,
-        )
+        return replace(frame, payload=self.crypt(frame.payload, fcnt32, uplink, frame.fport or 0))
 
     def verify(self, phy: bytes, fcnt32: int, uplink: bool) -> bool:
-        """Whether the data frame `phy` is this session's at this full counter: address, counter and MIC."""
-        end = len(phy) - MIC_LENGTH
-        if not MIN_DATA_PHY - MIC_LENGTH <= end <= MAX_PHY - MIC_LENGTH:
-            return False
-        block = self._block(fcnt32, uplink)
-        mic = self._mac(b"\x49" + block + _COUNT[end] + phy[:end])[:MIC_LENGTH]
-        return compare_digest(mic, phy[end:]) and phy[1:5] + phy[6:8] == block[5:11]
+        """Whether the MIC of the data frame `phy` is this session's at this full counter."""
+        return compare_digest(self._mic(phy[:-MIC_LENGTH], fcnt32, uplink), phy[-MIC_LENGTH:])
 
     def crypt(self, payload: bytes, fcnt32: int, uplink: bool, fport: int) -> bytes:
         """`payload` encrypted, or decrypted: the same operation (TS001 4.3.3). Port 0 uses the network session key."""
-        size = len(payload)
-        if size > MAX_PHY:
-            raise FrameError(f"a payload of {size} octets fits no frame")
-        stream = self._stream(self._block(fcnt32, uplink), size, fport)
-        return (int.from_bytes(payload, "big") ^ int.from_bytes(stream, "big")).to_bytes(size, "big")
+        if len(payload) > MAX_PHY:
+            raise FrameError(f"a payload of {len(payload)} octets fits no frame")
+        seek, stream = (self._seek, self._stream) if fport else keystream(self._keys.nwk_s_key)
+        seek((_A_UP if uplink else _A_DOWN) + self._address + _counter(fcnt32) + b"\0\1")
+        return stream(payload)
 
     def build(
         self,
@@ -253,39 +227,31 @@ class Session:
         fopts: bytes = b"",
     ) -> bytes:
         """The PHYPayload ready to send: clear `payload` encrypted, everything signed. Raises FrameError."""
-        if not 0 <= fcnt32 < FCNT_LIMIT:
-            raise FrameError(f"frame counter {fcnt32} is outside 32 bits")
-        frame = DataFrame(
+        body = DataFrame(
             uplink=uplink,
-            confirmed=confirmed,
             dev_addr=self.dev_addr,
+            fcnt=int.from_bytes(_counter(fcnt32)[:2], "little"),
+            confirmed=confirmed,
             adr=adr,
             adr_ack_req=adr_ack_req,
             ack=ack,
             class_b_or_pending=class_b_or_pending,
-            fcnt=fcnt32 & 0xFFFF,
             fopts=fopts,
             fport=fport,
             payload=payload if fport is None else self.crypt(payload, fcnt32, uplink, fport),
-            mic=bytes(MIC_LENGTH),
-        )
-        body = frame.encode()[:-MIC_LENGTH]
-        block = self._block(fcnt32, uplink)
-        return body + self._mac(b"\x49" + block + _COUNT[len(body)] + body)[:MIC_LENGTH]
+        ).encode()
+        return body + self._mic(body, fcnt32, uplink)
 
     def __repr__(self) -> str:
         return f"Session({self.dev_addr:08x}, keys hidden)"
 
-    def _block(self, fcnt32: int, uplink: bool) -> bytes:
-        return (self._block_up if uplink else self._block_down) + fcnt32.to_bytes(4, "little")
-
-    def _stream(self, block: bytes, size: int, fport: int) -> bytes:
-        blocks = b"".join([b"\x01" + block + _COUNT[i] for i in range(1, (size + 15) // 16 + 1)])
-        if fport:
-            return self._app(blocks)[:size]
-        if self._nwk is None:
-            self._nwk = Aes(self._nwk_s_key)
-        return self._nwk.encrypt(blocks)[:size]
+    def _mic(self, body: bytes, fcnt32: int, uplink: bool) -> bytes:
+        if len(body) > _MAX_BODY:
+            raise FrameError(f"a LoRaWAN frame has at most {MAX_PHY} octets")
+        mac = self._new_mac()
+        head = (_B0_UP if uplink else _B0_DOWN) + self._address + _counter(fcnt32)
+        mac.update(head + _COUNT[len(body)] + body)
+        return mac.finalize()[:MIC_LENGTH]
 
 
 def full_fcnt(received16: int, next_expected: int) -> int:
@@ -308,10 +274,20 @@ def is_retransmission(fcnt32: int, next_expected: int) -> bool:
     return fcnt32 < next_expected
 
 
-_MTYPE_AND_MAJOR: Final = 0xE3
-_UPLINKS: Final[Mapping[int, bool]] = {0x40: False, 0x80: True}
-# The last two octets of the blocks B0 (a length) and A_i (a block number).
+# How the blocks B0 (TS001 4.4) and A_i (4.3.3) begin: a constant, four zeros, the direction.
+_B0_UP, _B0_DOWN = b"\x49\0\0\0\0\0", b"\x49\0\0\0\0\1"
+_A_UP, _A_DOWN = b"\x01\0\0\0\0\0", b"\x01\0\0\0\0\1"
+# How B0 ends: a zero and the length.
 _COUNT: Final = tuple(bytes((0, n)) for n in range(256))
+_MAX_BODY: Final = MAX_PHY - MIC_LENGTH
+_CONFIRMED: Final = MType.CONFIRMED_UP << 5
+_new_tuple: Final = tuple.__new__  # a named tuple's own constructor takes twice as long
+
+
+def _counter(fcnt32: int) -> bytes:
+    if not 0 <= fcnt32 < FCNT_LIMIT:
+        raise FrameError(f"frame counter {fcnt32} is outside 32 bits")
+    return fcnt32.to_bytes(4, "little")
 
 
 def _mic_mismatch(dev_addr: int) -> MicMismatch:

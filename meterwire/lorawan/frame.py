@@ -20,6 +20,7 @@ JOIN_ACCEPT_LENGTHS: Final = (17, 33)
 CFLIST_CHANNELS: Final = 5
 MAX_FREQUENCY_HZ: Final = 0xFFFFFF * 100
 
+UPLINK_MHDR: Final = (0x40, 0x80)  # unconfirmed and confirmed, R1, no reserved bit set
 ADR, ADR_ACK_REQ, ACK, CLASS_B_OR_PENDING, FOPTS_LENGTH = 0x80, 0x40, 0x20, 0x10, 0x0F
 
 
@@ -196,11 +197,24 @@ def parse(phy: bytes) -> DataFrame | JoinRequest | EncryptedJoinAccept:
     raise FrameError(f"frames of type {MType(mtype).name} are not part of LoRaWAN 1.0.4")
 
 
+def uplink_address(phy: bytes) -> tuple[int, int]:
+    """(DevAddr, FCnt) of an uplink data frame: all that finding its session needs. Raises FrameError for any other."""
+    if MIN_DATA_PHY <= len(phy) <= MAX_PHY:
+        mhdr, dev_addr, _, fcnt = _unpack_fhdr(phy)
+        if mhdr in UPLINK_MHDR:
+            return dev_addr, fcnt
+    frame = parse(phy)
+    if not isinstance(frame, DataFrame) or not frame.uplink:
+        raise FrameError("the frame is no uplink data frame")
+    return frame.dev_addr, frame.fcnt
+
+
 _FHDR = struct.Struct("<BIBH")
+_unpack_fhdr = _FHDR.unpack_from
 
 
 def _parse_data(phy: bytes, mtype: int) -> DataFrame:
-    _, dev_addr, fctrl, fcnt = _FHDR.unpack_from(phy)
+    _, dev_addr, fctrl, fcnt = _unpack_fhdr(phy)
     uplink = mtype in (MType.UNCONFIRMED_UP, MType.CONFIRMED_UP)
     end = len(phy) - MIC_LENGTH
     port_at = _FHDR.size + (fctrl & FOPTS_LENGTH)
