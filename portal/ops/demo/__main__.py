@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from portal.ops.demo.places import PORTS, ROOT, Places
 from portal.ops.demo.reset import running
 from portal.ops.demo.supervisor import Child, ChildFailed, Supervisor
-from portal.ops.demo.system import System
+from portal.ops.demo.system import ADAPTERS, PASSWORD, System
 
 LOGINS = (
     ("operator@demo.example", "operator: sees the building, registers devices"),
@@ -20,7 +20,6 @@ LOGINS = (
     ("auditor@demo.example", "auditor: sees the audit trail"),
     ("admin@demo.example", "administrator"),
 )
-PASSWORD = "meterspan-demo"  # noqa: S105  # printed on the screen; the demo listens on loopback only
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -76,12 +75,15 @@ async def _start(system: System, supervisor: Supervisor, places: Places) -> None
     began = time.monotonic()
     await _step("message store for tasks and live events (Valkey)", supervisor.start(system.valkey()))
     await _step("database (SQLite)", supervisor.once(system.migrate()))
-    await _step("organisation, site, concentrator, 12 adapters with their keys", supervisor.once(system.seed()))
+    if (kek := system.key_encryption_key()) is not None:
+        await _step("key-encryption key", supervisor.once(kek))
+    await _step(f"a building of {ADAPTERS} flats", supervisor.once(system.plan_building()))
+    await _step("organisation, concentrator, adapters with their keys", supervisor.once(system.seed()))
     await _step("broker configuration", supervisor.once(system.broker_config()))
     await _step("MQTT broker (Mosquitto)", supervisor.start(system.mosquitto()))
     await _step("ingest bridge", supervisor.start(system.bridge()))
     await _step("concentrator agent", supervisor.start(system.concentrator()))
-    await _step("building: 12 meters and the radio air", supervisor.start(system.building()))
+    await _step("the meters and the radio air", supervisor.start(system.building()))
     await _step("portal", supervisor.start(system.portal()))
     answered = time.monotonic()
     _invite(system, answered - began, places)

@@ -24,12 +24,11 @@ class Places:
         return cls(Path(os.environ.get("MSPAN_DEMO_DIR", ROOT / ".demo")))
 
     def make(self) -> None:
-        for path in (self.folder, self.secrets, self.logs, self.agents, self.broker, self.valkey):
+        for path in (self.folder, self.secrets, self.logs, self.agents, self.meters, self.broker, self.valkey):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("secret_key", "portal_mqtt_password"):
             _write_once(self.secrets / name, secrets.token_urlsafe(48).encode())
-        for name in ("kek", "audit_key"):
-            _write_once(self.secrets / name, secrets.token_bytes(32))
+        _write_once(self.secrets / "audit_key", secrets.token_bytes(32))
 
     @property
     def secrets(self) -> Path:
@@ -42,6 +41,10 @@ class Places:
     @property
     def agents(self) -> Path:
         return self.folder / "agents"
+
+    @property
+    def meters(self) -> Path:
+        return self.folder / "meters"
 
     @property
     def broker(self) -> Path:

@@ -7,13 +7,16 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from portal.ops.demo.house import GATEWAY_EUI
 from portal.ops.demo.places import ROOT, Places
 from portal.ops.demo.supervisor import Child
 
+ADAPTERS = 12
+PASSWORD = "meterspan-demo"  # noqa: S105  # printed on the screen; the demo listens on loopback only
 BIN = Path(sys.executable).parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 
@@ -23,7 +26,7 @@ class System:
 
     def __init__(self, places: Places, ports: Mapping[str, int]) -> None:
         self._places, self._ports = places, ports
-        # The web server and the worker get no key-encryption key: they never open a telegram.
+        # The web server and the worker hand keys in under the public half; they can open none.
         self._portal_env = {
             "MSPAN_DATA_DIR": str(places.folder),
             "MSPAN_DATABASE_URL": f"sqlite:///{places.folder / 'portal.sqlite3'}",
@@ -35,6 +38,7 @@ class System:
             "MSPAN_MQTT_USER": "portal",
             "MSPAN_TLS": "0",
             "MSPAN_KEK_FILE": "",
+            "MSPAN_KEK_PUBLIC_FILE": str(places.secrets / "kek.pub"),
             "DJANGO_SETTINGS_MODULE": "portal.settings",
         }
         self._keyed_env = {
@@ -95,13 +99,24 @@ class System:
     def migrate(self) -> Child:
         return Child("migrate", [*MANAGE, "migrate", "--no-input", "--verbosity", "0"], self._keyed_env)
 
-    def concentrator_key(self, config: Path) -> Sequence[str]:
-        """The command that prints the concentrator's public key, making it where it is absent."""
-        return [str(BIN / "concentrator-agent"), "key", "--config", str(config)]
+    def key_encryption_key(self) -> Child | None:
+        """Makes the key-encryption key; None when it is there."""
+        path = self._places.secrets / "kek"
+        return None if path.exists() else Child("kek", [*MANAGE, "kek_init", "--out", str(path)], self._portal_env)
+
+    def plan_building(self) -> Child:
+        """Writes the building's file anew, the same building with this start's ports."""
+        target = self._places.agents / "building.toml"
+        target.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "adapter_agent.simulation", str(target), "--new", str(ADAPTERS)]
+        command += ["--gateway", f"{GATEWAY_EUI}@127.0.0.1:{self._ports['udp']}"]
+        command += ["--meters", str(self._places.meters), "--air-port", str(self._ports["air"])]
+        return Child("plan-building", command)
 
     def seed(self) -> Child:
         ports = [part for name in ("mqtt", "udp", "air") for part in (f"--{name}-port", str(self._ports[name]))]
-        command = [*MANAGE, "demo_seed", "--agents", str(self._places.agents), *ports]
+        folders = ["--agents", str(self._places.agents), "--meters", str(self._places.meters)]
+        command = [*MANAGE, "demo_seed", *folders, "--password", PASSWORD, *ports]
         return Child("seed", command, self._keyed_env)
 
     def broker_config(self) -> Child:

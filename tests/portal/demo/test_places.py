@@ -19,12 +19,12 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
 
 
 def test_secrets_are_for_the_owner_only_and_survive_a_second_start(places: Places) -> None:
-    before = (places.secrets / "kek").read_bytes()
+    before = (places.secrets / "audit_key").read_bytes()
 
     places.make()
 
-    assert (places.secrets / "kek").read_bytes() == before
-    assert stat.S_IMODE((places.secrets / "kek").stat().st_mode) == 0o600
+    assert (places.secrets / "audit_key").read_bytes() == before
+    assert stat.S_IMODE((places.secrets / "audit_key").stat().st_mode) == 0o600
 
 
 def test_a_taken_port_is_named_and_a_free_one_used(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,89 @@
+"""Puts the demo's building into the database, as an operator and a manufacturer would: through the services."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from django.db import transaction
+
+from portal.ops.demo.house import CONCENTRATOR_EUI, JOIN_EUI, Flat
+from provisioning.accounts.actors import System
+from provisioning.accounts.models import Organisation, Role
+from provisioning.accounts.services import add_member, create_organisation
+from provisioning.fleet.models import Adapter, Concentrator, Site
+from provisioning.fleet.services import (
+    create_adapter,
+    create_metering_point,
+    create_site,
+    install_meter,
+    register_concentrator,
+)
+from provisioning.keys.services import hand_over, issue_adapter_keys
+from provisioning.keys.vault import Vault
+from provisioning.pairing.services import pair
+
+ACTOR = System("demo")
+SLUG = "stadtwerke-muster"
+PEOPLE = {
+    "operator": Role.OPERATOR,
+    "installer": Role.INSTALLER,
+    "auditor": Role.AUDITOR,
+    "custodian": Role.CUSTODIAN,
+    "admin": Role.ADMINISTRATOR,
+}
+
+
+def seed(flats: list[Flat], agents: Path, password: str, public_key: Callable[[], str]) -> bool:
+    """Make what is missing; False when the organisation was there already. Writes the broker password file."""
+    if Organisation.objects.filter(slug=SLUG).exists():
+        return False
+    with transaction.atomic():
+        organisation = create_organisation(ACTOR, "Stadtwerke Muster", SLUG)
+        for name, role in PEOPLE.items():
+            add_member(ACTOR, organisation, f"{name}@demo.example", role, password=password)
+        site = create_site(
+            ACTOR, organisation, name="Lindenweg 8", street="Lindenweg 8", postcode="66280", city="Sulzbach"
+        )
+        new = register_concentrator(
+            ACTOR, organisation, eui=CONCENTRATOR_EUI, name="Lindenweg 8, cellar", site=site, public_key=public_key()
+        )
+        write_secret(agents / "concentrator.password", new.password.encode())
+        for flat in flats:
+            _flat(organisation, site, new.concentrator, flat)
+    return True
+
+
+def hand_over_keys(flats: list[Flat], agents: Path) -> None:
+    """A key file for each adapter that has neither one nor a sealed key store of its own."""
+    vault = Vault()
+    for flat in flats:
+        path = agents / f"{flat.name}.keys.json"
+        if path.exists() or (agents / flat.name).exists():
+            continue
+        adapter = Adapter.objects.get(dev_eui=flat.dev_eui, archived_at=None)
+        write_secret(path, hand_over(ACTOR, adapter, vault, "provisioning of the demo").content)
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, from its first moment on."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+
+
+def _flat(organisation: Organisation, site: Site, concentrator: Concentrator, flat: Flat) -> None:
+    adapter = create_adapter(
+        ACTOR,
+        organisation,
+        dev_eui=flat.dev_eui,
+        join_eui=JOIN_EUI,
+        site=site,
+        concentrator=concentrator,
+        serial=f"MS-{flat.name[-2:]}",
+        location=flat.place,
+    )
+    issue_adapter_keys(ACTOR, adapter)
+    for number, (name, meter_id) in enumerate(flat.meters):
+        point = create_metering_point(ACTOR, site, name=name.replace("-", " ").capitalize())
+        meter = install_meter(ACTOR, point, meter_id=meter_id)
+        pair(ACTOR, adapter, point, input=number, meter=meter)
