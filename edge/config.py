@@ -81,7 +81,7 @@ class Document:
         return table
 
     def _parsed(self, value: Any, kind: Any, path: str) -> Any:
-        """`value` with every text read that stands for a value type which is a dataclass: msgspec wants a table there."""
+        """`value` with texts read that stand for value types which are dataclasses: msgspec wants tables there."""
         if isinstance(value, str):
             for candidate in (kind, *typing.get_args(kind)):
                 if _is_value_type(candidate):
