@@ -6,6 +6,7 @@ add some; a version other than ours is refused with UnsupportedVersion, a body o
 LimitExceeded. Nothing here looks at a clock: times and ids are arguments.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -22,12 +23,14 @@ BATCH_FLUSH_SECONDS: Final = 0.25
 MAX_RESULTS: Final = 1000
 MAX_DEVICES: Final = 200  # entries in one part of a `devices` command
 
-Id = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$")]
-Eui = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
-Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+# Patterns end in \Z: a $ would let a line feed pass.
+Id = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}\Z")]
+Eui = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
+_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z"
+Time = Annotated[str, Meta(pattern=_TIME)]
 TimeQuality = Literal["gps", "ntp", "free", "none"]
 Text = Annotated[str, Meta(max_length=500)]
-Code = Annotated[str, Meta(max_length=40, pattern=r"^[a-z0-9_]+$")]
+Code = Annotated[str, Meta(max_length=40, pattern=r"^[a-z0-9_]+\Z")]
 Payload = Annotated[bytes, Meta(max_length=242)]
 
 
@@ -83,7 +86,7 @@ EventKind = Literal[
 ]
 
 
-class Event(Struct, frozen=True, omit_defaults=True):
+class Event(Struct, frozen=True):
     """`up/event`: something that happened at the concentrator. `detail` is a small flat JSON object."""
 
     id: Id
@@ -106,7 +109,7 @@ class GatewayState(Struct, frozen=True):
     last_seen: Time | None = None
 
 
-class State(Struct, frozen=True, omit_defaults=True):
+class State(Struct, frozen=True):
     """`state` (retained): birth, heartbeat and last will. The will carries the same `boot` with online false.
 
     `revision` is the device-table revision that runs; `public_key` the concentrator's X25519 key (hex) for root keys.
@@ -117,7 +120,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     online: bool
     boot: Id
     version: Text = ""
-    public_key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    public_key: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")] | None = None
     revision: Annotated[int, Meta(ge=0)] = 0
     devices: int = 0
     mode: Literal["smgw", "stand-alone"] = "stand-alone"
@@ -156,7 +159,7 @@ class WrappedKey(Struct, frozen=True):
 class Abp(Struct, frozen=True):
     """Activation by personalisation: address and the two session keys, each wrapped."""
 
-    dev_addr: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$")]
+    dev_addr: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}\Z")]
     nwk_s_key: WrappedKey
     app_s_key: WrappedKey
 
@@ -255,27 +258,35 @@ def decode_command(body: bytes) -> Command:
 
 def timestamp(unix: float) -> str:
     """RFC 3339 text, UTC, milliseconds (rounded down), of Unix seconds."""
-    moment = datetime.fromtimestamp(int(unix * 1000) / 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    milliseconds = _milliseconds(unix)
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
 
 
 def parse_timestamp(text: str) -> datetime:
     """The aware UTC datetime of a `Time` text. Raises FormatError for a day that does not exist."""
     try:
-        return datetime.fromisoformat(text)
+        if re.fullmatch(_TIME, text):
+            return datetime.fromisoformat(text)
     except ValueError:
-        raise FormatError(f"'{text[:40]}' is no RFC 3339 time in UTC with milliseconds") from None
+        pass
+    raise FormatError(f"'{text[:40]}' is no RFC 3339 time in UTC with milliseconds")
 
 
 def ulid(unix: float, randomness: bytes) -> str:
     """A ULID: 48-bit milliseconds and 10 random bytes, 26 characters, sorting by time."""
     if len(randomness) != 10:
         raise ValueError("a ULID takes 10 random bytes")
-    number = (int(unix * 1000) & 0xFFFFFFFFFFFF) << 80 | int.from_bytes(randomness, "big")
+    number = (_milliseconds(unix) & 0xFFFFFFFFFFFF) << 80 | int.from_bytes(randomness, "big")
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def _milliseconds(unix: float) -> int:
+    # By way of microseconds: the float nearest to a whole millisecond often lies just below it.
+    return round(unix * 1_000_000) // 1000
 
 
 def _decode(body: bytes, kind: Any) -> Any:
