@@ -24,7 +24,7 @@ MAX_RESULTS: Final = 1000
 MAX_DEVICES: Final = 200  # entries in one part of a `devices` command
 
 # Patterns end in \Z: a $ would let a line feed pass.
-Id = Annotated[str, Meta(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}\Z")]
+Id = Annotated[str, Meta(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")]  # 128 bits: 8 and above would not fit
 Eui = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z"
 Time = Annotated[str, Meta(pattern=_TIME)]

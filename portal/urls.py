@@ -4,4 +4,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("portal.ops.urls")),
+    path("api/", include("portal.api.urls")),
+    path("", include("portal.web.urls")),
 ]

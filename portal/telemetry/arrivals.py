@@ -24,8 +24,8 @@ class AdapterRecord:
 
     __slots__ = (
         "dev_eui", "epoch", "error", "error_us", "fcnt", "foreign", "high", "keyless", "last_counter", "last_us",
-        "latest", "low", "openers", "organisation", "pairings", "period_s", "pk", "received", "refusals", "refused",
-        "sealed_slots", "stored_counter", "telegrams", "touched", "used",
+        "latest", "low", "new_period_s", "openers", "organisation", "pairings", "period_s", "pk", "received", "refusals",
+        "refused", "sealed_slots", "stored_counter", "telegrams", "touched", "used",
     )  # fmt: skip
 
     def __init__(self, pk: int, organisation: int, dev_eui: str, foreign: bool = False) -> None:
@@ -47,6 +47,7 @@ class AdapterRecord:
         self.error: str | None = None
         self.latest: Arrival | None = None
         self.low = self.high = -1
+        self.new_period_s = self.period_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,14 +31,14 @@ def count(batch: Batch) -> None:
                 adapter.low = counter
         if adapter.latest is None or arrival.received_us >= adapter.latest.received_us:
             adapter.latest = arrival
+    for record in touched:
+        if record.latest is not None and record.last_us:
+            record.new_period_s = _period(record, (record.latest.received_us - record.last_us) / MICROSECONDS)
 
 
-def period(adapter: AdapterRecord) -> float | None:
-    """The smoothed distance of telegrams in seconds after this batch, judged by counters so that losses do not show."""
+def _period(adapter: AdapterRecord, seconds: float) -> float | None:
+    """The smoothed distance of telegrams after this batch, judged by counters so that losses do not show."""
     known = adapter.period_s
-    if adapter.latest is None or not adapter.last_us:
-        return known
-    seconds = (adapter.latest.received_us - adapter.last_us) / MICROSECONDS
     counted = adapter.stored_counter >= 0 and adapter.high >= 0
     steps = adapter.high - adapter.stored_counter if counted else adapter.telegrams
     if seconds <= 0 or steps <= 0:
@@ -46,4 +46,8 @@ def period(adapter: AdapterRecord) -> float | None:
     seen = seconds / steps
     if known is None:
         return seen
-    return known + SMOOTHING * (min(max(seen, known / MAX_STEP), known * MAX_STEP) - known)
+    if seen > known * MAX_STEP:
+        seen = known * MAX_STEP
+    elif seen < known / MAX_STEP:
+        seen = known / MAX_STEP
+    return known + SMOOTHING * (seen - known)

@@ -62,24 +62,32 @@ def _readings(
     values: Sequence[tuple[int, int | None]], adapter: AdapterRecord, sent: int
 ) -> list[tuple[int, int | None, int, int | None]]:
     """One row per register; the age register of an input dates the input's other values and is no row itself."""
-    ages = {register >> 5: value for register, value in values if register & 31 == AGE}
     readings = []
+    pairings = adapter.pairings
     for register, value in values:
-        measured, point = sent, None
+        if register & 31 == AGE:
+            return _aged(values, adapter, sent)
         if value is not None and value > MAX_VALUE:
             raise FormatError(f"register {register} holds {value}, more than any meter counts")
-        if ages:
-            if register & 31 == AGE:
-                continue
-            age = ages.get(register >> 5) or 0
-            if age > MAX_AGE_S:
-                raise FormatError(f"a reading {age} s old; at most {MAX_AGE_S} are believed")
-            measured -= age * MICROSECONDS
-        for start, before, metering_point in adapter.pairings.get(register >> 5, ()):
-            if start <= measured < before:
+        point = None
+        for start, before, metering_point in pairings.get(register >> 5, ()):
+            if start <= sent < before:
                 point = metering_point
                 break
-        readings.append((register, value, measured, point))
+        readings.append((register, value, sent, point))
+    return readings
+
+
+def _aged(
+    values: Sequence[tuple[int, int | None]], adapter: AdapterRecord, sent: int
+) -> list[tuple[int, int | None, int, int | None]]:
+    ages = {register >> 5: value or 0 for register, value in values if register & 31 == AGE}
+    if max(ages.values()) > MAX_AGE_S:
+        raise FormatError(f"a reading {max(ages.values())} s old; at most {MAX_AGE_S} are believed")
+    readings = []
+    for input_ in {register >> 5 for register, _ in values}:
+        of_input = [(register, value) for register, value in values if register >> 5 == input_ and register & 31 != AGE]
+        readings += _readings(of_input, adapter, sent - ages.get(input_, 0) * MICROSECONDS)
     return readings
 
 

@@ -7,7 +7,6 @@ from meterwire.ids import DevEUI
 from meterwire.seal import ValuesOpener
 from portal.telemetry.arrivals import AdapterRecord, Batch, Source, microseconds
 from portal.telemetry.changes import Changes
-from portal.telemetry.counting import period
 from portal.telemetry.models import AdapterStatus
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.keys.kek import KeyDamaged
@@ -65,7 +64,7 @@ class Directory:
             latest = adapter.latest
             adapter.used = self._batches
             if latest is not None:
-                adapter.period_s = period(adapter)
+                adapter.period_s = adapter.new_period_s
                 adapter.last_us = max(adapter.last_us, latest.received_us)
                 adapter.stored_counter = adapter.last_counter
             adapter.settle()
@@ -124,4 +123,4 @@ def _mirror(adapter: AdapterRecord, status: AdapterStatus) -> None:
         adapter.epoch, adapter.fcnt = status.epoch, status.fcnt
     if status.last_seen is not None:
         adapter.last_us = microseconds(status.last_seen)
-    adapter.period_s = status.period_s
+    adapter.period_s = adapter.new_period_s = status.period_s

@@ -8,7 +8,6 @@ from django.db import connection
 
 from portal.telemetry import status_sql
 from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch, moment
-from portal.telemetry.counting import period
 from portal.telemetry.fields import ulid_bytes
 from portal.telemetry.models import TimeQuality
 from portal.telemetry.store import Lookup
@@ -71,7 +70,7 @@ def _status_row(adapter: AdapterRecord) -> tuple[Any, ...]:
         adapter.epoch if telegram is None else telegram.epoch, -1 if telegram is None else telegram.fcnt,
         None if best is None else best.rssi, None if best is None else best.snr,
         -1 if telegram is None else telegram.dr, adapter.telegrams, adapter.received, adapter.refused,
-        adapter.error or "", _moment(adapter.error_us) if adapter.error else None, period(adapter) or 0.0,
+        adapter.error or "", _moment(adapter.error_us) if adapter.error else None, adapter.new_period_s or 0.0,
     )  # fmt: skip
 
 

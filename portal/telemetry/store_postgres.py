@@ -9,7 +9,6 @@ from psycopg import errors
 
 from portal.telemetry import status_sql
 from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch
-from portal.telemetry.counting import period
 from portal.telemetry.fields import ulid_bytes
 from portal.telemetry.models import TimeQuality
 from portal.telemetry.store import Lookup
@@ -47,7 +46,7 @@ _UPSERT = status_sql.upsert(
 )
 _status = Struct(">hiqiqiqiqiqiqiqiqididihiqiqiq").pack
 _status_key, _status_counts = Struct(">hiqiq").pack, Struct(">iqiqiq").pack
-_status_end = Struct(">iqid").pack
+_status_well, _status_end = Struct(">iiqid").pack, Struct(">iqid").pack
 
 
 class PostgresStore(Lookup):
@@ -136,8 +135,9 @@ def _status_row(adapter: AdapterRecord) -> bytes:
             8, adapter.low, 8, adapter.high, 8, telegram.epoch, 8, telegram.fcnt, 8, best.rssi, 8, best.snr,
             2, telegram.dr, 8, adapter.telegrams, 8, adapter.received, 8, adapter.refused,
         )  # fmt: skip
-    error_at = adapter.error_us - _EPOCH_US if error else 0
-    return head + _text(error) + _status_end(8, error_at, 8, period(adapter) or 0.0)
+    if not error:
+        return head + _status_well(0, 8, 0, 8, adapter.new_period_s or 0.0)
+    return head + _text(error) + _status_end(8, adapter.error_us - _EPOCH_US, 8, adapter.new_period_s or 0.0)
 
 
 def _text(text: str) -> bytes:
