@@ -1,0 +1,216 @@
+"""The adapter's configuration: TOML into frozen values, each fault named with file, line and cure."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from msgspec import Meta
+
+from adapter_agent.meter import INTERFACES
+from adapter_agent.meter.line import BAUD_RATES
+from edge.config import ConfigError, Document, read
+from meterwire.errors import FormatError
+from meterwire.ids import DevEUI, JoinEUI
+from meterwire.registers import AGE, Register, by_obis
+
+Carries = Literal["bytes", "reading", "telegram"]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+# Keys of [radio] that hold for every radio; the rest belongs to the radio's own type.
+RADIO_COMMON: Final = ("type", "confirm_every")
+
+
+class Obis:
+    """A register of the dictionary by its OBIS code, `1-0:1.8.0`."""
+
+    __slots__ = ("register",)
+
+    def __init__(self, register: Register) -> None:
+        self.register = register
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        register = by_obis(text)
+        if register is None or register.index == AGE:
+            raise FormatError(f"'{text[:40]}' is no register that a values telegram can carry")
+        return cls(register)
+
+    def __str__(self) -> str:
+        return self.register.obis
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """[adapter]: who this adapter is and where it keeps its state."""
+
+    dev_eui: DevEUI
+    join_eui: JoinEUI
+    state_dir: Path
+    credential_file: Path | None = None
+    key_file: Path | None = None
+
+    @property
+    def credential(self) -> Path:
+        """The file whose secret seals the state."""
+        return self.credential_file or self.state_dir / "credential"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """[[input]]: one meter."""
+
+    device: str
+    number: Annotated[int, Meta(ge=0, le=7)] = 0
+    interface: str = "sml"
+    baud: int = 9600
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """[sampler]: what is sent and when. `on_change` is an amount in the register's unit."""
+
+    period_s: Annotated[float, Meta(gt=0, le=86_400)] = 900.0
+    registers: tuple[Obis, ...] = (Obis.parse("1-0:1.8.0"), Obis.parse("1-0:2.8.0"))
+    on_change: dict[str, Annotated[float, Meta(gt=0)]] = field(default_factory=dict)
+    least_interval_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0
+    silent_after_s: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+    jitter: Share = 0.1
+
+    def thresholds(self) -> dict[int, Decimal]:
+        """Register index -> amount of change that is sent at once."""
+        return {Obis.parse(obis).register.index: Decimal(str(amount)) for obis, amount in self.on_change.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """[sealing]: `values` leaves register names readable after the outer decryption, `all` hides them too."""
+
+    mode: Literal["values", "all", "clear"] = "values"
+    least_width: Annotated[int, Meta(ge=1, le=8)] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Coupling:
+    """[coupling]: the serial line between interface board and base board, and what it carries."""
+
+    device: str
+    carries: Carries
+    baud: int = 115_200
+
+
+@dataclass(frozen=True, slots=True)
+class Radio:
+    """The keys of [radio] that every radio shares; `confirm_every` n asks for an answer to every n-th telegram."""
+
+    type: str = "virtual"
+    confirm_every: Annotated[int, Meta(ge=0, le=1000)] = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """[clock]: whether the machine's own date is to be believed before the network has told the time."""
+
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """[log]."""
+
+    form: Literal["json", "console"] = "console"
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file but [radio], which each kind of radio reads itself out of `document`."""
+
+    adapter: Adapter
+    input: tuple[Input, ...] = ()
+    sampler: Sampler = field(default_factory=Sampler)
+    sealing: Sealing = field(default_factory=Sealing)
+    coupling: Coupling | None = None
+    clock: Dates = field(default_factory=Dates)
+    log: Logs = field(default_factory=Logs)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A checked configuration with the document it came from."""
+
+    config: Config
+    radio: Radio
+    document: Document
+
+
+def load(path: Path, *, board: bool = False) -> Loaded:
+    """The configuration of a whole adapter or a base board; with `board`, of an interface board. ConfigError."""
+    return check(read(path), board=board)
+
+
+def check(document: Document, *, board: bool = False) -> Loaded:
+    """As `load`, for a document already read."""
+    config = document.convert(Config, ignore=("radio",))
+    radio = Radio() if board else _radio(document)
+    _check_inputs(config, document)
+    _check_sampler(config.sampler, document)
+    _check_halves(config, document, board)
+    return Loaded(config, radio, document)
+
+
+def _radio(document: Document) -> Radio:
+    section: Any = document.data.get("radio", {})
+    own = [key for key in section if key not in RADIO_COMMON] if isinstance(section, dict) else []
+    return document.convert(Radio, "radio", ignore=own)
+
+
+def _check_inputs(config: Config, document: Document) -> None:
+    seen: set[int] = set()
+    for position, one in enumerate(config.input):
+        at = f"input[{position}]"
+        if one.interface not in INTERFACES:
+            known = ", ".join(sorted(INTERFACES))
+            raise document.error(
+                f"{at}.interface", f"unknown meter interface '{one.interface}'", f"known here: {known}"
+            )
+        if one.number in seen:
+            raise document.error(f"{at}.number", f"input {one.number} is there twice", "number the inputs from 0 to 7")
+        seen.add(one.number)
+        _check_baud(one.baud, f"{at}.baud", document)
+    if config.coupling:
+        _check_baud(config.coupling.baud, "coupling.baud", document)
+
+
+def _check_sampler(sampler: Sampler, document: Document) -> None:
+    if not sampler.registers:
+        raise document.error("sampler.registers", "no register is to be sent", 'for example ["1-0:1.8.0"]')
+    try:
+        sampler.thresholds()
+    except (FormatError, InvalidOperation) as error:
+        raise document.error("sampler.on_change", str(error), 'write for example { "1-0:16.7.0" = 500 }') from None
+    missing = set(sampler.thresholds()) - {obis.register.index for obis in sampler.registers}
+    if missing:
+        raise document.error("sampler.on_change", "it names a register that is not sent", "add it to 'registers'")
+
+
+def _check_halves(config: Config, document: Document, board: bool) -> None:
+    if board:
+        if config.coupling is None:
+            raise document.error("coupling", "an interface board needs its line to the base board", "add [coupling]")
+        if not config.input:
+            raise document.error("input", "an interface board needs at least one meter", "add [[input]]")
+    elif config.coupling is None and not config.input:
+        raise document.error("input", "there is nothing to read", "add [[input]], or [coupling] to an interface board")
+    elif config.coupling is not None and config.input:
+        raise document.error(
+            "input", "a base board gets its meters over [coupling]", "move [[input]] to the board's file"
+        )
+
+
+def _check_baud(baud: int, at: str, document: Document) -> None:
+    if baud not in BAUD_RATES:
+        raise document.error(at, f"{baud} baud is no speed of a serial line here", f"one of {sorted(BAUD_RATES)}")
+
+
+__all__ = ["Config", "ConfigError", "Loaded", "Radio", "check", "load"]

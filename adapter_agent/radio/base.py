@@ -1,0 +1,120 @@
+"""What every adapter radio offers, whether its LoRaWAN layer is ours or a modem's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any, ClassVar, Protocol
+
+from adapter_agent.radio.phy import Phy
+from adapter_agent.radio.settings import Identity
+from adapter_agent.radio.state import Durable
+from edge.clock import Clock
+from meterwire.errors import MeterspanError
+
+
+class NotJoined(MeterspanError):
+    """The radio has no session with a network yet; it goes on trying to join."""
+
+    code = "not_joined"
+    temporary: ClassVar[bool] = True
+
+
+class PayloadTooLong(MeterspanError):
+    """More bytes than one frame carries at the present data rate: send less, see `AdapterRadio.max_payload`."""
+
+    code = "payload_too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One uplink and what became of it.
+
+    `acknowledged`: the network confirmed it, which it does only after storing it durably. `end` is the end of its last
+    transmission in Unix seconds. `counter` is the inner counter of its payload, for ports 16 and 17.
+    """
+
+    port: int | None
+    payload: bytes
+    fcnt: int
+    confirmed: bool
+    acknowledged: bool
+    end: float
+    counter: int | None = None
+
+
+class RadioEvents(Protocol):
+    """What a radio reports; called on the event loop, must not block."""
+
+    def joined(self) -> None:
+        """A new session has begun."""
+        ...
+
+    def time_told(self, unix_s: float, monotonic_s: float) -> None:
+        """The network's time was `unix_s` when this machine's monotonic clock stood at `monotonic_s`."""
+        ...
+
+    def downlink(self, port: int, payload: bytes) -> None:
+        """Application data has come, the outer encryption removed."""
+        ...
+
+
+class AdapterRadio(Protocol):
+    """A radio of an adapter. `run` keeps the session and never ends by itself; the other calls need it running."""
+
+    @property
+    def epoch(self) -> int:
+        """How many sessions there have been; 0 before the first join."""
+        ...
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes that the next frame carries."""
+        ...
+
+    @property
+    def uncertain(self) -> bool:
+        """The network has left the last confirmed uplink unanswered: ask for an answer with the next one, too."""
+        ...
+
+    async def run(self) -> None: ...
+
+    async def ready(self, size: int) -> None:
+        """Wait until `size` bytes may be sent at once: there is a session, and the duty cycle allows it."""
+        ...
+
+    async def send(
+        self, port: int | None, payload: bytes = b"", at: float | None = None, confirmed: bool = False
+    ) -> Sent:
+        """Send, now or at the Unix time `at`, with the repetitions that belong to it; no port sends no data.
+
+        Raises NotJoined, PayloadTooLong, or PhyError when it never left.
+        """
+        ...
+
+    def want_time(self) -> None:
+        """Ask for the network's time with every uplink until it comes (`RadioEvents.time_told`)."""
+        ...
+
+    def close(self) -> None:
+        """Save what must survive; `run` has ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RadioParts:
+    """What a radio is made of, beside its section of the configuration. `phy` is given by simulations only."""
+
+    identity: Identity
+    file: Durable
+    clock: Clock
+    events: RadioEvents
+    random: Random
+    phy: Phy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RadioKind:
+    """A kind of radio: the dataclass of its part of [radio], and what makes it of such a section."""
+
+    config: type[Any]
+    make: Callable[[Any, RadioParts], AdapterRadio]

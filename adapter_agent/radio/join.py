@@ -1,0 +1,116 @@
+"""Over-the-air activation: what a device asks, how often, and which answers it takes (TS001-1.0.4 section 6.2)."""
+
+import logging
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from adapter_agent.radio.link import Link
+from adapter_agent.radio.phy import Heard, Window
+from adapter_agent.radio.settings import Identity, MacSettings
+from adapter_agent.radio.state import RadioState, SessionState
+from meterwire.errors import CounterExhausted, FormatError, MicMismatch
+from meterwire.lorawan.airtime import airtime_s
+from meterwire.lorawan.region import FrequencyPlanError
+
+log = logging.getLogger(__name__)
+
+NONCES: Final = 0x10000
+FIRST_PAUSE_S: Final = 2.0  # devices that get power together do not ask together
+RETRY_S: Final = 8.0
+LONGEST_PAUSE_S: Final = 600.0
+TRIES_PER_RATE: Final = 2
+
+
+class NoncesExhausted(CounterExhausted):
+    """Every DevNonce of this JoinEUI is used: give the adapter another JoinEUI or root key."""
+
+    code = "nonces_exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A join request, ready to send, and the windows in which the answer may come."""
+
+    frame: bytes
+    dev_nonce: int
+    frequency_hz: int
+    data_rate: int
+    airtime_s: float
+    windows: tuple[Window, Window]
+
+
+class Joining:
+    """Makes requests, slower and rarer the longer nobody answers; all limits are kept over a restart."""
+
+    def __init__(self, identity: Identity, settings: MacSettings, state: RadioState, random: Random) -> None:
+        self._identity, self._settings, self._state, self._random = identity, settings, state, random
+        self._failures = 0
+
+    def pause(self) -> float:
+        """Seconds to wait before the next request."""
+        if not self._failures:
+            return self._random.uniform(0.0, FIRST_PAUSE_S)
+        longest: float = min(LONGEST_PAUSE_S, RETRY_S * 2 ** min(self._failures - 1, 16))
+        return self._random.uniform(longest / 2, longest)
+
+    def request(self) -> Request:
+        """The next request; it may go out only after `commit` and a durable save. Raises NoncesExhausted."""
+        nonce, region = self._state.dev_nonce, self._settings.region
+        if nonce >= NONCES:
+            raise NoncesExhausted("all 65536 DevNonces are used; give the adapter another JoinEUI or root key")
+        steps = self._settings.data_rate + 1
+        rate = self._settings.data_rate - self._failures // TRIES_PER_RATE % steps
+        frequency = self._random.choice(
+            [c for c in region.default_channels if c.min_dr <= rate <= c.max_dr]
+        ).frequency_hz
+        delay = region.join_accept_delay1_s
+        frame = self._identity.root.sign_join_request(self._identity.join_eui, self._identity.dev_eui, nonce)
+        return Request(
+            frame,
+            nonce,
+            frequency,
+            rate,
+            airtime_s(len(frame), region.data_rate(rate)),
+            (
+                Window(delay, frequency, region.rx1_dr(rate, 0)),
+                Window(delay + region.rx2_after_rx1_s, region.rx2_frequency_hz, region.rx2_dr),
+            ),
+        )
+
+    def earliest(self, request: Request, now: float) -> float:
+        """When the duty cycle and the join back-off allow it."""
+        return max(
+            self._state.backoff.earliest(request.airtime_s, now),
+            self._state.ledger.earliest(request.frequency_hz, request.airtime_s, now),
+        )
+
+    def commit(self, request: Request, now: float) -> None:
+        """Spend the nonce and the air, before the request goes out."""
+        self._state.dev_nonce = request.dev_nonce + 1
+        self._state.backoff.record(request.airtime_s, now)
+        self._failures += 1
+
+    def failed(self) -> None:
+        """It was not sent after all; the radio is at fault and the network is not."""
+        self._failures = max(1, self._failures - 1)
+
+    def accept(self, request: Request, heard: Heard | None) -> SessionState | None:
+        """The session that an answer begins, the state brought up to date; None for no answer or a wrong one."""
+        if heard is None:
+            return None
+        try:
+            answer = self._identity.root.decrypt_join_accept(heard.frame)
+            link = Link.accepted(self._settings.region, min(request.data_rate, self._settings.data_rate), answer)
+        except (FormatError, MicMismatch, FrequencyPlanError) as error:
+            log.warning("a join answer was refused: %s", error)
+            return None
+        if answer.join_nonce <= self._state.join_nonce:
+            log.warning("a join answer was refused: its nonce was used before; the network must go on counting")
+            return None
+        self._state.join_nonce = answer.join_nonce
+        self._state.epoch += 1
+        self._state.backoff.clear()
+        self._failures = 0
+        keys = self._identity.root.derive(answer.join_nonce, answer.net_id, request.dev_nonce)
+        return SessionState(answer.dev_addr, keys, link)

@@ -1,0 +1,392 @@
+"""The end-device MAC: LoRaWAN 1.0.4 class A over a Phy, with state that survives a power failure."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from math import inf
+from random import Random
+from typing import Final
+
+from adapter_agent.radio.base import NotJoined, PayloadTooLong, RadioEvents, Sent
+from adapter_agent.radio.budget import AirBudget
+from adapter_agent.radio.due import Due
+from adapter_agent.radio.join import Joining, NoncesExhausted, Request
+from adapter_agent.radio.link import Link, LinkChannel
+from adapter_agent.radio.phy import Exchange, Heard, Phy, PhyError, Window
+from adapter_agent.radio.settings import Identity, MacSettings
+from adapter_agent.radio.state import RadioStore, SessionState
+from adapter_agent.waiting import wait_for
+from edge.clock import Clock
+from meterwire.errors import AuthenticationError, CounterExhausted, FormatError, ReplayError
+from meterwire.lorawan.airtime import airtime_s
+from meterwire.lorawan.crypto import FCNT_LIMIT, Session, full_fcnt, is_retransmission
+from meterwire.lorawan.frame import MAX_FOPTS, DataFrame, parse
+from meterwire.lorawan.gpstime import unix_seconds
+from meterwire.lorawan.mac_commands import DeviceTimeAns, LinkCheckAns, MacCommand, parse_commands
+
+log = logging.getLogger(__name__)
+
+DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
+RETRANSMIT_S: Final = (1.0, 3.0)
+SILENCE_CHECK: Final = 64  # uplinks without any downlink, then the network is asked for a sign of life …
+SILENCE_REJOIN: Final = SILENCE_CHECK + 32  # … and after so many it is given up
+STEP_S: Final = 60.0  # longest sleep at a stretch, so that a clock that was set is noticed
+HOUR_S: Final = 3600.0
+
+
+class EndDevice:
+    """One device; an `AdapterRadio`. DevNonce and frame counters, up and down, are saved before use.
+
+    `available` waits until the Phy can be used at all, so that no nonce is spent in vain. `refused` counts the
+    downlinks that were not accepted, by error code.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: MacSettings,
+        phy: Phy,
+        *,
+        store: RadioStore,
+        clock: Clock,
+        events: RadioEvents,
+        random: Random,
+        available: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.refused: Counter[str] = Counter()
+        self.last_check: LinkCheckAns | None = None
+        self._settings, self._phy, self._store = settings, phy, store
+        self._clock, self._events, self._random = clock, events, random
+        self._available = available or _at_once
+        self._state = store.load(clock.time())
+        self._budget = AirBudget(self._state.ledger)
+        self._joining = Joining(identity, settings, self._state, random)
+        self._crypto: Session | None = None
+        self._air = asyncio.Lock()
+        self._joined, self._wake = asyncio.Event(), asyncio.Event()
+        self._due = Due()
+        self._unanswered = self._unheard = 0
+        self._rejoin = False
+        if self._state.session is not None:
+            self._begin(self._state.session)
+
+    @property
+    def epoch(self) -> int:
+        return self._state.epoch
+
+    @property
+    def max_payload(self) -> int:
+        return self._room(self._due.options())
+
+    @property
+    def uncertain(self) -> bool:
+        return self._unanswered > 0
+
+    @property
+    def link(self) -> Link:
+        """What the network has set. Raises NotJoined."""
+        return self._session()[0].link
+
+    async def run(self) -> None:
+        """Join, join again where needed, and send what the network waits for. Ends by cancellation only."""
+        while True:
+            self._wake.clear()
+            if self._join_wanted:
+                await self._try_to_join()
+            elif self._due.uplink:
+                await self._clock.sleep(self._random.uniform(*RETRANSMIT_S))
+                if self._due.uplink and self._state.session is not None:
+                    await self._send_empty()
+            else:
+                await self._wake.wait()
+
+    async def ready(self, size: int) -> None:
+        """Wait until `size` bytes may be sent at once."""
+        while True:
+            await self._joined.wait()
+            await self._available()
+            wait = self._budget.earliest(DATA_OVERHEAD + size, self.link, self._clock.time()) - self._clock.time()
+            if wait <= 0:
+                return
+            await self._clock.sleep(min(wait, STEP_S))
+
+    async def send(
+        self, port: int | None, payload: bytes = b"", at: float | None = None, confirmed: bool = False
+    ) -> Sent:
+        """As `AdapterRadio.send`. One frame at a time; its repetitions are part of it."""
+        if at is not None:
+            await self._until(at)
+        async with self._air:
+            await self._available()
+            options = self._due.options()
+            if len(options) > MAX_FOPTS or len(payload) > self._room(options):
+                await self._send_answers_alone()
+                options = self._due.options()
+            if len(payload) > self._room(options):
+                options = self._due.options(questions=False)
+            if len(payload) > self._room(options):
+                raise PayloadTooLong(
+                    f"{len(payload)} bytes at DR{self.link.data_rate}, which carries {self._room(options)} now"
+                )
+            return await self._send(port, payload, confirmed, options)
+
+    def want_time(self) -> None:
+        self._due.time = True
+
+    async def link_check(self) -> LinkCheckAns | None:
+        """Ask the network how well it hears this device; None when it does not answer."""
+        self.last_check, self._due.check = None, True
+        await self.send(None)
+        return self.last_check
+
+    def close(self) -> None:
+        """Save the exact counters. `run` and `send` must have ended."""
+        self._store.save(self._state, clean=True)
+
+    # Joining
+
+    @property
+    def _join_wanted(self) -> bool:
+        return self._state.session is None or self._rejoin
+
+    async def _try_to_join(self) -> None:
+        await self._available()
+        try:
+            request = self._joining.request()
+        except NoncesExhausted as error:
+            log.error("this device cannot join any more: %s", error)
+            self._rejoin = False
+            await self._clock.sleep(HOUR_S)
+            return
+        allowed_in = self._joining.earliest(request, self._clock.time()) - self._clock.time()
+        if not await self._paused(max(self._joining.pause(), allowed_in)):
+            return
+        async with self._air:
+            session = await self._ask(request)
+        if session is not None:
+            log.info("joined", extra={"dev_addr": f"{session.dev_addr:08x}", "epoch": self._state.epoch})
+            self._events.joined()
+
+    async def _ask(self, request: Request) -> SessionState | None:
+        now = self._clock.time()
+        self._joining.commit(request, now)
+        self._budget.book(request.frequency_hz, request.airtime_s, now)
+        self._save()
+        try:
+            exchange = await self._phy.exchange(
+                request.frame,
+                freq_hz=request.frequency_hz,
+                dr=request.data_rate,
+                power_dbm=self._settings.power_dbm,
+                windows=request.windows,
+            )
+        except PhyError as error:
+            self._joining.failed()
+            log.warning("the join request was not sent: %s", error)
+            return None
+        session = self._joining.accept(request, exchange.heard)
+        if session is None:
+            log.info("no answer to the join request", extra={"dr": request.data_rate, "nonce": request.dev_nonce})
+            return None
+        self._state.session = session
+        self._begin(session)
+        self._save()
+        return session
+
+    async def _paused(self, seconds: float) -> bool:
+        """Wait; False when joining is not wanted any more, because the network was heard after all."""
+        deadline = self._clock.monotonic() + seconds
+        while self._join_wanted and (left := deadline - self._clock.monotonic()) > 0:
+            self._wake.clear()
+            await wait_for(self._wake, self._clock, left)
+        return self._join_wanted
+
+    def _begin(self, session: SessionState) -> None:
+        self._crypto = Session(session.keys, session.dev_addr)
+        self._due = Due()
+        self._unanswered = self._unheard = 0
+        self._rejoin = False
+        self._joined.set()
+
+    def _end_session(self, reason: str) -> None:
+        log.warning("the session has ended: %s; joining again", reason)
+        self._state.session = self._crypto = None
+        self._joined.clear()
+        self._wake.set()
+
+    # Sending
+
+    async def _send(self, port: int | None, payload: bytes, confirmed: bool, options: bytes) -> Sent:
+        session, crypto = self._session()
+        fcnt = self._take_fcnt(session)
+        frame = crypto.build(
+            uplink=True, fcnt32=fcnt, fport=port, payload=payload, confirmed=confirmed, ack=self._due.ack, fopts=options
+        )
+        self._due.sent()
+        tries = max(session.link.nb_trans, self._settings.confirm_tries if confirmed else 1)
+        end, heard, acknowledged = -inf, False, False
+        for attempt in range(tries):
+            if attempt:
+                await self._clock.sleep(self._random.uniform(*RETRANSMIT_S))
+            try:
+                exchange, windows = await self._transmit(frame, session.link)
+            except PhyError as error:
+                log.warning("a frame was not sent: %s", error, extra={"fcnt": fcnt})
+                continue
+            end = exchange.end
+            answer = self._receive(exchange.heard, windows, session, crypto)
+            if answer is not None:
+                heard, acknowledged = True, acknowledged or answer.ack
+                if acknowledged or not confirmed:
+                    break
+        if end == -inf:
+            raise PhyError("the frame never left: the radio is out of order; it is tried again with the next reading")
+        self._count(heard, confirmed and not acknowledged)
+        return Sent(port, payload, fcnt, confirmed, acknowledged, end)
+
+    async def _transmit(self, frame: bytes, link: Link) -> tuple[Exchange, tuple[Window, Window]]:
+        await self._until(self._budget.earliest(len(frame), link, self._clock.time()))
+        channel = self._budget.take(len(frame), link, self._clock.time(), self._random)
+        if self._budget.save_due:
+            self._save()
+        windows = _windows(link, channel)
+        exchange = await self._phy.exchange(
+            frame,
+            freq_hz=channel.frequency_hz,
+            dr=link.data_rate,
+            power_dbm=min(self._settings.power_dbm, link.region.tx_power_dbm(link.tx_power)),
+            windows=windows,
+        )
+        return exchange, windows
+
+    async def _send_empty(self) -> None:
+        try:
+            await self.send(None)
+        except (PhyError, NotJoined) as error:
+            log.warning("the network's wish for an uplink is not met: %s", error)
+            self._due.uplink = False
+
+    async def _send_answers_alone(self) -> None:
+        """More answers than go beside the payload get a frame of their own on port 0; the network waits for them."""
+        answers = self._due.options(questions=False)
+        if answers:
+            self._due.sticky = []
+            await self._send(0, answers[: self._room(b"")], False, b"")
+
+    def _room(self, options: bytes) -> int:
+        link = self.link
+        return link.region.data_rate(link.data_rate).max_app_payload - len(options)
+
+    def _count(self, heard: bool, unanswered: bool) -> None:
+        if not heard:
+            self._unheard += 1
+            self._due.check = self._due.check or self._unheard >= SILENCE_CHECK
+        if unanswered:
+            self._unanswered += 1
+            log.info("no acknowledgement", extra={"in_a_row": self._unanswered})
+        given_up = self._unanswered >= self._settings.rejoin_after or self._unheard >= SILENCE_REJOIN
+        if given_up and not self._rejoin:
+            log.warning("the network does not answer; asking to join again, the session is kept meanwhile")
+            self._rejoin = True
+            self._wake.set()
+
+    def _take_fcnt(self, session: SessionState) -> int:
+        if session.fcnt_up >= FCNT_LIMIT:
+            self._end_session("all frame counters are used")
+            raise NotJoined("the session's frame counters are used up; wait for the next join")
+        self._store.reserve(self._state)
+        session.fcnt_up += 1
+        return session.fcnt_up - 1
+
+    # Receiving
+
+    def _receive(
+        self, heard: Heard | None, windows: Sequence[Window], session: SessionState, crypto: Session
+    ) -> DataFrame | None:
+        if heard is None:
+            return None
+        window = windows[heard.window - 1]
+        length = airtime_s(len(heard.frame), session.link.region.data_rate(window.dr), uplink=False)
+        uplink_end = self._clock.monotonic() - window.after_s - length
+        try:
+            frame = _authentic(heard.frame, session, crypto)
+            commands = self._commands(frame)
+        except CounterExhausted:
+            self._end_session("the network's frame counters are used up")
+            return None
+        except (FormatError, AuthenticationError) as error:
+            self.refused[error.code] += 1
+            log.info("a downlink was refused: %s", error, extra={"code": error.code})
+            return None
+        self._unanswered = self._unheard = 0
+        self._due.ack = frame.confirmed
+        self._due.uplink = frame.confirmed or frame.class_b_or_pending
+        self._due.answer(session.link.answer(commands, heard.snr))
+        self._rejoin = not session.link.usable()
+        self._save()
+        self._wake.set()
+        self._take_answers(commands, uplink_end)
+        if frame.fport and frame.payload:
+            self._events.downlink(frame.fport, frame.payload)
+        return frame
+
+    def _commands(self, frame: DataFrame) -> list[MacCommand]:
+        commands, unknown = parse_commands(frame.payload if frame.fport == 0 else frame.fopts, uplink=False)
+        if unknown:
+            log.info("a MAC command was not understood", extra={"stream": unknown})
+        return commands
+
+    def _take_answers(self, commands: Sequence[MacCommand], uplink_end: float) -> None:
+        for command in commands:
+            if isinstance(command, DeviceTimeAns) and self._due.time:
+                self._due.time = False
+                self._events.time_told(unix_seconds(command.gps_s), uplink_end)
+            elif isinstance(command, LinkCheckAns):
+                self._due.check = False
+                self.last_check = command
+
+    # Time and state
+
+    async def _until(self, moment: float) -> None:
+        if moment == inf:
+            raise PhyError("the duty cycle never allows a frame this long")
+        while (wait := moment - self._clock.time()) > 0:
+            await self._clock.sleep(min(wait, STEP_S))
+
+    def _save(self) -> None:
+        self._store.save(self._state)
+        self._budget.saved()
+
+    def _session(self) -> tuple[SessionState, Session]:
+        if self._state.session is None or self._crypto is None:
+            raise NotJoined("the radio has not joined a network yet; it keeps trying")
+        return self._state.session, self._crypto
+
+
+def _authentic(phy: bytes, session: SessionState, crypto: Session) -> DataFrame:
+    """The downlink in `phy`; the session then expects the counter after its own."""
+    frame = parse(phy)
+    if not isinstance(frame, DataFrame) or frame.uplink or frame.dev_addr != session.dev_addr:
+        raise FormatError("a frame that is not for this device")
+    fcnt = full_fcnt(frame.fcnt, session.fcnt_down)
+    if is_retransmission(fcnt, session.fcnt_down):
+        raise ReplayError(f"downlink {fcnt} was received before")
+    opened = crypto.open(phy, fcnt, uplink=False)
+    session.fcnt_down = fcnt + 1
+    return opened
+
+
+def _windows(link: Link, channel: LinkChannel) -> tuple[Window, Window]:
+    return (
+        Window(
+            link.rx_delay_s,
+            channel.downlink_hz or channel.frequency_hz,
+            link.region.rx1_dr(link.data_rate, link.rx1_dr_offset),
+        ),
+        Window(link.rx_delay_s + link.region.rx2_after_rx1_s, link.rx2_hz, link.rx2_dr),
+    )
+
+
+async def _at_once() -> None:
+    return None
