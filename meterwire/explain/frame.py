@@ -11,6 +11,7 @@ from meterwire.lorawan.mac_commands import parse_commands
 from meterwire.seal import Key16
 
 _HALVES = 1 << 16
+_TRIED = 1024  # upper halves of the frame counter: sixty-seven million frames in one session
 _RESERVED = 0x1C
 _LIFTED = ("registers", "counter", "key_slot", "authentic")
 _NO_KEY = Key16(bytes(16))
@@ -134,7 +135,7 @@ def _mic_mismatch(phy: bytes, frame: DataFrame, context: Context) -> MicMismatch
     keys = (context.nwk_s_key, context.app_s_key)
     for (nwk, app), swapped in ((keys, ""), (keys[::-1], " with the two session keys swapped")):
         session = _session(nwk, app, frame.dev_addr)
-        for high in range(_HALVES) if nwk is not None else ():
+        for high in range(_TRIED) if nwk is not None else ():
             if session.verify(phy, high * _HALVES + frame.fcnt, frame.uplink):
                 return MicMismatch(f"the MIC does not fit as asked; it fits{swapped} with --fcnt-high {high}")
     return MicMismatch(

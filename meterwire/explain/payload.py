@@ -33,6 +33,7 @@ _MODES = {
     Mode.CLEAR: "clear with tag",
 }
 _HALVES = 1 << 16
+_TRIED = 2048  # upper halves of the counter, enough for a telegram a minute over 250 years
 
 
 def explain(payload: bytes, port: int, context: Context) -> Explanation:
@@ -96,7 +97,7 @@ def _open(telegram: ValuesTelegram, context: Context) -> tuple[int, tuple[Value,
     found = _search(opener, telegram)
     if found is None:
         raise TagMismatch(
-            "the inner tag fits no counter: wrong key, wrong DevEUI or changed bytes; compare the key's check value,"
+            "the inner tag does not fit: wrong key, wrong DevEUI or changed bytes; compare the key's check value,"
             f" the slot ({telegram.key_slot}) and the DevEUI"
         )
     if context.last_counter is None:
@@ -120,9 +121,9 @@ def _next(telegram: ValuesTelegram, context: Context) -> int | None:
 
 
 def _search(opener: ValuesOpener, telegram: ValuesTelegram) -> tuple[int, tuple[Value, ...]] | None:
-    """The counter whose upper half the tag fits, by trying all 65,536: a person seldom knows the counter."""
+    """The counter that the tag fits, by trying upper halves from 0: a person seldom knows the counter."""
     payload = telegram.payload
-    for counter in range(telegram.counter_low, 1 << 32, _HALVES):
+    for counter in range(telegram.counter_low, _TRIED * _HALVES, _HALVES):
         try:
             opener.open_raw(payload, counter)
         except TagMismatch:
