@@ -1,0 +1,267 @@
+"""Every service as a deed that somebody tries: what it needs, and how to do it. For tests over roles and tenants."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from meterwire.seal import Key16
+from provisioning.accounts import services as accounts
+from provisioning.accounts.actors import Actor
+from provisioning.accounts.permissions import Action
+from provisioning.fleet import services as fleet
+from provisioning.keys import services as keys
+from provisioning.keys.vault import Vault
+from provisioning.pairing import services as pairing
+from tests.cast import STAGE, Cast
+
+Attempt = Callable[[Actor], Any]
+
+
+@dataclass(frozen=True)
+class Deed:
+    """`prepare` sets the stage and returns the attempt; `actions` are all that it needs."""
+
+    name: str
+    actions: tuple[Action, ...]
+    prepare: Callable[[Cast], Attempt]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+DEEDS: list[Deed] = []
+
+
+def deed(*actions: Action) -> Callable[[Callable[[Cast], Attempt]], Callable[[Cast], Attempt]]:
+    def add(prepare: Callable[[Cast], Attempt]) -> Callable[[Cast], Attempt]:
+        DEEDS.append(Deed(prepare.__name__, actions, prepare))
+        return prepare
+
+    return add
+
+
+@deed("accounts.manage")
+def add_member(cast: Cast) -> Attempt:
+    return lambda actor: accounts.add_member(actor, cast.organisation, "new@example.org", "viewer")
+
+
+@deed("accounts.manage")
+def change_member(cast: Cast) -> Attempt:
+    return lambda actor: accounts.change_member(actor, cast.home.member("viewer"), role="installer")
+
+
+@deed("accounts.manage")
+def remove_member(cast: Cast) -> Attempt:
+    member = accounts.add_member(STAGE, cast.organisation, "leaving@example.org", "viewer")
+    return lambda actor: accounts.remove_member(actor, member)
+
+
+@deed("token.own")
+def create_token(cast: Cast) -> Attempt:
+    return lambda actor: accounts.create_token(actor, cast.organisation, "script")
+
+
+@deed("accounts.manage")
+def revoke_token(cast: Cast) -> Attempt:
+    member = accounts.add_member(STAGE, cast.organisation, "programmer@example.org", "viewer")
+    made = accounts.create_token(member.user, cast.organisation, "script")
+    return lambda actor: accounts.revoke_token(actor, made.token)
+
+
+@deed("fleet.edit")
+def create_site(cast: Cast) -> Attempt:
+    return lambda actor: fleet.create_site(actor, cast.organisation, name="Neubau")
+
+
+@deed("fleet.edit")
+def update_site(cast: Cast) -> Attempt:
+    return partial(_with, fleet.update_site, cast.site(), name="Altbau")
+
+
+@deed("fleet.edit")
+def archive_site(cast: Cast) -> Attempt:
+    return partial(_with, fleet.archive_site, cast.site())
+
+
+@deed("accounts.manage")
+def grant_site(cast: Cast) -> Attempt:
+    return partial(_with, fleet.grant_site, cast.home.member("installer"), cast.site())
+
+
+@deed("accounts.manage")
+def withdraw_site(cast: Cast) -> Attempt:
+    return partial(_with, fleet.withdraw_site, cast.home.member("installer"), cast.site())
+
+
+@deed("fleet.install")
+def create_metering_point(cast: Cast) -> Attempt:
+    return partial(_with, fleet.create_metering_point, cast.site(), name="Flat 7")
+
+
+@deed("fleet.edit")
+def update_metering_point(cast: Cast) -> Attempt:
+    return partial(_with, fleet.update_metering_point, cast.metering_point(), name="Flat 8")
+
+
+@deed("fleet.edit")
+def archive_metering_point(cast: Cast) -> Attempt:
+    return partial(_with, fleet.archive_metering_point, cast.metering_point())
+
+
+@deed("fleet.install")
+def install_meter(cast: Cast) -> Attempt:
+    return partial(_with, fleet.install_meter, cast.metering_point(), meter_id="1 EMH 00 1234 5678")
+
+
+@deed("fleet.install")
+def remove_meter(cast: Cast) -> Attempt:
+    return partial(_with, fleet.remove_meter, cast.meter())
+
+
+@deed("concentrator.manage")
+def register_concentrator(cast: Cast) -> Attempt:
+    return lambda actor: fleet.register_concentrator(actor, cast.organisation, eui="00800000A0FFFFFF", name="Roof")
+
+
+@deed("concentrator.manage")
+def update_concentrator(cast: Cast) -> Attempt:
+    return partial(_with, fleet.update_concentrator, cast.concentrator(), name="Attic", site=None)
+
+
+@deed("concentrator.manage")
+def reset_password(cast: Cast) -> Attempt:
+    return partial(_with, fleet.reset_password, cast.concentrator())
+
+
+@deed("concentrator.manage")
+def approve_key(cast: Cast) -> Attempt:
+    concentrator = cast.concentrator()
+    concentrator.announced_key = "11" * 32
+    concentrator.save()
+    return partial(_with, fleet.approve_key, concentrator, "02d4-49a3-1fbb-267c-8f35")
+
+
+@deed("concentrator.manage")
+def archive_concentrator(cast: Cast) -> Attempt:
+    return partial(_with, fleet.archive_concentrator, cast.concentrator())
+
+
+@deed("fleet.edit")
+def create_adapter(cast: Cast) -> Attempt:
+    return lambda actor: fleet.create_adapter(actor, cast.organisation, dev_eui="70b3d57ed1ffffff", join_eui="0" * 16)
+
+
+@deed("fleet.edit")
+def create_adapters(cast: Cast) -> Attempt:
+    from provisioning.fleet.services.adapters import NewAdapter
+
+    new = [NewAdapter("70b3d57ed1fffffe", "0" * 16), NewAdapter("70b3d57ed1fffffd", "0" * 16)]
+    return lambda actor: fleet.create_adapters(actor, cast.organisation, new)
+
+
+@deed("fleet.install")
+def update_adapter(cast: Cast) -> Attempt:
+    return partial(_with, fleet.update_adapter, cast.adapter(), location="cellar")
+
+
+@deed("fleet.edit")
+def move_adapter(cast: Cast) -> Attempt:
+    return partial(_with, fleet.move_adapter, cast.adapter(), site=cast.site(), concentrator=cast.concentrator())
+
+
+@deed("fleet.edit")
+def archive_adapter(cast: Cast) -> Attempt:
+    return partial(_with, fleet.archive_adapter, cast.adapter())
+
+
+@deed("keys.issue")
+def issue_key(cast: Cast) -> Attempt:
+    return partial(_with, keys.issue_key, cast.adapter(), "transport")
+
+
+@deed("keys.issue")
+def issue_root_key(cast: Cast) -> Attempt:
+    return partial(_with, keys.issue_root_key, cast.adapter())
+
+
+@deed("keys.issue")
+def issue_inner_key(cast: Cast) -> Attempt:
+    return partial(_with, keys.issue_inner_key, cast.adapter())
+
+
+@deed("keys.issue")
+def issue_adapter_keys(cast: Cast) -> Attempt:
+    return partial(_with, keys.issue_adapter_keys, cast.adapter())
+
+
+@deed("keys.import")
+def import_keys(cast: Cast) -> Attempt:
+    return partial(_with, keys.import_keys, cast.adapter(), [keys.NewKey("root", Key16(bytes(16)))])
+
+
+@deed("keys.import", "fleet.edit")
+def register_foreign_device(cast: Cast) -> Attempt:
+    device = {"dev_eui": "a840410000000001", "join_eui": "a840410000000100", "app_key": "11" * 16}
+    return lambda actor: keys.register_foreign_device(actor, cast.organisation, **device)
+
+
+@deed("keys.lifecycle")
+def activate(cast: Cast) -> Attempt:
+    return partial(_with, keys.activate, keys.issue_inner_key(STAGE, cast.adapter()))
+
+
+@deed("keys.lifecycle")
+def retire(cast: Cast) -> Attempt:
+    return partial(_with, keys.retire, cast.inner_key(cast.keyed_adapter()))
+
+
+@deed("keys.lifecycle")
+def revoke(cast: Cast) -> Attempt:
+    return partial(_with, keys.revoke, cast.inner_key(cast.keyed_adapter()), "stolen")
+
+
+@deed("keys.lifecycle")
+def destroy(cast: Cast) -> Attempt:
+    key = keys.revoke(STAGE, cast.inner_key(cast.keyed_adapter()), "stolen")
+    return partial(_with, keys.destroy, key, "stolen")
+
+
+@deed("keys.reveal")
+def hand_over(cast: Cast) -> Attempt:
+    adapter = cast.adapter()
+    keys.issue_adapter_keys(STAGE, adapter)
+    return partial(_with, keys.hand_over, adapter, Vault.from_settings(), "installation")
+
+
+@deed("pairing.create")
+def pair(cast: Cast) -> Attempt:
+    adapter = cast.adapter()
+    return partial(_with, pairing.pair, adapter, cast.metering_point(adapter.site))
+
+
+@deed("pairing.create")
+def confirm(cast: Cast) -> Attempt:
+    return partial(_with, pairing.confirm, cast.pairing(), "match")
+
+
+@deed("pairing.end")
+def unpair(cast: Cast) -> Attempt:
+    return partial(_with, pairing.unpair, cast.pairing(), reason="moved out")
+
+
+@deed("pairing.end", "pairing.create")
+def replace_adapter(cast: Cast) -> Attempt:
+    old = cast.pairing()
+    return partial(_with, pairing.replace_adapter, old, cast.adapter(old.adapter.site), reason="broken")
+
+
+@deed("pairing.end", "pairing.create", "fleet.install")
+def replace_meter(cast: Cast) -> Attempt:
+    return partial(_with, pairing.replace_meter, cast.pairing(), "1EMH0012345678", reason="calibration ended")
+
+
+def _with(service: Callable[..., Any], subject: Any, *args: Any, **rest: Any) -> Any:
+    """`partial` puts the actor last; services take it first."""
+    *middle, actor = args
+    return service(actor, subject, *middle, **rest)
