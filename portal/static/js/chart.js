@@ -1,0 +1,309 @@
+// Charts of an adapter: fetches columns, draws them with uPlot, and says the same by keyboard and as a table.
+import { day, number } from "./format.js";
+import { locale, word, zone } from "./words.js";
+
+const RETRY_MS = 8000;
+const LIVE_PACE_MS = 3000;
+const MAX_TABLE_ROWS = 400;
+const STYLES = [{}, { dash: [7, 4] }, { dash: [2, 3] }, { dash: [10, 3, 2, 3] }];
+
+class Chart {
+  constructor(element) {
+    this.element = element;
+    this.url = element.dataset.chart;
+    this.plotted = element.querySelector(".plot");
+    this.table = element.querySelector("[data-table]");
+    this.note = element.querySelector("[data-note]");
+    this.choice = { range: "day", view: "flow" };
+    const group = element.querySelector('[data-set="group"][aria-pressed="true"], input[data-set="group"]');
+    if (group) this.choice.group = group.value;
+    element.addEventListener("click", (event) => this.clicked(event));
+    this.plotted.addEventListener("keydown", (event) => this.key(event));
+    this.plotted.addEventListener("blur", () => this.leave());
+    element.querySelector("details").addEventListener("toggle", () => this.fillTable());
+    document.addEventListener("live-changes", (event) => this.live(event.detail));
+    new ResizeObserver(() => this.resize()).observe(this.plotted);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    this.views();
+    this.load();
+  }
+
+  clicked(event) {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.set) {
+      this.choice[button.dataset.set] = button.value;
+      for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
+      if (button.dataset.set !== "view") delete this.choice.end;
+      this.views();
+      this.load();
+    } else if (button.dataset.turn) {
+      const end = this.data?.[button.dataset.turn];
+      if (!end) return;
+      if (button.dataset.turn === "after" && end * 1000 >= Date.now()) delete this.choice.end;
+      else this.choice.end = end;
+      this.load();
+    }
+  }
+
+  /** Counters can be shown as what they gained; other registers have one view only. */
+  views() {
+    const views = this.element.querySelector("[data-views]");
+    if (!views) return;
+    const group = this.element.querySelector('[data-set="group"][aria-pressed="true"], input[data-set="group"]');
+    views.hidden = group?.dataset.counter !== "yes";
+  }
+
+  live(changes) {
+    const mine = this.element.dataset.liveAdapter;
+    if (this.choice.end || this.due || !changes.some((c) => c.kind === "many" || (c.kind === "reading" && String(c.adapter) === mine))) return;
+    this.due = setTimeout(() => {
+      this.due = undefined;
+      if (this.at === undefined) this.load();
+    }, LIVE_PACE_MS);
+  }
+
+  async load() {
+    const turn = (this.turn = (this.turn || 0) + 1);
+    this.plotted.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(`${this.url}?${new URLSearchParams(this.choice)}`, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const data = await answer.json();
+      if (turn !== this.turn) return;
+      this.data = data;
+      this.say("");
+      this.draw();
+    } catch {
+      if (turn !== this.turn) return;
+      this.say(word("failed"));
+      setTimeout(() => turn === this.turn && this.load(), RETRY_MS);
+    } finally {
+      if (turn === this.turn) this.plotted.removeAttribute("aria-busy");
+    }
+  }
+
+  say(text) {
+    this.note.hidden = !text;
+    if (this.note.textContent !== text) this.note.textContent = text;
+  }
+
+  draw() {
+    const data = this.data;
+    if (!data) return;
+    this.element.querySelector("[data-label]").textContent = data.label;
+    this.element.querySelector('[data-turn="after"]').disabled = !data.after;
+    this.legend();
+    this.plot?.destroy();
+    this.tip?.remove();
+    this.at = undefined;
+    if (!data.x.length) {
+      this.plot = undefined;
+      this.say(data.sealed ? word("sealed") : word("nothing"));
+      this.table.replaceChildren();
+      return;
+    }
+    this.tip = document.createElement("div");
+    this.tip.className = "tip";
+    this.tip.hidden = true;
+    this.plot = new uPlot(this.options(), [data.x, ...data.series.map((s) => s.values)], this.plotted);
+    this.plot.over.append(this.tip);
+    this.fillTable();
+  }
+
+  options() {
+    const data = this.data;
+    const style = getComputedStyle(this.element);
+    const ink = style.getPropertyValue("color") && getComputedStyle(document.querySelector(".dim") || document.body).color;
+    const line = colour("--line");
+    const units = [...new Set(data.series.map((s) => s.unit))];
+    const font = `12px ${getComputedStyle(document.body).fontFamily}`;
+    const grid = { stroke: line, width: 1 };
+    const bars = data.kind === "bars";
+    const axes = [{
+      stroke: ink, font, grid: { show: false }, ticks: { stroke: line, width: 1, size: 4 },
+      values: (_, splits, __, ___, step) => splits.map((at) => tick(at, step)),
+    }];
+    units.slice(0, 2).forEach((unit, i) => axes.push({
+      scale: unit, side: i ? 1 : 3, stroke: ink, font, grid: i ? { show: false } : grid, ticks: { show: false }, size: this.gutter(unit),
+      values: (_, splits) => splits.map((v, k) => (k === splits.length - 1 ? `${axis(v, splits)} ${unit}` : axis(v, splits))),
+    }));
+    const scales = { x: { time: true, range: () => this.span() } };
+    for (const unit of units) scales[unit] = { range: (_, low, high) => reach(low, high, unit, data.kind) };
+    return {
+      width: this.plotted.clientWidth,
+      height: this.height(),
+      tzDate: (at) => (zone ? uPlot.tzDate(new Date(at * 1000), zone) : new Date(at * 1000)),
+      padding: [16, units.length > 1 ? 0 : 12, 0, 0],
+      scales,
+      axes,
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars, size: 8 } },
+      series: [{}, ...data.series.map((s, i) => this.series(s, i, bars))],
+      hooks: { setCursor: [() => this.point()] },
+    };
+  }
+
+  series(s, i, bars) {
+    const stroke = colour(`--series-${(i % 4) + 1}`);
+    const base = { label: s.name, scale: s.unit, stroke, width: 2, spanGaps: this.data.kind === "line", points: { show: false } };
+    if (bars) {
+      const shift = this.data.series.length > 1 ? (i === 0 ? -1 : 1) : 0;
+      return { ...base, width: 0, fill: stroke, paths: uPlot.paths.bars({ size: [shift ? 0.4 : 0.8, 60], align: shift === 0 ? 1 : shift === -1 ? -1 : 1, gap: 1 }) };
+    }
+    if (this.data.kind === "steps") {
+      return { ...base, ...STYLES[i % 4], fill: i === 0 ? alpha(stroke) : undefined, paths: uPlot.paths.stepped({ align: -1 }) };
+    }
+    const sparse = this.data.x.length < 40;
+    return { ...base, ...STYLES[i % 4], points: { show: sparse, size: 5, fill: stroke }, ...(s.unit === "DR" ? { paths: uPlot.paths.stepped({ align: -1 }) } : {}) };
+  }
+
+  span() {
+    const { start, end, kind, width } = this.data;
+    // Two bars share the place around their moment, a single one begins there.
+    return kind === "bars" ? [start - (this.data.series.length > 1 ? width / 2 : 0), Math.min(end, Date.now() / 1000 + width)] : [start, end];
+  }
+
+  gutter(unit) {
+    const longest = Math.max(...this.data.series.filter((s) => s.unit === unit).flatMap((s) => s.values).filter((v) => v !== null).map((v) => number(Math.abs(v), 0).length), 1);
+    return Math.max(46, (longest + unit.length + 1) * 7.5 + 12);
+  }
+
+  height() {
+    return this.plotted.classList.contains("low") ? 200 : Math.max(220, Math.min(320, Math.round(this.plotted.clientWidth * 0.34)));
+  }
+
+  resize() {
+    const width = this.plotted.clientWidth;
+    if (this.plot && width && width !== this.plot.width) this.plot.setSize({ width, height: this.height() });
+  }
+
+  legend() {
+    const place = this.element.querySelector("[data-legend]");
+    place.replaceChildren(...this.data.series.map((s, i) => {
+      const key = document.createElement("span");
+      key.className = `key s${(i % 4) + 1}`;
+      key.textContent = `${s.name}, ${s.unit}`;
+      return key;
+    }));
+  }
+
+  point() {
+    const i = this.plot?.cursor.idx;
+    if (!this.tip) return;
+    if (i === null || i === undefined || this.plot.cursor.left < 0) {
+      this.tip.hidden = true;
+      return;
+    }
+    const head = document.createElement("b");
+    head.textContent = this.moment(i);
+    this.tip.replaceChildren(head, ...this.data.series.map((s, k) => {
+      const row = document.createElement("span");
+      row.className = `key s${(k % 4) + 1}`;
+      row.textContent = `${s.name} ${this.value(s, i)}`;
+      return row;
+    }));
+    this.tip.hidden = false;
+    const { left } = this.plot.cursor;
+    const room = this.plot.over.clientWidth - this.tip.offsetWidth;
+    this.tip.style.left = `${Math.max(0, Math.min(room, left + 14 > room ? left - this.tip.offsetWidth - 14 : left + 14))}px`;
+    this.tip.style.top = "8px";
+  }
+
+  moment(i) {
+    const at = this.data.x[i] * 1000;
+    if (this.data.kind !== "bars") return day(at);
+    if (this.data.width > 3600) return new Intl.DateTimeFormat(locale, { timeZone: zone, weekday: "short", day: "numeric", month: "short" }).format(at);
+    const clock = new Intl.DateTimeFormat(locale, { timeZone: zone, hour: "2-digit", minute: "2-digit" });
+    return `${day(at)} – ${clock.format(at + this.data.width * 1000)}`;
+  }
+
+  value(s, i) {
+    const value = s.values[i];
+    return value === null || value === undefined ? "–" : s.unit === "DR" ? `DR${value}` : `${number(value, s.digits)} ${s.unit}`;
+  }
+
+  key(event) {
+    if (!this.plot) return;
+    const last = this.data.x.length - 1;
+    const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
+    if (event.key === "Escape") return this.leave();
+    if (event.key === "Home") this.at = 0;
+    else if (event.key === "End") this.at = last;
+    else if (step) this.at = Math.max(0, Math.min(last, (this.at ?? (step > 0 ? -1 : last + 1)) + step));
+    else return;
+    event.preventDefault();
+    this.plot.setCursor({ left: this.plot.valToPos(this.data.x[this.at], "x"), top: 10 });
+    const place = document.getElementById("announce");
+    place.textContent = `${this.moment(this.at)}: ${this.data.series.map((s) => `${s.name} ${this.value(s, this.at)}`).join(", ")}`;
+  }
+
+  leave() {
+    this.at = undefined;
+    if (this.tip) this.tip.hidden = true;
+    this.plot?.setCursor({ left: -10, top: -10 });
+  }
+
+  fillTable() {
+    if (!this.element.querySelector("details").open || !this.data?.x.length) return;
+    const table = document.createElement("table");
+    const head = table.createTHead().insertRow();
+    for (const text of [word("time"), ...this.data.series.map((s) => `${s.name} (${s.unit})`)]) {
+      const cell = document.createElement("th");
+      cell.scope = "col";
+      cell.textContent = text;
+      if (head.cells.length) cell.className = "num";
+      head.append(cell);
+    }
+    const body = table.createTBody();
+    for (let i = this.data.x.length - 1; i >= Math.max(0, this.data.x.length - MAX_TABLE_ROWS); i--) {
+      const row = body.insertRow();
+      row.insertCell().textContent = this.moment(i);
+      for (const s of this.data.series) {
+        const cell = row.insertCell();
+        cell.className = "num";
+        cell.textContent = s.values[i] === null || s.values[i] === undefined ? "–" : number(s.values[i], s.digits);
+      }
+    }
+    this.table.replaceChildren(table);
+  }
+}
+
+/** The computed value of a colour token in the present theme. */
+function colour(token) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${token})`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
+
+function alpha(value) {
+  return value.replace("rgb(", "rgba(").replace(")", ", 0.1)");
+}
+
+function axis(value, splits) {
+  const step = Math.abs(splits[1] - splits[0]) || 1;
+  return number(value, step >= 1 ? 0 : Math.min(3, Math.ceil(-Math.log10(step))));
+}
+
+function tick(at, step) {
+  const part = step >= 86400 ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
+  const midnight = new Intl.DateTimeFormat(locale, { timeZone: zone, hour: "numeric", hour12: false }).format(at * 1000).startsWith("0") || step >= 86400;
+  return new Intl.DateTimeFormat(locale, { timeZone: zone, ...(step < 86400 && step >= 3600 && midnight ? { day: "numeric", month: "short" } : part) }).format(at * 1000);
+}
+
+/** Flows and levels stand on zero; counters and voltages show what moves. */
+function reach(low, high, unit, kind) {
+  if (low === null || high === null) return [0, 1];
+  if (unit === "DR") return [0, 7];
+  if (kind !== "line" || ["W", "A"].includes(unit)) {
+    low = Math.min(0, low);
+    high = Math.max(0, high);
+  }
+  const room = (high - low) * 0.08 || Math.abs(high) * 0.01 || 1;
+  return [low === 0 ? 0 : low - room, high === 0 ? 0 : high + room];
+}
+
+for (const element of document.querySelectorAll("[data-chart]")) new Chart(element);

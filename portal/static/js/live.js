@@ -1,0 +1,102 @@
+// The live stream: one EventSource per page. Rows that show an adapter or concentrator are patched in place;
+// parts that list `data-live` are fetched again, at most once in the number of seconds they name.
+import { ago, moment } from "./format.js";
+import { word } from "./words.js";
+
+const RETRY_MS = [1000, 2000, 5000, 10000, 30000];
+let failures = 0;
+let source;
+
+/** Opens the stream that the page names in <body data-stream>; does nothing on pages without one. */
+export function follow() {
+  const url = document.body.dataset.stream;
+  if (!url || !window.EventSource) return;
+  open(url);
+  addEventListener("pagehide", () => source?.close());
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible" && source?.readyState === EventSource.CLOSED) open(url);
+  });
+}
+
+function open(url) {
+  source?.close();
+  show("waiting");
+  source = new EventSource(url);
+  source.addEventListener("hello", () => {
+    const missed = failures > 0;
+    failures = 0;
+    show("live");
+    if (missed) refresh(["many"]);
+  });
+  source.addEventListener("changes", (event) => apply(JSON.parse(event.data)));
+  source.addEventListener("paused", () => show("waiting"));
+  source.addEventListener("bye", () => {
+    source.close();
+    open(url);
+  });
+  source.onerror = () => {
+    source.close();
+    show("waiting");
+    const wait = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
+    setTimeout(() => open(url), wait * (0.7 + 0.6 * Math.random()));
+  };
+}
+
+function show(state) {
+  for (const element of document.querySelectorAll(".live")) {
+    element.dataset.state = state;
+    element.textContent = word(state === "live" ? "live" : "reconnecting");
+  }
+}
+
+/** `changes`: a list of {kind, adapter, concentrator, at}, or [{kind: "many"}] when there were too many to list. */
+function apply(changes) {
+  for (const change of changes) {
+    if (change.kind === "reading" && change.adapter) heard(change);
+  }
+  document.dispatchEvent(new CustomEvent("live-changes", { detail: changes }));
+  refresh(changes.map((change) => change.kind), changes);
+}
+
+function heard(change) {
+  const at = change.at ? Date.parse(change.at) : Date.now();
+  for (const row of document.querySelectorAll(`[data-adapter="${change.adapter}"]`)) {
+    const time = row.querySelector("time[data-last]");
+    if (time) {
+      time.dateTime = new Date(at).toISOString();
+      time.title = moment(at);
+      time.textContent = ago(at);
+    }
+    const state = row.querySelector("[data-state-of]");
+    if (state && !state.classList.contains("ok")) {
+      state.className = "st ok";
+      state.textContent = word("on time");
+    }
+    row.classList.remove("fresh");
+    void row.offsetWidth;
+    row.classList.add("fresh");
+  }
+}
+
+const due = new Map();
+
+function refresh(kinds, changes = []) {
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const wanted = part.dataset.live.split(" ");
+    if (!kinds.some((kind) => kind === "many" || wanted.includes(kind))) continue;
+    const mine = part.dataset.liveAdapter;
+    if (mine && changes.length && !changes.some((c) => c.kind === "many" || String(c.adapter) === mine)) continue;
+    const pace = Number(part.dataset.livePace || 3) * 1000;
+    if (due.has(part.id)) continue;
+    due.set(part.id, setTimeout(() => {
+      due.delete(part.id);
+      const now = document.getElementById(part.id);
+      if (now && !busy(now)) now.dispatchEvent(new CustomEvent("live", { bubbles: false }));
+    }, pace));
+  }
+}
+
+/** Somebody is reading or typing inside: do not pull the ground away. */
+function busy(part) {
+  return part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea") || part.querySelector("details[open]") !== null;
+}

@@ -1,0 +1,111 @@
+"""Who asks: the membership a request acts under, and the guard in front of every page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django_htmx.middleware import HtmxDetails
+
+from provisioning.accounts.models import Membership, Organisation, User
+from provisioning.accounts.permissions import Action, allows
+from provisioning.accounts.session import SESSION_KEY
+from provisioning.errors import Forbidden
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A user at work in one organisation."""
+
+    user: User
+    membership: Membership
+    several: bool
+
+    @property
+    def organisation(self) -> Organisation:
+        return self.membership.organisation
+
+    def may(self, action: Action) -> bool:
+        """Whether the role allows `action`."""
+        return allows(self.membership.role, action)
+
+    def require(self, action: Action) -> None:
+        """Raise PermissionDenied unless the role allows `action`."""
+        if not self.may(action):
+            raise PermissionDenied(action)
+
+
+class PageRequest(HttpRequest):
+    """A request that has passed `page`."""
+
+    user: User
+    access: Access
+    htmx: HtmxDetails
+
+
+def access_of(request: HttpRequest) -> Access | None:
+    """The access of a request, looked up once; None for strangers and for people without an organisation."""
+    if not hasattr(request, "access"):
+        request.access = _look_up(request)  # type: ignore[attr-defined]
+    found: Access | None = request.access
+    return found
+
+
+def page(
+    action: Action,
+) -> Callable[
+    [Callable[Concatenate[PageRequest, P], HttpResponseBase]], Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+]:
+    """Guard a view: strangers go to the login, people without the right get a 403 that says so."""
+
+    def guard(
+        view: Callable[Concatenate[PageRequest, P], HttpResponseBase],
+    ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return _to_login(request)
+            access = access_of(request)
+            if access is None:
+                return render(request, "account/nowhere.html", status=403)
+            access.require(action)
+            try:
+                return view(request, *args, **kwargs)  # type: ignore[arg-type]
+            except Forbidden as error:
+                raise PermissionDenied(str(error)) from error
+
+        guarded.action = action  # type: ignore[attr-defined]
+        return guarded
+
+    return guard
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    if getattr(request, "htmx", False):
+        # A part of a page must not turn into a login form: let the browser load the login as a page.
+        answer = HttpResponse(status=401)
+        answer["HX-Redirect"] = redirect("login").url
+        return answer
+    return redirect_to_login(request.get_full_path())
+
+
+def _look_up(request: HttpRequest) -> Access | None:
+    user = request.user
+    if not user.is_authenticated or not user.is_active:
+        return None
+    memberships = list(
+        Membership.objects.filter(user_id=user.pk)
+        .select_related("organisation")
+        .order_by("organisation__name", "organisation_id")
+    )
+    if not memberships:
+        return None
+    chosen = request.session.get(SESSION_KEY)
+    own = next((m for m in memberships if m.organisation_id == chosen), memberships[0])
+    return Access(user, own, several=len(memberships) > 1)

@@ -1,0 +1,70 @@
+"""Audit actions in words, and their data as a line."""
+
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+MAX_DETAILS = 240
+
+_NAMES: dict[str, str | Promise] = {
+    "adapter.archived": gettext_lazy("Adapter archived"),
+    "adapter.created": gettext_lazy("Adapter registered"),
+    "adapter.moved": gettext_lazy("Adapter moved"),
+    "adapter.updated": gettext_lazy("Adapter changed"),
+    "concentrator.archived": gettext_lazy("Concentrator archived"),
+    "concentrator.key_approved": gettext_lazy("Concentrator key approved"),
+    "concentrator.password_reset": gettext_lazy("Concentrator password reset"),
+    "concentrator.registered": gettext_lazy("Concentrator registered"),
+    "concentrator.updated": gettext_lazy("Concentrator changed"),
+    "key.active": gettext_lazy("Key activated"),
+    "key.delivering": gettext_lazy("Key on its way to the adapter"),
+    "key.destroyed": gettext_lazy("Key destroyed"),
+    "key.handed_over": gettext_lazy("Key file handed over"),
+    "key.imported": gettext_lazy("Key imported"),
+    "key.issued": gettext_lazy("Key issued"),
+    "key.retiring": gettext_lazy("Key retiring"),
+    "key.revoked": gettext_lazy("Key revoked"),
+    "member.added": gettext_lazy("Member added"),
+    "member.changed": gettext_lazy("Member changed"),
+    "member.removed": gettext_lazy("Member removed"),
+    "meter.installed": gettext_lazy("Meter installed"),
+    "meter.removed": gettext_lazy("Meter removed"),
+    "metering_point.archived": gettext_lazy("Metering point archived"),
+    "metering_point.created": gettext_lazy("Metering point created"),
+    "metering_point.updated": gettext_lazy("Metering point changed"),
+    "organisation.created": gettext_lazy("Organisation created"),
+    "pairing.confirmed": gettext_lazy("Pairing confirmed"),
+    "pairing.created": gettext_lazy("Adapter paired"),
+    "pairing.ended": gettext_lazy("Pairing ended"),
+    "readings.exported": gettext_lazy("Readings exported"),
+    "site.archived": gettext_lazy("Site archived"),
+    "site.created": gettext_lazy("Site created"),
+    "site.updated": gettext_lazy("Site changed"),
+    "token.created": gettext_lazy("Token made"),
+    "token.revoked": gettext_lazy("Token revoked"),
+}
+
+
+def action_name(action: str) -> str:
+    """The action in words; one without words as it is written."""
+    return str(_NAMES.get(action, action))
+
+
+def details(data: dict[str, Any]) -> str:
+    """The entry's data as one line; a change as "before → after"."""
+    parts = []
+    for key, value in data.items():
+        if isinstance(value, list) and len(value) == 2:
+            parts.append(f"{key}: {_text(value[0])} → {_text(value[1])}")
+        elif value not in (None, "", []):
+            parts.append(f"{key}: {_text(value)}")
+    line = " · ".join(parts)
+    return line if len(line) <= MAX_DETAILS else line[: MAX_DETAILS - 1] + "…"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return _("none") if value in (None, "") else str(value)

@@ -1,0 +1,166 @@
+"""What a refusal or event means in words, and what to do about it."""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from portal.web.states import Form
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """`title` says what happened, `cause` why it usually does, `cure` what to do (empty: nothing)."""
+
+    form: Form
+    title: str | Promise
+    cause: str | Promise = ""
+    cure: str | Promise = ""
+
+
+REFUSED_TELEGRAMS: dict[str, Diagnosis] = {
+    "tag_mismatch": Diagnosis(
+        "bad",
+        _("The inner seal does not fit"),
+        _(
+            "The adapter seals with another key than the portal holds for this slot, or the telegram was changed on its way."
+        ),
+        _("Compare the key check value on the adapter with the one here; provision the adapter again if they differ."),
+    ),
+    "unknown_key_slot": Diagnosis(
+        "bad",
+        _("Sealed with a key slot that the portal does not know"),
+        _("The adapter uses a slot for which no valid key is stored here."),
+        _("Import the key for that slot, or provision the adapter again. The telegram is kept."),
+    ),
+    "no_valid_key": Diagnosis(
+        "bad",
+        _("No key is valid for this telegram"),
+        _("The key of this slot has expired or is not valid yet."),
+        _("Check the validity of the adapter's keys and its clock."),
+    ),
+    "replay": Diagnosis(
+        "bad",
+        _("A counter came back with other content"),
+        _("Somebody repeats or forges telegrams, or the adapter lost its counter."),
+        _("Treat it as a security event: find out whether the adapter was reset or copied."),
+    ),
+    "unknown_adapter": Diagnosis(
+        "warn",
+        _("No adapter with this DevEUI is registered"),
+        _("The concentrator still serves an adapter that was archived or belongs to another organisation."),
+        _("Register the adapter, or wait until the concentrator runs the newest device table."),
+    ),
+    "unknown_port": Diagnosis(
+        "warn",
+        _("The portal does not read this application port"),
+        _("The device sends a kind of telegram that nothing here decodes."),
+        _("The raw telegram is kept below."),
+    ),
+    "format": Diagnosis(
+        "warn",
+        _("The telegram does not follow the format"),
+        _("The adapter's firmware is newer than the portal, or the device sends something else on this port."),
+        _("Look at the raw telegram; update the older side."),
+    ),
+    "unsupported_version": Diagnosis(
+        "warn",
+        _("The telegram has a version that this release does not know"),
+        _("The adapter's firmware is newer than the portal."),
+        _("Update the portal. The telegram is kept."),
+    ),
+    "limit": Diagnosis("warn", _("The telegram is over a stated limit"), _("More values than are allowed.")),
+}
+
+EVENTS: dict[tuple[str, str], Diagnosis] = {
+    ("joined", ""): Diagnosis("ok", _("Joined the network")),
+    ("join_refused", "nonce_used"): Diagnosis(
+        "warn",
+        _("Join refused: this nonce was used before"),
+        _("The adapter lost the memory of its joins, or somebody replays an old join."),
+        _("If the adapter was reset, it gets through by itself after a few tries with a fresh nonce."),
+    ),
+    ("join_refused", "mic"): Diagnosis(
+        "bad",
+        _("Join refused: the root key does not fit"),
+        _("The adapter and the portal hold different root keys."),
+        _("Compare the key check value, then provision the adapter again or correct the key here."),
+    ),
+    ("join_refused", "unknown_key"): Diagnosis(
+        "warn",
+        _("Join refused: the concentrator has no root key for it"),
+        _("The concentrator does not run the device table with this adapter yet, or its own key is not approved."),
+        _("Approve the concentrator's key and wait for the next device table."),
+    ),
+    ("frame_refused", "mic"): Diagnosis(
+        "warn",
+        _("Frame refused: the radio signature does not fit"),
+        _("A stranger uses the same device address, or the adapter runs an older session."),
+        _("Nothing, if readings arrive. Otherwise let the adapter join again."),
+    ),
+    ("frame_refused", "counter"): Diagnosis(
+        "warn",
+        _("Frame refused: the frame counter went back"),
+        _("The device started again without a join, or somebody replays old frames."),
+        _("Let the device join again. A device activated by personalisation must keep its counter."),
+    ),
+    ("frame_refused", "replay"): Diagnosis(
+        "warn",
+        _("Frame refused: it was heard before"),
+        _("An old frame was sent again."),
+        _("Nothing, if it happens once. Often: somebody replays frames near this concentrator."),
+    ),
+    ("frame_refused", "format"): Diagnosis(
+        "warn", _("Frame refused: it is no LoRaWAN frame"), _("Noise, or another system on the same channel.")
+    ),
+    ("device_refused", "key"): Diagnosis(
+        "bad",
+        _("The concentrator cannot open this adapter's root key"),
+        _("The key was wrapped for another concentrator key."),
+        _("Approve the concentrator's present key; the portal then sends the device table again."),
+    ),
+    ("device_refused", "format"): Diagnosis(
+        "bad",
+        _("The concentrator refused this adapter's entry"),
+        _("Its version may be too old."),
+        _("Update the concentrator."),
+    ),
+    ("downlink", "sent"): Diagnosis("ok", _("Downlink sent")),
+    ("downlink", "acknowledged"): Diagnosis("ok", _("Downlink acknowledged")),
+    ("downlink", "expired"): Diagnosis("warn", _("Downlink expired before the adapter listened")),
+    ("downlink", "duty_cycle"): Diagnosis("warn", _("Downlink waits: the concentrator's airtime is used up")),
+    ("downlink", "too_late"): Diagnosis("warn", _("Downlink came too late for the receive window")),
+    ("downlink", "refused"): Diagnosis("warn", _("Downlink refused by the concentrator")),
+    ("gateway", "online"): Diagnosis("ok", _("Radio gateway connected")),
+    ("gateway", "offline"): Diagnosis(
+        "bad", _("Radio gateway lost"), _("The packet forwarder no longer answers."), _("Check its power and network.")
+    ),
+    ("outbox_dropped", ""): Diagnosis(
+        "bad",
+        _("The concentrator's outbox overflowed; its oldest telegrams are lost"),
+        _("It was offline for longer than its store lasts."),
+        _("Check the backhaul; give the outbox more room in its configuration."),
+    ),
+    ("clock", "jump"): Diagnosis("warn", _("The concentrator's clock jumped")),
+    ("clock", "unsynchronised"): Diagnosis(
+        "warn", _("The concentrator's clock runs free"), "", _("Check its time server.")
+    ),
+    ("clock", "synchronised"): Diagnosis("ok", _("The concentrator's clock is synchronised")),
+    ("silence", ""): Diagnosis("bad", _("Fell silent")),
+    ("heard", ""): Diagnosis("idle", _("A stranger was heard")),
+    ("security", ""): Diagnosis("bad", _("Security event")),
+    ("protocol", ""): Diagnosis("warn", _("A message could not be read")),
+}
+
+
+def of_telegram(error: str) -> Diagnosis:
+    """Why the pipeline refused a telegram with this error code."""
+    return REFUSED_TELEGRAMS.get(error) or Diagnosis("warn", _("Refused"), error)
+
+
+def of_event(kind: str, reason: str) -> Diagnosis:
+    """What an event of a concentrator or of the pipeline means."""
+    found = EVENTS.get((kind, reason)) or EVENTS.get((kind, ""))
+    if kind in {"security", "protocol"} and reason in REFUSED_TELEGRAMS:
+        return REFUSED_TELEGRAMS[reason]
+    return found or Diagnosis("idle", kind.replace("_", " "), reason.replace("_", " "))

@@ -1,0 +1,77 @@
+"""Numbers, times and identifiers as people write them: grouped, with the language's decimal mark and a unit."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+MINUS = "−"
+NONE = "–"
+
+Number = int | float | Decimal
+
+
+def figure(value: Number | None, digits: int = 0) -> str:
+    """`value` with `digits` decimals, grouped in thousands; an en dash for None."""
+    if value is None:
+        return NONE
+    return number_format(value, digits, use_l10n=True, force_grouping=True).replace("-", MINUS)
+
+
+def percent(part: int, whole: int, digits: int = 2) -> str:
+    """`part` of `whole` in per cent, cut rather than rounded: 100 % is said only when nothing is missing."""
+    if not whole:
+        return NONE
+    scale = 10**digits
+    return f"{figure(Decimal(part * 100 * scale // whole) / scale, digits)} %"
+
+
+def span(seconds: float | None) -> str:
+    """A duration in its largest whole unit: "38 s", "15 min", "3 h", "12 d"."""
+    if seconds is None:
+        return NONE
+    for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{figure(round(seconds / size))} {unit}"
+    return f"{figure(round(seconds / 86400))} {pgettext('days', 'd')}"
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> str:
+    """Relative under a day, then day and time; an en dash for None."""
+    if moment is None:
+        return NONE
+    seconds = max(0, int(((now or timezone.now()) - moment).total_seconds()))
+    if seconds >= 86400:
+        return day(moment)
+    for limit, size, unit in ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h")):
+        if seconds < limit:
+            break
+    return _("{time} ago").format(time=f"{seconds // size} {unit}")
+
+
+def day(moment: datetime) -> str:
+    """Day, month, hour and minute in the portal's time zone; with the year when it is not this one."""
+    local = timezone.localtime(moment)
+    this_year = local.year == timezone.localtime().year
+    return date_format(local, pgettext("date", "j M, H:i") if this_year else pgettext("date", "j M Y, H:i"))
+
+
+def exact(moment: datetime) -> str:
+    """Day and time down to the second in the portal's time zone."""
+    return date_format(timezone.localtime(moment), pgettext("date", "j M Y, H:i:s T"))
+
+
+def eui(text: str) -> str:
+    """An EUI as printed on labels: upper case."""
+    return text.upper()
+
+
+def day_of(moment: datetime, back: int = 0) -> datetime:
+    """Midnight, in the portal's time zone, `back` days before the day of `moment`."""
+    local = timezone.localtime(moment)
+    return timezone.make_aware(
+        datetime.combine((local - timedelta(days=back)).date(), datetime.min.time()), timezone.get_current_timezone()
+    )

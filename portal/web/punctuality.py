@@ -1,0 +1,99 @@
+"""How many of the readings that were due in each of the last 24 hours arrived, and arrived on time."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Count, ExpressionWrapper, F, Max, Min, Q, fields
+from django.utils import timezone
+
+from meterwire.messages import ulid
+from portal.telemetry.models import Silence, Telegram
+from portal.web.snapshot import Key, Shelf
+
+HOURS = 24
+PROMPT = timedelta(seconds=60)  # between the radio and the portal's database
+FRESH_S = 5.0
+SLACK = timedelta(hours=1)  # a telegram's id carries the concentrator's clock
+USUAL_PERIOD_S = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """`prompt` of `due` telegrams arrived on time in the hour that begins at `start`."""
+
+    start: datetime
+    prompt: int
+    due: int
+
+
+def last_day(key: Key) -> list[Hour]:
+    """The last 24 hours, oldest first, hours without anything due left out."""
+    this_hour = timezone.now().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    past = _past.setdefault(key, {})
+    for start in [s for s in past if s < this_hour - timedelta(hours=HOURS)]:
+        del past[start]
+    hours = []
+    for back in range(HOURS - 1, -1, -1):
+        start = this_hour - timedelta(hours=back)
+        hour = past.get(start) or _hour(key, start)
+        if back >= 2:  # late arrivals still change the last two
+            past[start] = hour
+        if hour.due:
+            hours.append(hour)
+    if len(_past) > 256:
+        _past.clear()
+    return hours
+
+
+_past: dict[Key, dict[datetime, Hour]] = {}
+
+
+def _hour(key: Key, start: datetime) -> Hour:
+    organisation, sites = key
+    end = start + timedelta(hours=1)
+    rows = Telegram.objects.filter(
+        # The primary key sorts by time, so it bounds the hour without another index.
+        id__gte=ulid((start - SLACK).timestamp(), bytes(10)),
+        id__lt=ulid((end + SLACK).timestamp(), bytes(10)),
+        organisation_id=organisation,
+        received_at__gte=start,
+        received_at__lt=end,
+        error=None,
+        adapter__isnull=False,
+    )
+    if sites is not None:
+        rows = rows.filter(adapter__site__in=sites)
+    delay = ExpressionWrapper(F("stored_at") - F("received_at"), output_field=fields.DurationField())
+    per_adapter = (
+        rows.annotate(delay=delay)
+        .values("adapter_id")
+        .annotate(
+            n=Count("pk"), prompt=Count("pk", filter=Q(delay__lt=PROMPT)), low=Min("counter"), high=Max("counter")
+        )
+        .values_list("n", "prompt", "low", "high")
+    )
+    prompt = due = 0
+    for n, on_time, low, high in per_adapter.iterator():
+        prompt += on_time
+        # Counters skip ahead after a restart of the adapter: a jump is no thousand lost readings.
+        span = high - low + 1 if low is not None else n
+        due += span if n <= span <= 4 * n else n
+    return Hour(start, prompt, due + _silent(organisation, sites, start, end))
+
+
+def _silent(organisation: int, sites: frozenset[int] | None, start: datetime, end: datetime) -> int:
+    """Readings that adapters owe for the time in which they were silent."""
+    rows = Silence.objects.filter(organisation_id=organisation, since__lt=end).filter(
+        Q(until=None) | Q(until__gt=start)
+    )
+    if sites is not None:
+        rows = rows.filter(Q(adapter__site__in=sites) | Q(concentrator__site__in=sites))
+    owed = 0.0
+    now = timezone.now()
+    for since, until, adapters, period in rows.values_list("since", "until", "adapters", "adapter__status__period_s"):
+        seconds = (min(end, until or now) - max(start, since)).total_seconds()
+        owed += max(0.0, seconds) / (period or USUAL_PERIOD_S) * adapters
+    return int(owed)
+
+
+hours: Shelf[list[Hour] | None] = Shelf(last_day, fresh_s=FRESH_S)

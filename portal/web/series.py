@@ -1,0 +1,280 @@
+"""Chart data: one group of registers of an adapter over a day, a week or a month.
+
+A day is drawn from single readings, a week and a month from hours: rolled up where the roll-up has run, from single
+readings after that. Counters become the mean power between readings, then consumption per hour and per day.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from math import gcd
+from typing import Any, Literal
+
+from django.utils import timezone
+
+from portal.telemetry.models import HourRollup, Reading
+from portal.web.figures import day_of
+from portal.web.registers import Shown, measured, shown
+from provisioning.fleet.models import Adapter
+
+Range = Literal["day", "week", "month"]
+View = Literal["flow", "counter"]
+HOUR = timedelta(hours=1)
+DAYS: dict[Range, int] = {"day": 1, "week": 7, "month": 30}
+MAX_POINTS = 300  # per register in a day; more are thinned to their means
+MAX_ROWS = 40_000
+LOOK_BACK = timedelta(hours=3)  # a counter's first interval begins before the window
+COARSE = 100  # a counter that only moves in steps this large is drawn between its moves
+
+Point = tuple[float, int]  # Unix seconds, stored integer
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The stretch of time shown; a day ends now or where the page was turned to, longer ones at midnight."""
+
+    range: Range
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, range_: str, end: str, now: datetime) -> "Window":
+        """From the query; whatever cannot be read means the newest day."""
+        kind: Range = range_ if range_ in DAYS else "day"  # type: ignore[assignment]
+        until = min(_moment(end) or now, now)
+        if kind == "day":
+            return cls(kind, until - timedelta(days=1), until)
+        until = day_of(until, -1)
+        return cls(kind, day_of(until, DAYS[kind]), until)
+
+    @property
+    def before(self) -> datetime:
+        """The end of the window before this one."""
+        return self.start if self.range == "day" else self.start - timedelta(seconds=1)
+
+    @property
+    def after(self) -> datetime:
+        """The end of the window after this one."""
+        return self.end + (self.end - self.start) - timedelta(seconds=0 if self.range == "day" else 1)
+
+
+@dataclass
+class Line:
+    """One register's points; `values` run parallel to the chart's `x`."""
+
+    name: str
+    unit: str
+    digits: int
+    points: dict[float, float | None] = field(default_factory=dict)
+
+
+@dataclass
+class Chart:
+    """`kind` says how the values lie between the points: a step back to the last, a bar from the point, a line."""
+
+    kind: Literal["steps", "bars", "line"]
+    lines: list[Line]
+    sealed: int = 0
+    width: float = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Columns, as the plotting library wants them."""
+        x = sorted({t for line in self.lines for t in line.points})
+        return {
+            "kind": self.kind,
+            "sealed": self.sealed,
+            "width": self.width,
+            "x": x,
+            "series": [
+                {
+                    "name": line.name,
+                    "unit": line.unit,
+                    "digits": line.digits,
+                    "values": [line.points.get(t) for t in x],
+                }
+                for line in self.lines
+            ],
+        }
+
+
+def groups(adapter: Adapter, numbers: Iterable[int]) -> dict[str, list[Shown]]:
+    """The registers by chart, charts in the order of their first register."""
+    found: dict[str, list[Shown]] = {}
+    for number in sorted(numbers):
+        if measured(number):
+            one = shown(number)
+            found.setdefault(one.group, []).append(one)
+    return found
+
+
+def chart(adapter: Adapter, registers: Sequence[Shown], window: Window, view: View) -> Chart:
+    """The chart of some registers of one group."""
+    if window.range == "day":
+        return _of_day(adapter, registers, window, view)
+    return _of_hours(adapter, registers, window, view)
+
+
+def _of_day(adapter: Adapter, registers: Sequence[Shown], window: Window, view: View) -> Chart:
+    back = LOOK_BACK if view == "flow" else timedelta(0)
+    rows, sealed = _readings(adapter, registers, window.start - back, window.end)
+    flow = view == "flow" and all(r.counter for r in registers)
+    lines = []
+    for register in registers:
+        points = rows.get(register.number, [])
+        if flow:
+            values = _power(points, register, window)
+            lines.append(Line(register.name, register.rate_unit, register.rate_digits, values))
+        else:
+            inside = [(t, v) for t, v in points if t >= window.start.timestamp()]
+            lines.append(Line(register.name, register.unit, register.digits, _thinned(inside, register, window)))
+    return Chart("steps" if flow else "line", lines, sealed)
+
+
+def _power(points: list[Point], register: Shown, window: Window) -> dict[float, float | None]:
+    """Mean power up to each point; a null where the counter went back, as another meter's does."""
+    points = _moves(points)
+    least = (window.end - window.start).total_seconds() / MAX_POINTS
+    values: dict[float, float | None] = {}
+    last: Point | None = None
+    for t, value in points:
+        if last is None:
+            last = (t, value)
+            if t >= window.start.timestamp():
+                values[t] = None
+        elif value < last[1]:
+            values[t] = None
+            last = (t, value)
+        elif t - last[0] >= least:
+            if t >= window.start.timestamp():
+                values[t] = round((value - last[1]) * register.rate_factor / (t - last[0]), register.rate_digits + 1)
+            last = (t, value)
+    return values
+
+
+def _moves(points: list[Point]) -> list[Point]:
+    """Of a meter that shows whole kilowatt hours only, the points at which it moved."""
+    step = 0
+    for (_t, a), (_u, b) in pairwise(points):
+        step = gcd(step, b - a)
+        if step and step < COARSE:
+            return points
+    if step < COARSE:
+        return points
+    return points[:1] + [b for a, b in pairwise(points) if b[1] != a[1]]
+
+
+def _thinned(points: list[Point], register: Shown, window: Window) -> dict[float, float | None]:
+    if len(points) <= 2 * MAX_POINTS:
+        return {t: _value(v, register) for t, v in points}
+    if register.counter:
+        every = len(points) // MAX_POINTS
+        return {t: _value(v, register) for t, v in points[::every] + points[-1:]}
+    width = (window.end - window.start).total_seconds() / MAX_POINTS
+    buckets: dict[int, list[int]] = {}
+    for t, v in points:
+        buckets.setdefault(int(t // width), []).append(v)
+    return {(b + 0.5) * width: _value(sum(vs) / len(vs), register) for b, vs in buckets.items()}
+
+
+@dataclass(slots=True)
+class _Hour:
+    first: int
+    last: int
+    mean: float
+
+
+def _of_hours(adapter: Adapter, registers: Sequence[Shown], window: Window, view: View) -> Chart:
+    hours, sealed = _hours(adapter, registers, window)
+    flow = view == "flow" and all(r.counter for r in registers)
+    by_day = window.range == "month"
+    lines = []
+    for register in registers:
+        rows = hours.get(register.number, {})
+        if flow:
+            values = _consumption(rows, register, window, by_day)
+            unit, digits = ("l", 0) if register.rate_unit == "l/h" else (register.unit, register.digits)
+            factor = 1000 if unit == "l" else 1
+            points: dict[float, float | None] = {t: round(v * factor, 3) for t, v in values.items()}
+            lines.append(Line(register.name, unit, min(digits, 2) if by_day else digits, points))
+        elif register.counter:
+            ends = {h.timestamp() + 3600: _value(row.last, register) for h, row in rows.items() if h >= window.start}
+            lines.append(Line(register.name, register.unit, register.digits, ends))
+        else:
+            middles = {h.timestamp() + 1800: _value(row.mean, register) for h, row in rows.items() if h >= window.start}
+            lines.append(Line(register.name, register.unit, register.digits, middles))
+    return Chart("bars" if flow else "line", lines, sealed, 86400 if by_day else 3600)
+
+
+def _consumption(rows: dict[datetime, _Hour], register: Shown, window: Window, by_day: bool) -> dict[float, float]:
+    """What the counter gained in each hour or local day; the gain between two hours belongs to the later one."""
+    gained: dict[float, float] = {}
+    before: int | None = None
+    for hour in sorted(rows):
+        row = rows[hour]
+        start = row.first if before is None or before > row.first else before
+        before = row.last
+        if hour < window.start:
+            continue
+        at = (day_of(hour) if by_day else hour).timestamp()
+        gained[at] = gained.get(at, 0) + max(0, row.last - start) * register.factor
+    return gained
+
+
+def _hours(
+    adapter: Adapter, registers: Sequence[Shown], window: Window
+) -> tuple[dict[int, dict[datetime, _Hour]], int]:
+    numbers = [r.number for r in registers]
+    start = (window.start - LOOK_BACK).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    rolled = HourRollup.objects.filter(
+        adapter=adapter, register__in=numbers, start__gte=start, start__lt=window.end
+    ).values_list("register", "start", "first_value", "last_value", "mean")
+    hours: dict[int, dict[datetime, _Hour]] = {}
+    tail = start
+    for register, hour, first, last, mean in rolled:
+        hours.setdefault(register, {})[hour] = _Hour(first, last, mean)
+        # The hour that is still running may be rolled up already, but not to its end.
+        tail = max(tail, hour)
+    rows, sealed = _readings(adapter, registers, tail, window.end)
+    for number, points in rows.items():
+        fresh: dict[datetime, list[int]] = {}
+        for t, value in points:
+            fresh.setdefault(datetime.fromtimestamp(t // 3600 * 3600, UTC), []).append(value)
+        for hour, values in fresh.items():
+            hours.setdefault(number, {})[hour] = _Hour(values[0], values[-1], sum(values) / len(values))
+    return hours, sealed
+
+
+def _readings(
+    adapter: Adapter, registers: Sequence[Shown], start: datetime, end: datetime
+) -> tuple[dict[int, list[Point]], int]:
+    """Points by register in order of time, the newest MAX_ROWS of them; and how many values are sealed."""
+    rows = Reading.objects.filter(
+        adapter=adapter, register__in=[r.number for r in registers], measured_at__gte=start, measured_at__lte=end
+    ).order_by("-measured_at")
+    found: dict[int, list[Point]] = {}
+    sealed = 0
+    for register, at, value in rows.values_list("register", "measured_at", "value")[:MAX_ROWS]:
+        if value is None:
+            sealed += 1
+        else:
+            found.setdefault(register, []).append((round(at.timestamp(), 3), value))
+    for points in found.values():
+        points.reverse()
+    return found, sealed
+
+
+def _value(value: float, register: Shown) -> float:
+    return round(value * register.factor, 4)
+
+
+def _moment(text: str) -> datetime | None:
+    """An ISO date (its end is meant) or a number of Unix seconds."""
+    try:
+        if text.isdigit() and len(text) <= 11:
+            return datetime.fromtimestamp(int(text), UTC)
+        day = date.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        return None
+    midnight = datetime.combine(day, datetime.min.time()) + timedelta(days=1)
+    return timezone.make_aware(midnight) - timedelta(seconds=1)

@@ -1,0 +1,81 @@
+"""How a thing is, in four forms only: ok, warn, bad, idle, each with a word beside it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from portal.telemetry.models import AdapterStatus
+from provisioning.fleet.models import Concentrator
+
+Form = Literal["ok", "warn", "bad", "idle"]
+LATE = 1.75  # of the smoothed period: a telegram is overdue, but not yet called silence
+STALE = timedelta(minutes=3)  # a concentrator's heartbeat is due every minute
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    form: Form
+    word: str
+
+
+def of_adapter(status: AdapterStatus | None, now: datetime, archived: bool = False) -> State:
+    """The state of an adapter; `status` None: it was never heard."""
+    if archived:
+        return State("idle", _("archived"))
+    if status is None or status.last_seen is None:
+        return State("idle", _("never heard"))
+    if status.state == AdapterStatus.State.SILENT:
+        return State("bad", _("silent"))
+    if status.last_error_at is not None and status.last_error_at > status.last_seen:
+        return State("warn", _("refused"))
+    if status.period_s and (now - status.last_seen).total_seconds() > LATE * status.period_s:
+        return State("warn", _("late"))
+    return State("ok", _("on time"))
+
+
+def of_concentrator(concentrator: Concentrator, now: datetime) -> State:
+    """The state of a concentrator, from what it last said about itself."""
+    if concentrator.last_state_at is None:
+        return State("idle", _("never connected"))
+    if not concentrator.online:
+        return State("bad", _("no backhaul"))
+    if concentrator.key_waiting:
+        return State("warn", _("key to approve"))
+    if now - concentrator.last_state_at > STALE:
+        return State("warn", _("heartbeat late"))
+    if concentrator.running_revision < concentrator.desired_revision:
+        return State("warn", _("updating"))
+    return State("ok", _("online"))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Adapters of a site or organisation by state."""
+
+    heard: int = 0
+    silent: int = 0
+    never: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.heard + self.silent + self.never
+
+
+def of_site(counts: Counts, concentrators: list[Concentrator], now: datetime) -> State:
+    """The state of a site: its worst concentrator first, then its adapters."""
+    if not counts.total and not concentrators:
+        return State("idle", _("not installed"))
+    if any(of_concentrator(c, now).form == "bad" for c in concentrators):
+        return State("bad", _("no backhaul"))
+    if counts.silent:
+        if counts.silent == counts.total:
+            return State("bad", _("all silent"))
+        return State("warn", ngettext("{n} silent", "{n} silent", counts.silent).format(n=counts.silent))
+    if counts.never and not counts.heard:
+        return State("idle", _("not heard yet"))
+    if counts.never:
+        return State("warn", ngettext("{n} never heard", "{n} never heard", counts.never).format(n=counts.never))
+    return State("ok", _("on time")) if counts.total else State("idle", _("no adapters"))

@@ -1,0 +1,165 @@
+"""Adapters: the list, the page of one, its charts as data, and archiving it."""
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from meterwire.errors import MeterspanError
+from portal.web import adapters, life, linkquality, registers, series, states, summary
+from portal.web.access import PageRequest, page
+from portal.web.figures import day
+from provisioning.errors import Forbidden
+from provisioning.fleet.models import Adapter
+from provisioning.fleet.queries import visible_adapters, visible_sites
+from provisioning.fleet.services import archive_adapter
+from provisioning.keys.models import DeviceKey
+
+MAX_SITES_LISTED = 300
+
+
+@require_safe
+@page("fleet.view")
+def adapter_list(request: PageRequest) -> HttpResponse:
+    """The fleet, page by page."""
+    access = request.access
+    chosen = request.GET.get("site", "")
+    places = visible_sites(access.user, access.organisation)
+    site = places.filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 12 else None
+    found = adapters.lines(access, request.GET, site)
+    context = {
+        "page": found,
+        "lines": adapters.as_lines(found.rows, timezone.now()),
+        "total": summary.snapshot(access).total,
+        "state": request.GET.get("state", ""),
+        "sort": request.GET.get("sort", "eui"),
+        "query": request.GET.get("q", "")[: adapters.MAX_SEARCH],
+        "refused": request.GET.get("refused", "")[:40],
+        "site": site,
+        "sites": places.order_by("name").values_list("pk", "name")[:MAX_SITES_LISTED],
+    }
+    part = request.htmx.target if request.htmx else None
+    return render(request, "adapters/table.html" if part == "adapters" else "adapters/list.html", context)
+
+
+@require_safe
+@page("fleet.view")
+def adapter(request: PageRequest, pk: int) -> HttpResponse:
+    """Everything known of one adapter; a live part of it when htmx asks for that."""
+    access = request.access
+    row = _adapter(request, pk)
+    status = adapters.status_of(row)
+    pairings = list(row.pairings.select_related("metering_point__site", "meter").order_by("-from_at")[:20])
+    reads, diagnoses = access.may("readings.view"), access.may("telemetry.diagnose")
+    latest = adapters.latest(row) if reads else []
+    now = timezone.now()
+    context = {
+        "adapter": row,
+        "status": status,
+        "state": states.of_adapter(status, now, row.archived_at is not None),
+        "open": [p for p in pairings if p.to_at is None],
+        "pairings": pairings,
+        "latest": latest,
+        "sealed": bool(latest) and all(one.value is None for one in latest),
+        "reads": reads,
+        "diagnoses": diagnoses,
+        "radio": adapters.radio(row) if diagnoses else None,
+        "refusals": adapters.refusals(row) if diagnoses else [],
+    }
+    context["meter"] = next((p.meter for p in context["open"] if p.meter), None)
+    context["life"] = life.of_adapter(row, status, context["open"], adapters.first_reading(row) if reads else None, now)
+    part = request.htmx.target if request.htmx else None
+    if part in {"head", "latest", "link", "refused", "raw"}:
+        return render(request, f"adapters/{part}.html", context)
+    context["groups"] = [
+        (key, registers.group_name(key), [r.counter for r in rows])
+        for key, rows in series.groups(row, [one.shown.number for one in latest]).items()
+    ]
+    if access.may("keys.view"):
+        context["keys"] = DeviceKey.objects.filter(adapter=row).exclude(state="destroyed").defer("sealed")[:20]
+    return render(request, "adapters/adapter.html", context)
+
+
+@require_safe
+@page("readings.view")
+def adapter_series(request: PageRequest, pk: int) -> JsonResponse:
+    """One chart's data."""
+    row = _adapter(request, pk)
+    window = _window(request)
+    known = series.groups(row, [one.shown.number for one in adapters.latest(row)])
+    group = request.GET.get("group", "")
+    view: series.View = "counter" if request.GET.get("view") == "counter" else "flow"
+    if group not in known:
+        raise Http404("no such group of registers")
+    return _answer(series.chart(row, known[group], window, view).as_json(), window)
+
+
+@require_safe
+@page("telemetry.diagnose")
+def adapter_link(request: PageRequest, pk: int) -> JsonResponse:
+    """The radio chart's data."""
+    window = _window(request)
+    return _answer(linkquality.link(_adapter(request, pk), window), window)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page("fleet.edit")
+def adapter_archive(request: PageRequest, pk: int) -> HttpResponse:
+    """Ask what will be gone, then archive."""
+    access = request.access
+    row = _adapter(request, pk)
+    if row.archived_at is not None:
+        return redirect("adapter", pk)
+    refusal = ""
+    if request.method == "POST":
+        if request.POST.get("confirm", "").strip().lower() != row.dev_eui[-4:]:
+            refusal = _("The last four digits do not agree. Nothing was changed.")
+        else:
+            try:
+                archive_adapter(access.user, row)
+            except Forbidden:
+                raise
+            except MeterspanError as error:
+                refusal = str(error)
+            else:
+                summary.forget(access)
+                messages.success(request, _("The adapter is archived. Its readings stay."))
+                return redirect("adapters")
+    open_ones = row.pairings.filter(to_at=None).select_related("metering_point")
+    return render(
+        request,
+        "adapters/archive.html",
+        {"adapter": row, "refusal": refusal, "open": open_ones},
+        status=409 if refusal else 200,
+    )
+
+
+def _adapter(request: PageRequest, pk: int) -> Adapter:
+    """An adapter of the organisation, archived or not; 404 for another's."""
+    access = request.access
+    for archived in (False, True):
+        rows = visible_adapters(access.user, access.organisation, archived=archived).select_related("status")
+        found = rows.filter(pk=pk).first()
+        if found is not None:
+            return found
+    raise Http404("no such adapter")
+
+
+def _window(request: PageRequest) -> series.Window:
+    return series.Window.of(request.GET.get("range", ""), request.GET.get("end", ""), timezone.now())
+
+
+def _answer(data: dict[str, object], window: series.Window) -> JsonResponse:
+    now = timezone.now()
+    data |= {
+        "start": window.start.timestamp(),
+        "end": window.end.timestamp(),
+        "before": int(window.before.timestamp()),
+        "after": int(window.after.timestamp()) if window.end < now else None,
+        "label": f"{day(window.start)} – {day(min(window.end, now))}",
+    }
+    answer = JsonResponse(data)
+    answer["Cache-Control"] = "private, no-store"
+    return answer
