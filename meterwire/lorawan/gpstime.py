@@ -37,4 +37,4 @@ _LEAPS_UNIX: Final = (
     1_435_708_800,  # 2015-07-01
     1_483_228_800,  # 2017-01-01
 )
-_LEAPS_GPS: Final = tuple(at - GPS_EPOCH_UNIX + n for n, at in enumerate(_LEAPS_UNIX))
+_LEAPS_GPS: Final = tuple(at - GPS_EPOCH_UNIX + n for n, at in enumerate(_LEAPS_UNIX, start=1))
