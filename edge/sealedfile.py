@@ -83,7 +83,7 @@ class SealedFile:
     def read(self) -> bytes | None:
         """The content, None when there is no file. Raises SealedFileError."""
         try:
-            body = _read_owner_only(self.path, MAX_SEALED_BYTES)
+            body = read_owner_only(self.path, MAX_SEALED_BYTES)
         except FileNotFoundError:
             return None
         if not body.startswith(_MAGIC):
@@ -110,10 +110,30 @@ def load_credential(path: Path, name: str = CREDENTIAL_NAME) -> Credential:
     if directory and (provided := Path(directory, name)).is_file():
         return Credential(provided.read_bytes())
     try:
-        return Credential(_read_owner_only(path, MAX_CREDENTIAL_BYTES))
+        return Credential(read_owner_only(path, MAX_CREDENTIAL_BYTES))
     except FileNotFoundError:
         replace(path, secrets.token_bytes(32))
-        return Credential(_read_owner_only(path, MAX_CREDENTIAL_BYTES))
+        return Credential(read_owner_only(path, MAX_CREDENTIAL_BYTES))
+
+
+def read_owner_only(path: Path, limit: int) -> bytes:
+    """The content of a file that nobody else may read.
+
+    Raises FileNotFoundError when absent, SealedFileError when others can read it or it is over `limit` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise SealedFileError(f"{path} has mode {mode:04o} and is open to others; run: chmod 600 {path}")
+            body = file.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SealedFileError(f"{path} cannot be read ({error.strerror})") from None
+    if len(body) > limit:
+        raise SealedFileError(f"{path} is over {limit} bytes")
+    return body
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -137,20 +157,3 @@ def replace(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _read_owner_only(path: Path, limit: int) -> bytes:
-    """Raises FileNotFoundError when absent, SealedFileError when others can read it or it is over `limit`."""
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
-                raise SealedFileError(f"{path} has mode {mode:04o} and is open to others; run: chmod 600 {path}")
-            body = file.read(limit + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise SealedFileError(f"{path} cannot be read ({error.strerror})") from None
-    if len(body) > limit:
-        raise SealedFileError(f"{path} is over {limit} bytes")
-    return body

@@ -1,0 +1,1 @@
+"""The daemon in the concentrator: radio front end, network server, outbox and MQTT backhaul."""

@@ -1,0 +1,363 @@
+"""The whole concentrator in one asyncio process: builds the parts, runs them, ends them in order."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from concentrator_agent import store
+from concentrator_agent.backhaul.commands import Commands
+from concentrator_agent.backhaul.link import Backhaul
+from concentrator_agent.backhaul.outbox_pump import OutboxPump
+from concentrator_agent.backhaul.presence import Presence
+from concentrator_agent.config import Config
+from concentrator_agent.devices import DeviceTable
+from concentrator_agent.distribution import Distribution
+from concentrator_agent.events import Events
+from concentrator_agent.modes import Gate
+from concentrator_agent.radio.base import Reception
+from concentrator_agent.radio.forwarders import Forwarder, Forwarders
+from concentrator_agent.server.clock import ReceptionClock
+from concentrator_agent.server.dedupe import Dedupe
+from concentrator_agent.server.downlink import Downlink
+from concentrator_agent.server.heard import Heard
+from concentrator_agent.server.join import JoinServer
+from concentrator_agent.server.queue import DownlinkQueue
+from concentrator_agent.server.sessions import Sessions
+from concentrator_agent.server.uplink import UplinkServer
+from edge import sealedfile
+from edge.clock import Clock, SystemClock
+from edge.database import Database, StorageError
+from edge.outbox import Entry, Limits, Outbox
+from edge.timesync import host_synchronised
+from edge.ulids import Ulids
+from edge.watchdog import Watchdog
+from meterwire import messages, transport_key
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 500  # uplinks in one commit
+TICK_S: Final = 1.0
+SLOW_TICKS: Final = 10
+CLOCK_JUMP_S: Final = 1.0
+STUCK_AFTER_S: Final = 30.0
+
+
+class ConcentratorApp:
+    """One concentrator. `run` works until `stop` is called or its task is cancelled; `ready` is set when it listens.
+
+    In a test: `app = ConcentratorApp(config)`, `task = asyncio.create_task(app.run())`, `await app.ready.wait()`,
+    talk to `app.udp_port`, `app.stop()`, `await task`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock | None = None,
+        *,
+        rng: random.Random | None = None,
+        notify: Callable[[str], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.clock = clock or SystemClock()
+        self.ready = asyncio.Event()
+        self._rng = rng or random.SystemRandom()
+        self._stopping = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self.watchdog = Watchdog(self.clock, notify)
+        self.gate = Gate(config.concentrator.gate)
+        self.backhaul: Backhaul | None = None
+
+    @property
+    def udp_port(self) -> int:
+        return self.forwarders.port
+
+    @property
+    def public_key(self) -> str:
+        """The X25519 key for root keys, 64 hex digits."""
+        return self._public_key.hex()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Raises MeterspanError when it cannot start: storage, credential, certificates, UDP port."""
+        self._open()
+        try:
+            await self._work()
+        finally:
+            self.watchdog.stopping()
+            self.database.close()
+
+    def _open(self) -> None:
+        config, clock = self.config, self.clock
+        directory = config.concentrator.state_dir
+        self.credential = sealedfile.load_credential(config.credential_file)
+        private_key = load_transport_key(directory, self.credential)
+        self._public_key = transport_key.public_key(private_key)
+        self.database = Database(directory / "concentrator.db", store.MIGRATIONS)
+        self.database.open()
+        try:
+            self._build(private_key)
+        except BaseException:
+            self.database.close()
+            raise
+        self._wall_minus_monotonic = clock.time() - clock.monotonic()
+
+    def _build(self, private_key: bytes) -> None:
+        config, clock, database = self.config, self.clock, self.database
+        plan = config.region.plan
+        ulids = Ulids(clock)
+        limits = Limits(config.outbox.max_bytes, config.outbox.max_age_days * 86400)
+        self.outbox = Outbox(database, limits, clock)
+        self.events = Events(clock, ulids)
+        self.heard = Heard(self.events)
+        self.sessions = Sessions(database.read, self.credential, config.server.cached_devices)
+        self.table = DeviceTable(database, self.credential, config.concentrator.eui, private_key, plan)
+        self.queue = DownlinkQueue(database, self.outbox, self.events, clock)
+        self.joins = JoinServer(database.read, self.credential, config.region, self._rng)
+        self.dedupe = Dedupe(config.server.dedupe_ms / 1000)
+        self.forwarders = Forwarders(
+            plan,
+            self.gate,
+            clock,
+            ReceptionClock(clock, self._host_quality, self._suspicious_gateway),
+            host=config.udp.host,
+            port=config.udp.port,
+            allowed=frozenset(str(eui) for eui in config.udp.allowed_gateways),
+            on_reception=self._receive,
+            on_change=self._gateway_changed,
+        )
+        self.downlink = Downlink(
+            plan=plan,
+            radio=self.forwarders,
+            queue=self.queue,
+            database=database,
+            clock=clock,
+            desired=self.joins.desired,
+            max_power_dbm=config.udp.max_power_dbm,
+            status_every_s=config.server.device_status_h * 3600,
+        )
+        self.uplink = UplinkServer(
+            plan=plan,
+            sessions=self.sessions,
+            joins=self.joins,
+            distribution=Distribution(ulids),
+            downlink=self.downlink,
+            queue=self.queue,
+            database=database,
+            outbox=self.outbox,
+            events=self.events,
+            heard=self.heard,
+        )
+        self._pending_events: list[Entry] = []
+        self._synchronised = host_synchronised()
+        self._reported_dropped = self.outbox.stats().dropped
+        if config.mqtt is not None:
+            self._build_backhaul(ulids)
+
+    def _build_backhaul(self, ulids: Ulids) -> None:
+        config, clock = self.config, self.clock
+        assert config.mqtt is not None
+        backhaul = self.backhaul = Backhaul(config, config.mqtt, self.gate, clock, on_message=self._message)
+        self.pump = OutboxPump(
+            self.outbox,
+            backhaul.publish,
+            clock,
+            ulids,
+            max_unreceipted=config.outbox.max_unreceipted,
+            resend_s=config.outbox.resend_s,
+            progress=self.watchdog.register("pump", STUCK_AFTER_S),
+        )
+        self.outbox.wake = self.pump.wake
+        backhaul.pump = self.pump
+        backhaul.presence = Presence(
+            clock=clock,
+            ulids=ulids,
+            boot=ulids(),
+            mode=config.concentrator.mode,
+            public_key=self.public_key,
+            revision=lambda: self.table.revision,
+            devices=lambda: self.table.count,
+            clock_state=lambda: messages.ClockState(self._host_quality()),
+            outbox=self.outbox,
+            forwarders=self.forwarders,
+        )
+        self.commands = Commands(
+            table=self.table,
+            queue=self.queue,
+            sessions=self.sessions,
+            pump=self.pump,
+            outbox=self.outbox,
+            events=self.events,
+            database=self.database,
+            publish=backhaul.publish,
+            on_change=backhaul.announce,
+            clock=clock,
+            ulids=ulids,
+        )
+
+    async def _message(self, topic: str, body: bytes) -> None:
+        await self.commands.take(topic, body)
+
+    async def _work(self) -> None:
+        self.forwarders.open()
+        jobs = [self._serve_uplinks(), self._keep_house(), self.watchdog.run(), self.gate.run(self.clock)]
+        if self.backhaul is not None:
+            jobs += [self.backhaul.run(), self.backhaul.heartbeat(), self.pump.run()]
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        stopping = asyncio.ensure_future(self._until_stopped())
+        self.ready.set()
+        self.watchdog.ready(f"listening on UDP {self.config.udp.host}:{self.udp_port}")
+        log.info(
+            "concentrator ready",
+            extra={
+                "eui": self.config.eui,
+                "udp": f"{self.config.udp.host}:{self.udp_port}",
+                "devices": self.table.count,
+            },
+        )
+        try:
+            await self._until_end(tasks, stopping)
+        finally:
+            self.forwarders.close()
+            await self._finish()
+            for task in (*tasks, stopping):
+                task.cancel()
+            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+
+    async def _until_stopped(self) -> None:
+        await self._stopping.wait()
+
+    async def _until_end(self, tasks: list[asyncio.Task[None]], stopping: asyncio.Task[None]) -> None:
+        """Return when asked to stop; raise what a task died of."""
+        alive = {*tasks, stopping}
+        while stopping in alive:
+            done, alive = await asyncio.wait(alive, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+
+    async def _finish(self) -> None:
+        """What was heard is stored, what is being sent is sent, and the portal hears that we go."""
+        try:
+            while uplinks := self.dedupe.take(float("inf"), MAX_BATCH):
+                await self.uplink.process(uplinks)
+            await self.downlink.drain()
+            await self.downlink.save()
+        except StorageError as error:
+            log.error("not everything could be stored at the end", extra={"error": str(error)})
+        if self.backhaul is not None and self.gate.is_open(self.backhaul.interface):
+            await self.backhaul.announce(online=False)
+
+    def _receive(self, reception: Reception) -> None:
+        if self.dedupe.add(reception, self.clock.monotonic(), alone=self.forwarders.gateways_online() <= 1):
+            self._arrived.set()
+
+    async def _serve_uplinks(self) -> None:
+        progress = self.watchdog.register("uplinks", STUCK_AFTER_S)
+        while True:
+            progress()
+            uplinks = self.dedupe.take(self.clock.monotonic(), MAX_BATCH)
+            if uplinks:
+                await self.uplink.process(uplinks)
+                continue
+            self._arrived.clear()
+            due = self.dedupe.next_due()
+            if due is not None:
+                await self.clock.sleep(due - self.clock.monotonic())
+            else:
+                await self._arrival_or(STUCK_AFTER_S / 3)
+
+    async def _arrival_or(self, seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self.clock.sleep(seconds))
+        arriving = asyncio.ensure_future(self._arrived.wait())
+        try:
+            await asyncio.wait((sleeping, arriving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            arriving.cancel()
+
+    async def _keep_house(self) -> None:
+        """Once a second: clock jumps, silent gateways, expired downlinks, dropped entries."""
+        progress = self.watchdog.register("housekeeping", STUCK_AFTER_S)
+        tick = 0
+        while True:
+            await self.clock.sleep(TICK_S)
+            tick += 1
+            progress()
+            self._look_at_clock()
+            self.forwarders.sweep()
+            try:
+                await self._slow_housekeeping(tick)
+                await self._put_events()
+            except StorageError as error:
+                log.error("housekeeping could not store", extra={"error": str(error)})
+
+    async def _slow_housekeeping(self, tick: int) -> None:
+        if tick % SLOW_TICKS:
+            return
+        await self.queue.expire()
+        await self.outbox.expire()
+        await self.downlink.save()
+        synchronised = host_synchronised()
+        if synchronised is not self._synchronised:
+            self._synchronised = synchronised
+            self._note(self.events.make("clock", reason="synchronised" if synchronised else "unsynchronised"))
+        stats = self.outbox.stats()
+        if stats.dropped > self._reported_dropped:
+            oldest = messages.timestamp(stats.dropped_oldest_at) if stats.dropped_oldest_at is not None else None
+            self._note(self.events.make("outbox_dropped", count=stats.dropped - self._reported_dropped, oldest=oldest))
+            log.error("the outbox was full: the oldest entries were dropped", extra={"dropped": stats.dropped})
+            self._reported_dropped = stats.dropped
+
+    async def _put_events(self) -> None:
+        events, self._pending_events = self._pending_events, []
+        if events:
+            await self.outbox.put(events)
+
+    def _note(self, entry: Entry | None) -> None:
+        if entry is not None:
+            self._pending_events.append(entry)
+
+    def _look_at_clock(self) -> None:
+        offset = self.clock.time() - self.clock.monotonic()
+        jump = offset - self._wall_minus_monotonic
+        self._wall_minus_monotonic = offset
+        if abs(jump) >= CLOCK_JUMP_S:
+            log.warning("the clock jumped", extra={"seconds": round(jump, 3)})
+            self._note(self.events.make("clock", reason="jump", offset_ms=round(jump * 1000, 1)))
+
+    def _host_quality(self) -> messages.TimeQuality:
+        wanted = self.config.clock.quality
+        if wanted == "auto":
+            return "ntp" if self._synchronised else "free"
+        return wanted
+
+    def _suspicious_gateway(self, gateway: str, offset_s: float) -> None:
+        self._note(
+            self.events.rated(
+                "clock",
+                reason="gateway_off",
+                key=(gateway,),
+                every_s=3600.0,
+                gw=gateway,
+                offset_ms=round(offset_s * 1000),
+            )
+        )
+
+    def _gateway_changed(self, forwarder: Forwarder) -> None:
+        reason = "online" if forwarder.online else "offline"
+        log.info("gateway", extra={"gateway": forwarder.eui, "state": reason})
+        self._note(self.events.rated("gateway", reason=reason, key=(forwarder.eui,), gw=forwarder.eui))
+
+
+def load_transport_key(directory: Path, credential: sealedfile.Credential) -> bytes:
+    """The concentrator's X25519 private key, made and sealed when there is none."""
+    file = sealedfile.SealedFile(directory / "transport.key", credential, "transport key")
+    key = file.read()
+    if key is None:
+        key = random.SystemRandom().randbytes(32)
+        file.write(key)
+    return key

@@ -1,0 +1,1 @@
+"""The way to the portal: outbox pump and targets."""

@@ -1,0 +1,100 @@
+"""What the portal sends: the device table, downlinks, receipts; each command is answered on `up/receipt`."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from concentrator_agent.backhaul.outbox_pump import OutboxPump
+from concentrator_agent.devices import DeviceTable
+from concentrator_agent.events import Events
+from concentrator_agent.server.queue import DownlinkQueue
+from concentrator_agent.server.sessions import Sessions
+from concentrator_agent.store import device
+from edge.clock import Clock
+from edge.database import Database, StorageError
+from edge.mqtt import LinkDown
+from edge.outbox import Outbox
+from edge.ulids import Ulids
+from meterwire import messages, topics
+from meterwire.errors import FormatError
+
+log = logging.getLogger(__name__)
+
+
+class Commands:
+    """Handles one message after the other. Without a receipt the portal sends a command again."""
+
+    def __init__(
+        self,
+        *,
+        table: DeviceTable,
+        queue: DownlinkQueue,
+        sessions: Sessions,
+        pump: OutboxPump,
+        outbox: Outbox,
+        events: Events,
+        database: Database,
+        publish: Callable[[str, bytes], Awaitable[None]],
+        on_change: Callable[[], Awaitable[None]],
+        clock: Clock,
+        ulids: Ulids,
+    ) -> None:
+        self._table = table
+        self._queue = queue
+        self._sessions = sessions
+        self._pump = pump
+        self._outbox = outbox
+        self._events = events
+        self._database = database
+        self._publish = publish
+        self._on_change = on_change
+        self._clock = clock
+        self._ulids = ulids
+
+    async def take(self, topic: str, body: bytes) -> None:
+        """Raises FormatError for what cannot be read."""
+        _, branch = topics.parse(topic)
+        try:
+            if branch == topics.DN_RECEIPT:
+                await self._pump.receive(messages.decode_receipt(body))
+            elif branch == topics.DN_COMMAND:
+                await self._command(messages.decode_command(body))
+        except StorageError as error:
+            log.error("a message of the portal could not be stored; it will come again", extra={"error": str(error)})
+
+    async def _command(self, command: messages.Command) -> None:
+        if isinstance(command, messages.DevicesCommand):
+            await self._devices(command)
+        else:
+            known = device(self._database.read, command.dev_eui) is not None
+            try:
+                result = await self._queue.take(command, known)
+            except FormatError as error:  # an expiry on a day that does not exist
+                result = messages.Result(command.id, "format", str(error))
+            await self._receipt((result,))
+
+    async def _devices(self, command: messages.DevicesCommand) -> None:
+        applied = await self._table.take(command)
+        if applied.changed:
+            self._sessions.clear()
+            for dev_eui in self._queue.devices():
+                if device(self._database.read, dev_eui) is None:
+                    await self._queue.drop_device(dev_eui)
+            log.info("device table", extra={"revision": self._table.revision, "devices": self._table.count})
+        if applied.refused:
+            await self._outbox.put(
+                [
+                    self._events.make("device_refused", dev_eui, error.reason, message=str(error))
+                    for dev_eui, error in applied.refused
+                ]
+            )
+        for start in range(0, len(applied.results), messages.MAX_RESULTS):
+            await self._receipt(applied.results[start : start + messages.MAX_RESULTS])
+        if applied.changed:
+            await self._on_change()
+
+    async def _receipt(self, results: tuple[messages.Result, ...]) -> None:
+        receipt = messages.Receipt(self._ulids(), messages.timestamp(self._clock.time()), results)
+        try:
+            await self._publish(topics.UP_RECEIPT, messages.encode(receipt))
+        except LinkDown:
+            log.info("a receipt could not be sent; the command will come again")

@@ -1,0 +1,74 @@
+"""`concentrator-agent run` and `concentrator-agent key`."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from concentrator_agent.config import Config, load
+from edge import config as toml
+from edge import logs, sealedfile
+from meterwire import transport_key
+from meterwire.errors import MeterspanError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 ended as asked, 1 could not go on, 2 the configuration or the call is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = load(options.config)
+    except MeterspanError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.command == "run" and options.check_config:
+        print(toml.effective(config), end="")
+        return 0
+    try:
+        if options.command == "key":
+            _print_key(config)
+        else:
+            _run(config)
+    except MeterspanError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="concentrator-agent", description="The concentrator's daemon.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the concentrator")
+    key = commands.add_parser("key", help="print the public key for root keys and its fingerprint")
+    for command in (run, key):
+        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
+    run.add_argument("--check-config", action="store_true", help="print the effective configuration and stop")
+    return parser
+
+
+def _run(config: Config) -> None:
+    from concentrator_agent.app import ConcentratorApp
+
+    logs.configure(config.log.format, config.log.level)
+
+    async def until_signal() -> None:
+        app = ConcentratorApp(config)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, app.stop)
+        await app.run()
+
+    asyncio.run(until_signal())
+
+
+def _print_key(config: Config) -> None:
+    from concentrator_agent.app import load_transport_key
+
+    credential = sealedfile.load_credential(config.credential_file)
+    public = transport_key.public_key(load_transport_key(config.concentrator.state_dir, credential))
+    print(public.hex())
+    print(f"fingerprint {transport_key.fingerprint(public)}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,180 @@
+"""The concentrator's configuration file as frozen types; `concentrator.example.toml` explains every key."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from concentrator_agent.modes import GateSettings, Interface, Mode
+from edge import config as toml
+from edge.mqtt import Tls
+from meterwire.ids import GatewayEUI
+from meterwire.lorawan.region import REGIONS, FrequencyPlanError, Region, by_name
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86400 * 365)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concentrator:
+    eui: GatewayEUI
+    state_dir: Path
+    credential_file: Path | None = None
+    mode: Literal["smgw", "stand-alone"] = "stand-alone"
+    interface: Literal["lan", "mobile", "han"] = "lan"
+    exclusive: bool = False
+    exclusive_local_s: Seconds = 840.0
+    exclusive_third_s: Seconds = 60.0
+    han_outside: bool = False
+    off: tuple[Literal["lmn-radio", "m-bus", "han", "lan", "mobile"], ...] = ()
+
+    @property
+    def gate(self) -> GateSettings:
+        return GateSettings(
+            Mode(self.mode),
+            self.exclusive,
+            self.exclusive_local_s,
+            self.exclusive_third_s,
+            self.han_outside,
+            tuple(Interface(name) for name in self.off),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Udp:
+    host: str = "127.0.0.1"
+    port: Port = 1700
+    allowed_gateways: tuple[GatewayEUI, ...] = ()
+    max_power_dbm: Annotated[int, Meta(ge=0, le=27)] = 27
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mqtt:
+    host: str
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8883
+    tls: bool = True
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
+    reconnect_max_s: Seconds = 30.0
+    heartbeat_s: Seconds = 30.0
+
+    def __post_init__(self) -> None:
+        if not self.tls and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("certificate files are given, but 'tls' is false")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("'cert_file' and 'key_file' belong together")
+
+    @property
+    def tls_settings(self) -> Tls | None:
+        return Tls(self.ca_file, self.cert_file, self.key_file) if self.tls else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbox:
+    max_bytes: Annotated[int, Meta(ge=100_000, le=64 * 1024**3)] = 64 * 1024 * 1024
+    max_age_days: Annotated[float, Meta(gt=0, le=3650)] = 90.0
+    max_unreceipted: Annotated[int, Meta(ge=1, le=200)] = 20
+    resend_s: Seconds = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionSettings:
+    name: str = "EU868"
+    net_id: Annotated[int, Meta(ge=0, le=0xFFFFFF)] = 0
+    rx_delay_s: Annotated[int, Meta(ge=1, le=15)] = 1
+    rx1_dr_offset: Annotated[int, Meta(ge=0, le=5)] = 0
+    rx2_dr: Annotated[int, Meta(ge=0, le=15)] = 0
+    rx2_frequency_hz: int | None = None
+    extra_channels: bool = True
+
+    def __post_init__(self) -> None:
+        try:
+            plan = by_name(self.name)
+            plan.data_rate(self.rx2_dr)
+            if self.rx2_frequency_hz is not None:
+                plan.sub_band(self.rx2_frequency_hz)
+        except FrequencyPlanError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def plan(self) -> Region:
+        return REGIONS[self.name]
+
+    @property
+    def rx2_frequency(self) -> int:
+        return self.rx2_frequency_hz or self.plan.rx2_frequency_hz
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """All uplink channels in Hz, by index."""
+        plan = self.plan
+        channels = plan.default_channels + (plan.extra_channels if self.extra_channels else ())
+        return tuple(channel.frequency_hz for channel in channels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    dedupe_ms: Annotated[int, Meta(ge=0, le=700)] = 200
+    cached_devices: Annotated[int, Meta(ge=1, le=65536)] = 256
+    device_status_h: Annotated[float, Meta(ge=0, le=8760)] = 24.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    quality: Literal["auto", "ntp", "free", "none"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    format: Literal["console", "json"] = "console"
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Without `mqtt` the concentrator collects and keeps; nothing leaves it."""
+
+    concentrator: Concentrator
+    udp: Udp = field(default_factory=Udp)
+    mqtt: Mqtt | None = None
+    outbox: Outbox = field(default_factory=Outbox)
+    region: RegionSettings = field(default_factory=RegionSettings)
+    server: Server = field(default_factory=Server)
+    clock: Clock = field(default_factory=Clock)
+    log: Log = field(default_factory=Log)
+
+    @property
+    def eui(self) -> str:
+        return str(self.concentrator.eui)
+
+    @property
+    def credential_file(self) -> Path:
+        return self.concentrator.credential_file or self.concentrator.state_dir / "credential"
+
+    def replace(self, section: str, **changes: Any) -> "Config":
+        """A copy with some keys of one section changed; for tests and tools."""
+        return dataclasses.replace(self, **{section: dataclasses.replace(getattr(self, section), **changes)})
+
+
+def load(path: Path) -> Config:
+    """Raises edge.config.ConfigError with file, line and cure."""
+    document = toml.read(path)
+    config = document.convert(Config)
+    gate = config.concentrator.gate
+    if Interface(config.concentrator.interface) in gate.off:
+        raise document.error(
+            "concentrator.interface",
+            f"the backhaul's interface '{config.concentrator.interface}' is switched off",
+            "take it out of 'off' or choose another one",
+        )
+    if gate.mode is Mode.STAND_ALONE and config.concentrator.interface == "han":
+        raise document.error(
+            "concentrator.interface", "the HAN is closed in stand-alone mode", "use 'lan' or 'mobile', or mode = 'smgw'"
+        )
+    return config

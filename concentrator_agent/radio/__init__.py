@@ -1,0 +1,1 @@
+"""Concentrator radio front ends."""

@@ -1,0 +1,1 @@
+"""LoRaWAN network and join server."""

@@ -1,0 +1,261 @@
+"""Answers an uplink: composes the frame, chooses RX1 or RX2 by the duty-cycle ledger, and hands it to the gateway.
+
+Order: join-accept, acknowledgement and MAC answers, configuration, application, and the network's own MAC requests in
+what room is left (design 5.6: payload first).
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from concentrator_agent import store
+from concentrator_agent.modes import InterfaceClosed
+from concentrator_agent.radio.base import ConcentratorRadio, Reception, Transmission, TransmissionRefused
+from concentrator_agent.server import mac
+from concentrator_agent.server.dedupe import Uplink
+from concentrator_agent.server.queue import DownlinkQueue, Item
+from concentrator_agent.server.sessions import Device, Session
+from concentrator_agent.server.windows import Window, book, data_windows, has_air, join_windows, power_dbm
+from edge.clock import Clock
+from edge.database import Database, StorageError
+from meterwire.errors import FormatError
+from meterwire.lorawan.dutycycle import DutyCycleLedger
+from meterwire.lorawan.frame import MAX_FOPTS
+from meterwire.lorawan.mac_commands import MacCommand, encode_commands
+from meterwire.lorawan.plan import Region
+
+log = logging.getLogger(__name__)
+
+LEAD_S: Final = 0.12  # a forwarder wants it before the window opens: queue, chip start, and a slow machine
+MAX_GATEWAYS_TRIED: Final = 3
+MAX_UNDER_WAY: Final = 1000
+HEADER_OCTETS: Final = 8  # FHDR and FPort of the MACPayload
+OUTSIDE_OCTETS: Final = 5  # MHDR and MIC, which a data rate's limit does not count
+LEDGER: Final = "duty_cycle"
+
+
+@dataclass(slots=True)
+class Response:
+    """What an uplink calls for. Exactly one of `accept` (join) and `session` is set.
+
+    `wanted`: the device waits for any downlink (ADRACKReq, sticky answers).
+    """
+
+    uplink: Uplink
+    device: Device | None = None
+    session: Session | None = None
+    accept: bytes | None = None
+    ack: bool = False
+    wanted: bool = False
+    answers: list[MacCommand] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A composed downlink and what travels in it."""
+
+    phy: bytes
+    item: Item | None = None
+    asked: tuple[MacCommand, ...] = ()
+
+
+class Downlink:
+    """Sends at most one frame per uplink."""
+
+    def __init__(
+        self,
+        *,
+        plan: Region,
+        radio: ConcentratorRadio,
+        queue: DownlinkQueue,
+        database: Database,
+        clock: Clock,
+        desired: mac.Parameters,
+        max_power_dbm: int,
+        status_every_s: float,
+    ) -> None:
+        self._plan = plan
+        self._radio = radio
+        self._queue = queue
+        self._database = database
+        self._clock = clock
+        self._desired = desired
+        self._max_power_dbm = max_power_dbm
+        self._status_every_s = status_every_s
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ledgers: dict[str, DutyCycleLedger] = self._load_ledgers()
+        self.counts: Counter[str] = Counter()
+
+    def needed(self, response: Response) -> bool:
+        """Whether there is anything to send in the windows of this uplink."""
+        if response.accept is not None or response.ack or response.wanted or response.answers:
+            return True
+        device, session = response.device, response.session
+        if device is None or session is None:
+            return False
+        return self._queue.waiting(device.dev_eui) or bool(self._requests(session))
+
+    def respond(self, response: Response) -> None:
+        """Send it in the background; everything it stands for is durable by now."""
+        if len(self._tasks) >= MAX_UNDER_WAY:
+            self.counts["overload"] += 1
+            return
+        task = asyncio.ensure_future(self._respond(response))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self) -> None:
+        """Wait for what is being sent."""
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def save(self) -> None:
+        """Store the ledgers, so that a restart does not hand out the hour's budget twice."""
+        state = {gateway: ledger.to_state() for gateway, ledger in self._ledgers.items()}
+        body = msgspec.json.encode(state)
+        await self._database.run(lambda connection: store.put_setting(connection, LEDGER, body))
+
+    def used_s(self, gateway: str, frequency: int) -> float:
+        """Seconds of this hour's budget that a gateway has used in the sub-band of `frequency` (Hz)."""
+        return self._ledger(gateway).used_s(frequency, self._clock.time())
+
+    async def _respond(self, response: Response) -> None:
+        try:
+            if response.accept is not None:
+                reason = await self._send_accept(response)
+            else:
+                reason = await self._send_data(response)
+        except StorageError as error:
+            log.error("a downlink's outcome could not be stored", extra={"error": str(error)})
+            return
+        except Exception:
+            log.exception("a downlink failed")
+            return
+        self.counts[reason] += 1
+        if reason != "sent":
+            log.info("no downlink", extra={"reason": reason, "dev_eui": response.device and response.device.dev_eui})
+
+    async def _send_accept(self, response: Response) -> str:
+        assert response.accept is not None
+        frame = _Frame(response.accept)
+        reason = "no_gateway"
+        for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
+            for window in join_windows(self._plan, copy):
+                reason = await self._try(response.uplink, copy, window, frame)
+                if reason == "sent":
+                    return reason
+        return reason
+
+    async def _send_data(self, response: Response) -> str:
+        device, session = response.device, response.session
+        assert device is not None
+        assert session is not None
+        frame: _Frame | None = None
+        reason = "no_gateway"
+        for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
+            for window in data_windows(self._plan, copy, session.mac.current):
+                room = self._plan.data_rate(window.dr).max_mac_payload
+                if not self._could_send(response.uplink, window):
+                    reason = "too_late"
+                    continue
+                # The same frame may go into the other window; one with other content takes another counter.
+                if frame is None or len(frame.phy) - OUTSIDE_OCTETS > room:
+                    frame = self._compose(response, device, session, room)
+                item = frame.item
+                if item is not None:
+                    item.in_the_air = True
+                try:
+                    reason = await self._try(response.uplink, copy, window, frame)
+                finally:
+                    if item is not None:
+                        item.in_the_air = False
+                if reason == "sent":
+                    await self._note_sent(session, frame)
+                    return reason
+                if item is not None:
+                    item.failure = reason
+        return reason
+
+    def _compose(self, response: Response, device: Device, session: Session, room: int) -> _Frame:
+        """A frame of at most `room` octets of MACPayload, under a counter of its own."""
+        answers, left_over = mac.fitting(response.answers, min(MAX_FOPTS, room - HEADER_OCTETS + 1))
+        if left_over:
+            log.warning("MAC answers do not fit", extra={"dev_eui": device.dev_eui, "left": len(left_over)})
+        used = sum(1 + command.length for command in answers)
+        item, more = self._queue.next(device.dev_eui, room - HEADER_OCTETS - used)
+        used += len(item.row.payload) if item is not None else 0
+        in_fopts = sum(1 + command.length for command in answers)
+        spare = min(MAX_FOPTS - in_fopts, room - HEADER_OCTETS - used)
+        asked, later = mac.fitting(self._requests(session), max(0, spare))
+        fcnt = session.take_down()
+        phy = session.crypto.build(
+            uplink=False,
+            fcnt32=fcnt,
+            fport=item.row.fport if item is not None else None,
+            payload=item.row.payload if item is not None else b"",
+            confirmed=bool(item is not None and item.row.confirmed),
+            ack=response.ack,
+            class_b_or_pending=more or bool(later),
+            fopts=encode_commands([*answers, *asked]),
+        )
+        return _Frame(phy, item, tuple(asked))
+
+    async def _try(self, uplink: Uplink, copy: Reception, window: Window, frame: _Frame) -> str:
+        """One window at one gateway: "sent", or why not."""
+        if not self._could_send(uplink, window):
+            return "too_late"
+        opens_at = self._clock.time() + self._opens_in(uplink, window)
+        ledger = self._ledger(copy.gateway)
+        if not has_air(ledger, window, len(frame.phy), opens_at):
+            return "duty_cycle"
+        power = power_dbm(self._plan, window.freq, self._max_power_dbm)
+        transmission = Transmission(frame.phy, copy.gateway, window.tmst(copy), window.freq, window.dr, power)
+        book(ledger, window, len(frame.phy), opens_at)  # before it is sent: nothing else may count on the same air
+        try:
+            await self._radio.send(transmission)
+        except TransmissionRefused as refused:
+            self.counts[f"gateway_{refused.reason}"] += 1
+            return "too_late" if refused.reason == "too_late" else "refused"
+        except InterfaceClosed:
+            return "refused"
+        return "sent"
+
+    async def _note_sent(self, session: Session, frame: _Frame) -> None:
+        if frame.asked:
+            mac.note_asked(session.mac, list(frame.asked), self._desired, self._clock.time())
+            session.mac_blob = session.mac.encode()
+        if frame.item is not None:
+            await self._queue.sent(frame.item)
+
+    def _requests(self, session: Session) -> list[MacCommand]:
+        return mac.requests(session.mac, self._desired, self._clock.time(), self._status_every_s)
+
+    def _could_send(self, uplink: Uplink, window: Window) -> bool:
+        return self._opens_in(uplink, window) >= LEAD_S
+
+    def _opens_in(self, uplink: Uplink, window: Window) -> float:
+        """Seconds until the window opens, by the clock that never jumps."""
+        return window.after_s - (self._clock.monotonic() - uplink.arrived)
+
+    def _ledger(self, gateway: str) -> DutyCycleLedger:
+        ledger = self._ledgers.get(gateway)
+        if ledger is None:
+            ledger = self._ledgers[gateway] = DutyCycleLedger(self._plan.sub_bands)
+        return ledger
+
+    def _load_ledgers(self) -> dict[str, DutyCycleLedger]:
+        stored = store.setting(self._database.read, LEDGER)
+        if stored is None:
+            return {}
+        try:
+            return {
+                gateway: DutyCycleLedger.from_state(self._plan.sub_bands, state)
+                for gateway, state in msgspec.json.decode(stored, type=dict[str, dict[str, list[list[int]]]]).items()
+            }
+        except (FormatError, msgspec.DecodeError):
+            log.warning("the stored duty-cycle ledger cannot be read; it starts anew")
+            return {}

@@ -1,0 +1,164 @@
+"""Downlinks that wait for their device's next window: bounded, in order, each with its end."""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from concentrator_agent import store
+from concentrator_agent.events import Events
+from edge.clock import Clock
+from edge.database import Database
+from edge.outbox import Entry, Outbox
+from meterwire.config_records import PORT as CONFIGURATION_PORT
+from meterwire.messages import DownlinkCommand, Result, parse_timestamp
+
+MAX_PER_DEVICE: Final = 50
+MAX_TOTAL: Final = 10_000
+MAX_UNACKNOWLEDGED: Final = 3  # transmissions of a confirmed downlink
+KEY_EXCHANGE_PORT: Final = 34
+_CONFIGURATION: Final = frozenset({CONFIGURATION_PORT, KEY_EXCHANGE_PORT})
+
+
+@dataclass(slots=True)
+class Item:
+    """One downlink. `failure` names why the last attempt came to nothing."""
+
+    row: store.DownlinkRow
+    attempts: int
+    failure: str | None = None
+    in_the_air: bool = False
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Configuration before application, then higher priority, then older."""
+        return (0 if self.row.fport in _CONFIGURATION else 1, -self.row.priority, self.row.id)
+
+
+class DownlinkQueue:
+    """In memory for each uplink's quick look, in the store for a restart."""
+
+    def __init__(self, database: Database, outbox: Outbox, events: Events, clock: Clock) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._events = events
+        self._clock = clock
+        self._items: dict[str, list[Item]] = {}
+        self._awaiting: dict[str, Item] = {}
+        self._total = 0
+        for row in store.downlinks(database.read):
+            if not row.done:
+                self._insert(Item(row, row.attempts))
+
+    def __len__(self) -> int:
+        return self._total
+
+    async def take(self, command: DownlinkCommand, known: bool) -> Result:
+        """Queue a command durably; the result goes back as its receipt. Raises StorageError."""
+        expires_at = parse_timestamp(command.expires_at).timestamp()
+        if not known:
+            return Result(command.id, "unknown_device", f"{command.dev_eui.upper()} is not in the device table")
+        if expires_at <= self._clock.time():
+            return Result(command.id, "expired", f"the command expired at {command.expires_at}")
+        if self._total >= MAX_TOTAL or len(self._items.get(command.dev_eui, ())) >= MAX_PER_DEVICE:
+            return Result(
+                command.id, "queue_full", "too many downlinks wait already; let some of them expire or arrive"
+            )
+        row = store.DownlinkRow(
+            command.id,
+            command.dev_eui,
+            command.fport,
+            command.payload,
+            int(command.confirmed),
+            command.priority,
+            expires_at,
+            0,
+            0,
+        )
+        if await self._database.run(lambda connection: store.put_downlink(connection, row)):
+            self._insert(Item(row, 0))
+        return Result(command.id)
+
+    def waiting(self, dev_eui: str) -> bool:
+        return bool(self._items.get(dev_eui))
+
+    def next(self, dev_eui: str, room: int) -> tuple[Item | None, bool]:
+        """(the first item that fits into `room` octets, whether more wait behind it)."""
+        now = self._clock.time()
+        items = [item for item in self._items.get(dev_eui, ()) if item.row.expires_at > now and not item.in_the_air]
+        for item in items:
+            if len(item.row.payload) <= room:
+                return item, len(items) > 1
+            item.failure = "too_long"
+        return None, bool(items)
+
+    def take_awaiting(self, dev_eui: str) -> Item | None:
+        """The confirmed downlink that the device's next uplink must acknowledge, if there is one; given once."""
+        return self._awaiting.pop(dev_eui, None)
+
+    async def sent(self, item: Item) -> None:
+        """The gateway has accepted it. Unconfirmed ones are done with that."""
+        item.attempts += 1
+        item.failure = None
+        if not item.row.confirmed:
+            await self._finish(item, "sent")
+            return
+        self._awaiting[item.row.dev_eui] = item
+        first = self._event(item, "sent") if item.attempts == 1 else None
+        await self._store(item, done=False, entry=first)
+
+    async def acknowledged(self, item: Item) -> None:
+        await self._finish(item, "acknowledged")
+
+    async def unacknowledged(self, item: Item) -> None:
+        """The device's next uplink did not acknowledge it: once more, or give up."""
+        if item.attempts >= MAX_UNACKNOWLEDGED:
+            await self._finish(item, "refused", cause="unacknowledged")
+
+    async def expire(self) -> None:
+        """End what is over its time, with the last failure as the reason; forget commands that nobody repeats now."""
+        now = self._clock.time()
+        for item in [item for items in self._items.values() for item in items if item.row.expires_at <= now]:
+            if item.in_the_air:
+                continue
+            reason = item.failure if item.failure in ("duty_cycle", "too_late") else "expired"
+            await self._finish(item, reason, cause=item.failure)
+        await self._database.run(lambda connection: store.forget_downlinks(connection, now - 3600))
+
+    async def drop_device(self, dev_eui: str) -> None:
+        """The device has left the table."""
+        for item in list(self._items.get(dev_eui, ())):
+            await self._finish(item, "refused", cause="device_removed")
+
+    def devices(self) -> list[str]:
+        return list(self._items)
+
+    async def _finish(self, item: Item, reason: str, cause: str | None = None) -> None:
+        await self._store(item, done=True, entry=self._event(item, reason, cause))
+        if self._awaiting.get(item.row.dev_eui) is item:
+            del self._awaiting[item.row.dev_eui]
+        items = self._items.get(item.row.dev_eui, [])
+        if item in items:
+            items.remove(item)
+            self._total -= 1
+            if not items:
+                del self._items[item.row.dev_eui]
+
+    async def _store(self, item: Item, *, done: bool, entry: Entry | None) -> None:
+        def job(connection: sqlite3.Connection) -> None:
+            store.set_downlink(connection, item.row.id, attempts=item.attempts, done=done)
+            if entry is not None:
+                self._outbox.insert(connection, [entry])
+
+        await self._database.run(job)
+        self._outbox.wake()
+
+    def _event(self, item: Item, reason: str, cause: str | None = None) -> Entry:
+        return self._events.make(
+            "downlink", item.row.dev_eui, reason, command=item.row.id, attempts=item.attempts, cause=cause
+        )
+
+    def _insert(self, item: Item) -> None:
+        items = self._items.setdefault(item.row.dev_eui, [])
+        items.append(item)
+        items.sort(key=lambda one: one.order)
+        self._total += 1

@@ -1,0 +1,48 @@
+"""The receive windows that an uplink opens, and whether the sub-band still has air for them. Pure."""
+
+from typing import NamedTuple
+
+from concentrator_agent.radio.base import Reception
+from concentrator_agent.server.mac import Parameters
+from meterwire.lorawan.airtime import airtime_s
+from meterwire.lorawan.dutycycle import DutyCycleLedger
+from meterwire.lorawan.plan import Region
+
+
+class Window(NamedTuple):
+    """`after_s` from the end of the uplink; `freq` in Hz."""
+
+    number: int
+    after_s: float
+    freq: int
+    dr: int
+
+    def tmst(self, copy: Reception) -> int:
+        """The gateway's counter value at which it opens; the counter wraps at 2**32 us."""
+        return (copy.tmst + round(self.after_s * 1e6)) & 0xFFFFFFFF
+
+
+def data_windows(plan: Region, uplink: Reception, current: Parameters) -> tuple[Window, Window]:
+    """RX1 on the uplink's channel, RX2 one second later."""
+    rx1 = Window(1, current.rx_delay_s, uplink.freq, plan.rx1_dr(uplink.dr, current.rx1_dr_offset))
+    return rx1, Window(2, current.rx_delay_s + plan.rx2_after_rx1_s, current.rx2_frequency, current.rx2_dr)
+
+
+def join_windows(plan: Region, uplink: Reception) -> tuple[Window, Window]:
+    """A device that has not joined listens by the region's defaults."""
+    delay = plan.join_accept_delay1_s
+    rx1 = Window(1, delay, uplink.freq, plan.rx1_dr(uplink.dr, 0))
+    return rx1, Window(2, delay + plan.rx2_after_rx1_s, plan.rx2_frequency_hz, plan.rx2_dr)
+
+
+def power_dbm(plan: Region, freq: int, limit: int) -> int:
+    """What the sub-band allows as ERP, at most `limit`."""
+    return min(plan.sub_band(freq).max_erp_dbm, limit)
+
+
+def has_air(ledger: DutyCycleLedger, window: Window, phy_length: int, opens_at: float) -> bool:
+    return ledger.allowed(window.freq, airtime_s(phy_length, window.dr, uplink=False), opens_at)
+
+
+def book(ledger: DutyCycleLedger, window: Window, phy_length: int, opens_at: float) -> None:
+    ledger.record(window.freq, airtime_s(phy_length, window.dr, uplink=False), opens_at)

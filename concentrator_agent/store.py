@@ -1,0 +1,208 @@
+"""The concentrator's durable tables: device table, sessions, nonces, downlinks, settings, and the outbox.
+
+Functions of one row each, to be called inside a job of the database; what is secret arrives here sealed.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from edge import outbox
+
+MIGRATIONS: Final = (
+    outbox.SCHEMA
+    + """;
+CREATE TABLE device (
+    dev_eui TEXT PRIMARY KEY,
+    join_eui TEXT NOT NULL,
+    lorawan TEXT NOT NULL,
+    is_foreign INTEGER NOT NULL,
+    root_key BLOB,                          -- sealed; NULL for a device activated by personalisation
+    last_dev_nonce INTEGER,                 -- 1.0.4: the highest ever used
+    join_nonce INTEGER NOT NULL DEFAULT 0,  -- the last one given
+    joins INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE nonce (                        -- 1.0.2 and 1.0.3 draw theirs at random
+    dev_eui TEXT NOT NULL REFERENCES device ON DELETE CASCADE,
+    dev_nonce INTEGER NOT NULL,
+    PRIMARY KEY (dev_eui, dev_nonce)
+) WITHOUT ROWID;
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY,
+    dev_eui TEXT NOT NULL REFERENCES device ON DELETE CASCADE,
+    dev_addr INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,                 -- joins before this one
+    pending INTEGER NOT NULL,               -- 1 until the device is heard under it
+    keys BLOB NOT NULL,                     -- sealed
+    fcnt_up INTEGER NOT NULL DEFAULT 0,     -- next expected
+    fcnt_down INTEGER NOT NULL DEFAULT 0,   -- first value that was never reserved
+    counter INTEGER,                        -- next inner counter of ports 16 and 17; NULL unknown
+    mac BLOB NOT NULL,
+    UNIQUE (dev_eui, pending)
+);
+CREATE INDEX session_dev_addr ON session (dev_addr);
+CREATE TABLE downlink (
+    id TEXT PRIMARY KEY,
+    dev_eui TEXT NOT NULL,
+    fport INTEGER NOT NULL,
+    payload BLOB NOT NULL,
+    confirmed INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    expires_at REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    done INTEGER NOT NULL DEFAULT 0         -- kept until it expires, so that a repeated command is recognised
+) WITHOUT ROWID;
+CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
+""",
+)
+
+
+class DeviceRow(NamedTuple):
+    dev_eui: str
+    join_eui: str
+    lorawan: str
+    is_foreign: int
+    root_key: bytes | None
+    last_dev_nonce: int | None
+    join_nonce: int
+    joins: int
+
+
+class SessionRow(NamedTuple):
+    id: int
+    dev_eui: str
+    dev_addr: int
+    epoch: int
+    pending: int
+    keys: bytes
+    fcnt_up: int
+    fcnt_down: int
+    counter: int | None
+    mac: bytes
+
+
+class DownlinkRow(NamedTuple):
+    id: str
+    dev_eui: str
+    fport: int
+    payload: bytes
+    confirmed: int
+    priority: int
+    expires_at: float
+    attempts: int
+    done: int
+
+
+class Progress(NamedTuple):
+    """What an uplink changes in its session, in the order of the statement."""
+
+    fcnt_up: int
+    fcnt_down: int
+    counter: int | None
+    mac: bytes
+    id: int
+
+
+def device(connection: sqlite3.Connection, dev_eui: str) -> DeviceRow | None:
+    row = connection.execute(f"SELECT {_DEVICE} FROM device WHERE dev_eui = ?", (dev_eui,)).fetchone()  # noqa: S608
+    return DeviceRow(*row) if row else None
+
+
+def device_euis(connection: sqlite3.Connection) -> set[str]:
+    return {dev_eui for (dev_eui,) in connection.execute("SELECT dev_eui FROM device")}
+
+
+def count_devices(connection: sqlite3.Connection) -> int:
+    count: int = connection.execute("SELECT count(*) FROM device").fetchone()[0]
+    return count
+
+
+def put_device(connection: sqlite3.Connection, row: DeviceRow) -> None:
+    connection.execute(
+        "INSERT INTO device (dev_eui, join_eui, lorawan, is_foreign, root_key) VALUES (?, ?, ?, ?, ?) ON CONFLICT "
+        "(dev_eui) DO UPDATE SET join_eui = excluded.join_eui, lorawan = excluded.lorawan, "
+        "is_foreign = excluded.is_foreign, root_key = excluded.root_key",
+        row[:5],
+    )
+
+
+def forget_activation(connection: sqlite3.Connection, dev_eui: str) -> None:
+    """New keys: nonces and sessions of the old ones mean nothing any more. The join nonce goes on rising."""
+    connection.execute("UPDATE device SET last_dev_nonce = NULL WHERE dev_eui = ?", (dev_eui,))
+    connection.execute("DELETE FROM nonce WHERE dev_eui = ?", (dev_eui,))
+    connection.execute("DELETE FROM session WHERE dev_eui = ?", (dev_eui,))
+
+
+def remove_devices(connection: sqlite3.Connection, dev_euis: Iterable[str]) -> None:
+    connection.executemany("DELETE FROM device WHERE dev_eui = ?", ((dev_eui,) for dev_eui in dev_euis))
+
+
+def nonce_used(connection: sqlite3.Connection, dev_eui: str, dev_nonce: int) -> bool:
+    query = "SELECT 1 FROM nonce WHERE dev_eui = ? AND dev_nonce = ?"
+    return connection.execute(query, (dev_eui, dev_nonce)).fetchone() is not None
+
+
+def record_join(connection: sqlite3.Connection, dev_eui: str, dev_nonce: int, join_nonce: int, *, random: bool) -> None:
+    connection.execute(
+        "UPDATE device SET last_dev_nonce = ?, join_nonce = ?, joins = joins + 1 WHERE dev_eui = ?",
+        (dev_nonce, join_nonce, dev_eui),
+    )
+    if random:
+        connection.execute("INSERT INTO nonce VALUES (?, ?)", (dev_eui, dev_nonce))
+
+
+def sessions_of(connection: sqlite3.Connection, dev_eui: str) -> list[SessionRow]:
+    rows = connection.execute(f"SELECT {_SESSION} FROM session WHERE dev_eui = ?", (dev_eui,))  # noqa: S608
+    return [SessionRow(*row) for row in rows]
+
+
+def devices_with_address(connection: sqlite3.Connection, dev_addr: int, limit: int) -> list[str]:
+    query = "SELECT DISTINCT dev_eui FROM session WHERE dev_addr = ? LIMIT ?"
+    return [dev_eui for (dev_eui,) in connection.execute(query, (dev_addr, limit))]
+
+
+def put_session(connection: sqlite3.Connection, row: SessionRow) -> None:
+    """Insert, in the place of the device's other session of the same kind (pending or not)."""
+    connection.execute("DELETE FROM session WHERE dev_eui = ? AND pending = ?", (row.dev_eui, row.pending))
+    connection.execute("INSERT INTO session VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row[1:])
+
+
+def activate_session(connection: sqlite3.Connection, session_id: int, dev_eui: str) -> None:
+    """The device was heard under its new session: the old one ends."""
+    connection.execute("DELETE FROM session WHERE dev_eui = ? AND id <> ?", (dev_eui, session_id))
+    connection.execute("UPDATE session SET pending = 0 WHERE id = ?", (session_id,))
+
+
+def save_progress(connection: sqlite3.Connection, progress: Iterable[Progress]) -> None:
+    connection.executemany("UPDATE session SET fcnt_up = ?, fcnt_down = ?, counter = ?, mac = ? WHERE id = ?", progress)
+
+
+def downlinks(connection: sqlite3.Connection) -> list[DownlinkRow]:
+    return [DownlinkRow(*row) for row in connection.execute("SELECT * FROM downlink ORDER BY id")]
+
+
+def put_downlink(connection: sqlite3.Connection, row: DownlinkRow) -> bool:
+    """False when the command was taken before."""
+    query = "INSERT OR IGNORE INTO downlink VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    return connection.execute(query, row).rowcount == 1
+
+
+def set_downlink(connection: sqlite3.Connection, command: str, *, attempts: int, done: bool) -> None:
+    connection.execute("UPDATE downlink SET attempts = ?, done = ? WHERE id = ?", (attempts, done, command))
+
+
+def forget_downlinks(connection: sqlite3.Connection, expired_before: float) -> None:
+    connection.execute("DELETE FROM downlink WHERE done = 1 AND expires_at < ?", (expired_before,))
+
+
+def setting(connection: sqlite3.Connection, name: str) -> bytes | None:
+    row = connection.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+    return bytes(row[0]) if row else None
+
+
+def put_setting(connection: sqlite3.Connection, name: str, value: bytes) -> None:
+    connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+
+_DEVICE: Final = ", ".join(DeviceRow._fields)
+_SESSION: Final = ", ".join(SessionRow._fields)
