@@ -8,6 +8,7 @@ from meterwire.errors import FormatError, LimitExceeded, MeterspanError
 from meterwire.explain import frame, identifiers, payload
 from meterwire.explain.context import MAX_TEXT, Context, Explanation
 
+_SML_START = bytes.fromhex("1b1b1b1b01010101")
 _HEX = re.compile("(0[xX])?[0-9A-Fa-f]+([-:. ]+[0-9A-Fa-f]+)*")
 
 # (what a person calls it, the reader); a reader raises FormatError for bytes that are something else.
@@ -93,6 +94,8 @@ def _first(octets: bytes, context: Context) -> Explanation:
             continue
         except MeterspanError as error:
             readings.append((name, error))
+    if not readings and octets.startswith(_SML_START):
+        raise FormatError("these are a meter's own SML bytes: save them to a file and use 'adapter-agent read'")
     if not readings:
         raise FormatError(
             f"{len(octets)} bytes that are no LoRaWAN frame, values telegram, EUI-64, server id or OMS address:"

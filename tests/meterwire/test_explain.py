@@ -356,6 +356,7 @@ class TestRefusals:
             ("123", "no whole bytes"),
             ("ff" * 40, "no LoRaWAN frame"),
             ("ff", "give --port"),
+            ("1b1b1b1b01010101760501020304", "adapter-agent read"),
         ],
     )
     def test_name_cause_and_cure(self, text: str, cause: str) -> None:

@@ -1,0 +1,46 @@
+"""What docs/formats.md tells integrators is what the code does."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from meterwire.cli import main
+from meterwire.messages import decode_telegrams
+from meterwire.registers import REGISTERS
+from tests.meterwire.vectors import load
+
+TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ meterwire (.+)\n(\{.+\})$", TEXT, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("command", "shown"), COMMANDS, ids=[shown[:30] for _, shown in COMMANDS])
+def test_the_commands_print_what_is_shown(command: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(command)) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(shown)
+
+
+def test_there_are_commands_to_try() -> None:
+    assert len(COMMANDS) == 3
+
+
+def test_the_message_shown_is_a_valid_one() -> None:
+    (shown,) = re.findall(r"^```json\n(.+?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    (telegram,) = decode_telegrams(shown.encode()).telegrams
+    assert telegram.payload.hex() == load("values_telegrams")["telegrams"][0]["bytes"]
+
+
+def test_the_dictionary_shown_is_the_one_in_use() -> None:
+    cells = re.findall(r"(\d+) \| ([\d-]+:[\d.]+) \| (\S*) ?\| (1|0\.\d+)(, signed)? \|", TEXT)
+    assert len(cells) == 30
+    for index, obis, unit, resolution, signed in cells:
+        register = REGISTERS[int(index)]
+        assert (register.obis, register.unit, register.signed) == (obis, unit, bool(signed))
+        assert f"{register.quantity(1):f}" == resolution
+
+
+def test_the_vectors_shown_are_those_of_the_tests() -> None:
+    for vector in load("values_telegrams")["telegrams"][1:]:
+        assert vector["bytes"] in TEXT
