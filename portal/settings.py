@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
-from csp.constants import NONE, NONCE, SELF
+from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -121,13 +122,15 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 
-MQTT = {
+MQTT: dict[str, Any] = {
     "host": os.environ.get("MSPAN_MQTT_HOST", "127.0.0.1"),
     "port": int(os.environ.get("MSPAN_MQTT_PORT", "1883")),
     "username": os.environ.get("MSPAN_MQTT_USER", "portal"),
     "password": _secret("MSPAN_MQTT_PASSWORD"),
     "ca_file": os.environ.get("MSPAN_MQTT_CA_FILE", ""),
 }
+# Where broker_config wrote Mosquitto's files, when it runs on the bridge's machine: the bridge keeps the passwords.
+BROKER_DIR = os.environ.get("MSPAN_BROKER_DIR", "")
 
 # The key-encryption key never enters the database; only processes that are handed its file can open device keys.
 KEK_FILE = os.environ.get("MSPAN_KEK_FILE", "")

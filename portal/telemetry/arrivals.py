@@ -14,29 +14,31 @@ MICROSECONDS = 1_000_000
 class AdapterRecord:
     """What the bridge keeps of one adapter between batches; times in microseconds since the Unix epoch.
 
-    `openers` holds, by key slot, the opener and the validity (from, before) of the key; `refusals` the slots whose
-    key must not be used, with the code that says why; `sealed_slots` those of keys that the portal does not share.
-    `keyless`: the portal knows no inner key at all. `pairings` lists (from, before, metering point) by input.
+    `openers` holds, by key slot, the opener, the validity (from, before) and the row of the key; `delivering` are the
+    slots whose key waits to be heard, `refusals` those whose key must not be used, with the code that says why,
+    `sealed_slots` those of keys that the portal does not share. `keyless`: it knows no inner key at all. `pairings`
+    lists (from, before, metering point) by input. `marked_us`: when the use of a key was last noted.
 
     The second block mirrors AdapterStatus; of it `last_counter` and (`epoch`, `fcnt`) run ahead within a batch.
     The third holds what the batch adds.
     """
 
     __slots__ = (
-        "dev_eui", "epoch", "error", "error_us", "fcnt", "foreign", "high", "keyless", "last_counter", "last_us",
-        "latest", "low", "new_period_s", "openers", "organisation", "pairings", "period_s", "pk", "received", "refusals",
-        "refused", "sealed_slots", "stored_counter", "telegrams", "touched", "used",
+        "delivering", "dev_eui", "epoch", "error", "error_us", "fcnt", "foreign", "high", "keyless", "last_counter",
+        "last_us", "latest", "low", "marked_us", "new_period_s", "openers", "organisation", "pairings", "period_s",
+        "pk", "received", "refusals", "refused", "sealed_slots", "stored_counter", "telegrams", "touched", "used",
     )  # fmt: skip
 
     def __init__(self, pk: int, organisation: int, dev_eui: str, foreign: bool = False) -> None:
         self.pk, self.organisation, self.dev_eui, self.foreign = pk, organisation, dev_eui, foreign
-        self.openers: dict[int, tuple[ValuesOpener, int, int]] = {}
+        self.openers: dict[int, tuple[ValuesOpener, int, int, int]] = {}
+        self.delivering: frozenset[int] = frozenset()
         self.refusals: dict[int, str] = {}
         self.sealed_slots: frozenset[int] = frozenset()
         self.keyless = True
         self.pairings: dict[int, list[tuple[int, int, int]]] = {}
         self.last_counter = self.stored_counter = self.fcnt = -1
-        self.epoch = self.last_us = self.used = 0
+        self.epoch = self.last_us = self.marked_us = self.used = 0
         self.period_s: float | None = None
         self.settle()
 

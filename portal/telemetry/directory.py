@@ -5,17 +5,20 @@ from collections.abc import Collection, Iterable
 from meterwire.errors import KeyMemoryError
 from meterwire.ids import DevEUI
 from meterwire.seal import ValuesOpener
-from portal.telemetry.arrivals import AdapterRecord, Batch, Source, microseconds
+from portal.telemetry.arrivals import MICROSECONDS, AdapterRecord, Batch, Source, microseconds, moment
 from portal.telemetry.changes import Changes
 from portal.telemetry.models import AdapterStatus
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.keys.kek import KeyDamaged
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
+from provisioning.keys.queries import slot_keys
+from provisioning.keys.services import heard_under, mark_used
 from provisioning.keys.vault import Vault
 from provisioning.pairing.models import Pairing
 
 MAX_ADAPTERS = 100_000  # about 2 kB each
 CHUNK = 2_000
+MARK_US = 3_600 * MICROSECONDS  # the use of a key is noted once an hour
 PORTAL = "portal"  # the partner of keys that we share
 _NEVER, _ALWAYS = -(1 << 62), 1 << 62
 
@@ -27,6 +30,7 @@ class Directory:
         self._vault, self._limit = vault, limit
         self._adapters: dict[str, AdapterRecord] = {}
         self._sources: dict[str, Source] = {}
+        self._delivering: set[str] = set()
         self._changes = Changes()
         self._batches = 0
 
@@ -59,15 +63,23 @@ class Directory:
         return self._adapters
 
     def settle(self, batch: Batch) -> None:
-        """Take over what the batch committed, and drop the longest unused adapters when there are too many."""
+        """Take over what the batch committed, tell the keys that were heard, and drop the longest unused adapters."""
+        used = []
         for adapter in batch.touched:
             latest = adapter.latest
             adapter.used = self._batches
             if latest is not None:
                 adapter.period_s = adapter.new_period_s
-                adapter.last_us = max(adapter.last_us, latest.received_us)
                 adapter.stored_counter = adapter.last_counter
+                adapter.last_us = max(adapter.last_us, latest.received_us)
+                if latest.opener is not None and batch.now_us - adapter.marked_us > MARK_US:
+                    adapter.marked_us = batch.now_us
+                    used.append(adapter.openers[latest.slot or 0][3])
             adapter.settle()
+        if used:
+            mark_used(used, moment(batch.now_us))
+        if self._delivering:
+            self._heard(batch)
         if len(self._adapters) > self._limit:
             by_use = sorted(self._adapters.values(), key=lambda adapter: adapter.used)
             self.forget(adapter.dev_eui for adapter in by_use[: self._limit // 10 + len(by_use) - self._limit])
@@ -84,9 +96,9 @@ class Directory:
                 dev_eui__in=dev_euis, archived_at=None
             ).values_list("pk", "organisation_id", "dev_eui", "kind")
         }
-        keys = DeviceKey.objects.filter(adapter_id__in=found, purpose=Purpose.INNER, slot__isnull=False)
-        for key in keys.exclude(state=KeyState.DESTROYED):
-            self._add_key(found[key.adapter_id], key)
+        for (pk, _), key in slot_keys(found).items():
+            if key.purpose == Purpose.INNER:
+                self._add_key(found[pk], key)
         pairings = Pairing.objects.filter(adapter_id__in=found).order_by("-from_at", "-pk")
         for pk, number, start, end, point in pairings.values_list(
             "adapter_id", "input", "from_at", "to_at", "metering_point_id"
@@ -103,17 +115,37 @@ class Directory:
         adapter.keyless = False
         if key.partner != PORTAL:
             adapter.sealed_slots |= {slot}
-        elif key.state == KeyState.REVOKED:
+            return
+        if not key.opens:
             adapter.refusals[slot] = KeyMemoryError.code
-        else:
-            try:
-                opener = ValuesOpener(self._vault.open_inner(key), DevEUI.parse(adapter.dev_eui))
-            except KeyDamaged as error:
-                adapter.refusals[slot] = error.code
-                return
-            start = _NEVER if key.not_before is None else microseconds(key.not_before)
-            end = _ALWAYS if key.not_after is None else microseconds(key.not_after)
-            adapter.openers[slot] = (opener, start, end)
+            return
+        try:
+            opener = ValuesOpener(self._vault.open_inner(key), DevEUI.parse(adapter.dev_eui))
+        except KeyDamaged as error:
+            adapter.refusals[slot] = error.code
+            return
+        start = _NEVER if key.not_before is None else microseconds(key.not_before)
+        end = _ALWAYS if key.not_after is None else microseconds(key.not_after)
+        adapter.openers[slot] = (opener, start, end, key.pk)
+        if key.state == KeyState.DELIVERING:
+            adapter.delivering |= {slot}
+            self._delivering.add(adapter.dev_eui)
+
+    def _heard(self, batch: Batch) -> None:
+        """Keys that were being delivered are active from their first authentic telegram on."""
+        heard = {
+            adapter.openers[slot][3]
+            for arrival in batch.arrivals
+            if (adapter := arrival.adapter) is not None
+            and (slot := arrival.slot) in adapter.delivering
+            and slot is not None
+            and arrival.counter is not None
+            and not arrival.sealed
+        }
+        if heard:
+            euis = {key.adapter.dev_eui for key in heard_under(heard)}
+            self._delivering -= euis
+            self.forget(euis)
 
 
 def _mirror(adapter: AdapterRecord, status: AdapterStatus) -> None:

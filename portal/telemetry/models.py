@@ -151,11 +151,12 @@ class AdapterStatus(models.Model):
 class AdapterEvent(models.Model):
     """Something that happened at a concentrator or in the pipeline: joins, refusals, strangers, clocks.
 
-    `kind` and `reason` are those of meterwire.messages.Event; the portal adds `security` and `protocol`.
+    `kind` and `reason` are those of meterwire.messages.Event; the portal adds `registered`, `security` and
+    `protocol`. `organisation` is None for a message under the name of no registered concentrator.
     """
 
     id = UlidField(primary_key=True)
-    organisation = models.ForeignKey(Organisation, models.CASCADE, db_index=False, related_name="+")
+    organisation = models.ForeignKey(Organisation, models.CASCADE, null=True, db_index=False, related_name="+")
     concentrator = models.ForeignKey(Concentrator, models.CASCADE, null=True, db_index=False, related_name="events")
     adapter = models.ForeignKey(Adapter, models.CASCADE, null=True, db_index=False, related_name="events")
     dev_eui = models.CharField(max_length=16, default="", blank=True)

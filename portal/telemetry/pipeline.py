@@ -34,10 +34,10 @@ class Pipeline:
             for step in READ:
                 step(self, batch)
             self._write(batch)
+            self.directory.settle(batch)
         except BaseException:
             self.directory.forget({arrival.telegram.dev_eui for arrival in batch.arrivals})
             raise
-        self.directory.settle(batch)
 
     def _write(self, batch: Batch) -> None:
         for attempt in range(1, CONFLICT_ATTEMPTS + 1):

@@ -4,8 +4,7 @@ from struct import Struct
 from typing import Any, cast
 
 import msgspec
-from django.db import IntegrityError, connection
-from psycopg import errors
+from django.db import connection
 
 from portal.telemetry import status_sql
 from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch
@@ -57,11 +56,8 @@ class PostgresStore(Lookup):
         if not new:
             return
         stored_at = batch.now_us - _EPOCH_US
-        try:
-            _copy(_TELEGRAM, [_telegram_row(arrival, stored_at) for arrival in new])
-            _copy(_READING, _reading_rows(new))
-        except errors.UniqueViolation as error:
-            raise IntegrityError(str(error)) from error
+        _copy(_TELEGRAM, [_telegram_row(arrival, stored_at) for arrival in new])
+        _copy(_READING, _reading_rows(new))
         if batch.touched:
             with connection.cursor() as cursor:
                 cursor.execute(_STATUS_TABLE)
@@ -74,7 +70,7 @@ class PostgresStore(Lookup):
 def _copy(statement: str, rows: list[bytes]) -> None:
     if not rows:
         return
-    with connection.cursor() as cursor, cast(Any, cursor).copy(statement) as copy:
+    with connection.cursor() as cursor, connection.wrap_database_errors, cast(Any, cursor).copy(statement) as copy:
         copy.write(_HEADER + b"".join(rows) + _TRAILER)
 
 
