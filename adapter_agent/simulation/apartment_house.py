@@ -16,7 +16,7 @@ _SHAPES: Final = (
     # shape, maker, production block, first number
     ("emh-mme40", "EMH", 0x00, 10_400_000),
     ("iskra-mt691", "ISK", 0x00, 70_410_000),
-    ("dzg-dvs74", "DZG", 0x02, 42_170_000),
+    ("dzg-dvs74", "DZG", 0x00, 42_170_000),
     ("holley-dtz541", "HLY", 0x02, 260_000),
     ("ebz-dd3", "EBZ", 0x01, 1_060_000),
     ("itron-3hz", "ITR", 0x00, 55_100_000),

@@ -80,7 +80,7 @@ def _damaged() -> Capture:
 
 
 def _meter(shape: Shape, number: int, unlocked: bool) -> SimulatedMeter:
-    identity = MeterId("1", shape.maker, 0x02 if shape.maker in ("DZG", "HLY") else 0x00, 42_000_100 + number)
+    identity = MeterId("1", shape.maker, 0x02 if shape.maker == "HLY" else 0x00, 42_000_100 + number)
     load = Load(100 + number, yearly_kwh=2400 + 150 * number, kwp=8.0, tariffs=2)
     return SimulatedMeter(shape, identity, Mains(load), pin=unlocked)
 
