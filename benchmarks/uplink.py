@@ -149,7 +149,8 @@ def memory_per_device() -> float:
         keys = SessionKeys(rng.randbytes(16), rng.randbytes(16))
         opener = ValuesOpener(InnerKey(rng.randbytes(16)), DevEUI.from_bytes(rng.randbytes(8)))
         kept.append((Session(keys, n), opener))
-    return (process.memory_info().rss - before) / len(kept)
+    grown: int = process.memory_info().rss - before
+    return grown / len(kept)
 
 
 if __name__ == "__main__":
