@@ -62,5 +62,9 @@ def record(
 
 
 def _lock(organisation_id: int) -> Head:
-    Head.objects.bulk_create([Head(organisation_id=organisation_id)], ignore_conflicts=True)
-    return Head.objects.select_for_update().get(pk=organisation_id)
+    heads = Head.objects.select_for_update().filter(pk=organisation_id)
+    head = heads.first()
+    if head is None:
+        Head.objects.bulk_create([Head(organisation_id=organisation_id)], ignore_conflicts=True)
+        head = heads.get()
+    return head
