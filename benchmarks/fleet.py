@@ -7,7 +7,7 @@ from django.db import connection
 
 PERIOD_SECONDS = 900
 ADAPTERS_PER_SITE = 100
-TELEGRAMS_PER_ADAPTER = 10
+TELEGRAMS_PER_ADAPTER = 6
 
 
 @dataclass(frozen=True)

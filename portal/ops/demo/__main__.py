@@ -74,9 +74,9 @@ async def _run(places: Places) -> int:
 async def _start(system: System, supervisor: Supervisor, places: Places) -> None:
     began = time.monotonic()
     await _step("message store for tasks and live events (Valkey)", supervisor.start(system.valkey()))
-    await _step("database (SQLite)", supervisor.once(system.migrate()))
     if (kek := system.key_encryption_key()) is not None:
         await _step("key-encryption key", supervisor.once(kek))
+    await _step("database (SQLite)", supervisor.once(system.migrate()))
     await _step(f"a building of {ADAPTERS} flats", supervisor.once(system.plan_building()))
     await _step("organisation, concentrator, adapters with their keys", supervisor.once(system.seed()))
     await _step("broker configuration", supervisor.once(system.broker_config()))

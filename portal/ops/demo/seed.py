@@ -85,5 +85,5 @@ def _flat(organisation: Organisation, site: Site, concentrator: Concentrator, fl
     issue_adapter_keys(ACTOR, adapter)
     for number, (name, meter_id) in enumerate(flat.meters):
         point = create_metering_point(ACTOR, site, name=name.replace("-", " ").capitalize())
-        meter = install_meter(ACTOR, point, meter_id=meter_id)
-        pair(ACTOR, adapter, point, input=number, meter=meter)
+        install_meter(ACTOR, point, meter_id=meter_id)
+        pair(ACTOR, adapter, point, input=number)

@@ -16,7 +16,7 @@ from portal.ops.demo.places import ROOT, Places
 from portal.ops.demo.supervisor import Child
 
 ADAPTERS = 12
-PASSWORD = "meterspan-demo"  # noqa: S105  # printed on the screen; the demo listens on loopback only
+PASSWORD = "cellar-to-screen"  # noqa: S105  # printed on the screen; the demo listens on loopback only
 BIN = Path(sys.executable).parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 
@@ -102,7 +102,8 @@ class System:
     def key_encryption_key(self) -> Child | None:
         """Makes the key-encryption key; None when it is there."""
         path = self._places.secrets / "kek"
-        return None if path.exists() else Child("kek", [*MANAGE, "kek_init", "--out", str(path)], self._portal_env)
+        env = {**self._portal_env, "MSPAN_KEK_PUBLIC_FILE": ""}
+        return None if path.exists() else Child("kek", [*MANAGE, "kek_init", "--out", str(path)], env)
 
     def plan_building(self) -> Child:
         """Writes the building's file anew, the same building with this start's ports."""

@@ -43,7 +43,7 @@ def state(value: State, patched: bool = False) -> SafeString:
 @register.simple_tag
 def ago(moment: datetime | None, empty: str = figures.NONE, last: bool = False) -> SafeString | str:
     """A moment, relative under a day, with the exact time on hover; `last` ones follow the live stream."""
-    if moment is None:
+    if not moment:  # a missing object's attribute reads as "" in a template
         if not last:
             return empty
         return format_html("<time data-ago data-last>{}</time>", empty)
@@ -103,7 +103,9 @@ def bar(counts: Counts) -> SafeString:
             continue
         width = 200 * n / total
         parts.append(
-            format_html('<rect class="{}" x="{:.2f}" width="{:.2f}" height="8"/>', form, at, max(1.5, width - 1))
+            format_html(
+                '<rect class="{}" x="{}" width="{}" height="8"/>', form, f"{at:.2f}", f"{max(1.5, width - 1):.2f}"
+            )
         )
         at += width
     words = _("{heard} heard, {silent} silent, {never} never heard").format(
