@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from meterwire.errors import IdentifierError
 from provisioning.errors import Conflict, Invalid
@@ -32,14 +33,17 @@ class Archivable(Protocol):
 def text(field: str, value: str, limit: int, *, required: bool = False) -> str:
     """`value` without surrounding blanks: at most `limit` characters, none of them a control character."""
     if not isinstance(value, str):
-        raise Invalid(field, "This must be a text.")
+        raise Invalid(field, _("This must be a text."))
     value = value.strip()
     if required and not value:
-        raise Invalid(field, "This must not be empty.")
+        raise Invalid(field, _("This must not be empty."))
     if len(value) > limit:
-        raise Invalid(field, f"This is {len(value)} characters long; at most {limit} are possible.")
+        raise Invalid(
+            field,
+            _("This is {length} characters long; at most {limit} are possible.").format(length=len(value), limit=limit),
+        )
     if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in value):
-        raise Invalid(field, "This contains control characters; type it again without them.")
+        raise Invalid(field, _("This contains control characters; type it again without them."))
     return value
 
 
@@ -47,14 +51,14 @@ def choice(field: str, value: str, choices: Iterable[str]) -> str:
     """`value` when it is one of `choices`."""
     known = list(choices)
     if value not in known:
-        raise Invalid(field, f"This must be one of: {', '.join(known)}.")
+        raise Invalid(field, _("This must be one of: {choices}.").format(choices=", ".join(known)))
     return value
 
 
 def identifier(field: str, parse: Callable[[str], object], value: str) -> str:
     """The canonical text of an identifier that `parse` (of meterwire.ids) accepts."""
     if not isinstance(value, str):
-        raise Invalid(field, "This must be a text.")
+        raise Invalid(field, _("This must be a text."))
     try:
         return str(parse(value))
     except IdentifierError as error:
@@ -66,7 +70,7 @@ def moment(field: str, value: datetime | None) -> datetime:
     if value is None:
         return timezone.now()
     if timezone.is_naive(value):
-        raise Invalid(field, "This time must carry its time zone.")
+        raise Invalid(field, _("This time must carry its time zone."))
     return value
 
 
@@ -76,17 +80,19 @@ def time_zone(field: str, value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Invalid(field, f"'{value}' is no time zone; use a name such as Europe/Berlin.") from None
+        raise Invalid(
+            field, _("'{value}' is no time zone; use a name such as Europe/Berlin.").format(value=value)
+        ) from None
     return value
 
 
 def hexadecimal(field: str, value: str, digits: int) -> str:
     """Exactly that many hex digits, in lower case; blanks, colons and dashes between them do not matter."""
     if not isinstance(value, str) or len(value) > 4 * digits:
-        raise Invalid(field, f"This must be {digits} hex digits.")
+        raise Invalid(field, _("This must be {digits} hex digits.").format(digits=digits))
     value = re.sub(r"[\s:-]", "", value).lower()
     if not re.fullmatch(f"[0-9a-f]{{{digits}}}", value, re.ASCII):
-        raise Invalid(field, f"This must be {digits} hex digits.")
+        raise Invalid(field, _("This must be {digits} hex digits.").format(digits=digits))
     return value
 
 
@@ -94,14 +100,14 @@ def country(field: str, value: str) -> str:
     """A country code of two capital letters (ISO 3166-1)."""
     value = text(field, value, 2, required=True).upper()
     if not re.fullmatch("[A-Z]{2}", value, re.ASCII):
-        raise Invalid(field, "This must be a country code of two letters, such as DE.")
+        raise Invalid(field, _("This must be a country code of two letters, such as DE."))
     return value
 
 
 def same_organisation(field: str, row: Owned | None, organisation_id: int) -> None:
     """Refuse a row of another organisation with the words for one that does not exist."""
     if row is not None and row.organisation_id != organisation_id:
-        raise Invalid(field, "There is no such object.")
+        raise Invalid(field, _("There is no such object."))
 
 
 def present(*rows: Archivable | None) -> None:
@@ -111,7 +117,7 @@ def present(*rows: Archivable | None) -> None:
             continue
         row.refresh_from_db(fields=["archived_at"])
         if row.archived_at is not None:
-            raise Conflict(f"{row} was archived and can no longer be used.")
+            raise Conflict(_("{row} was archived and can no longer be used.").format(row=row))
 
 
 @contextmanager

@@ -6,15 +6,16 @@ from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class Role(models.TextChoices):
-    VIEWER = "viewer", "Viewer"
-    INSTALLER = "installer", "Installer"
-    OPERATOR = "operator", "Operator"
-    CUSTODIAN = "custodian", "Key custodian"
-    AUDITOR = "auditor", "Auditor"
-    ADMINISTRATOR = "administrator", "Administrator"
+    VIEWER = "viewer", _("Viewer")
+    INSTALLER = "installer", _("Installer")
+    OPERATOR = "operator", _("Operator")
+    CUSTODIAN = "custodian", _("Key custodian")
+    AUDITOR = "auditor", _("Auditor")
+    ADMINISTRATOR = "administrator", _("Administrator")
 
 
 class Organisation(models.Model):
@@ -56,9 +57,9 @@ class User(AbstractUser):
     """A person; logs in by email."""
 
     class Theme(models.TextChoices):
-        AUTO = "auto", "As the device"
-        LIGHT = "light", "Light"
-        DARK = "dark", "Dark"
+        AUTO = "auto", _("As the device")
+        LIGHT = "light", _("Light")
+        DARK = "dark", _("Dark")
 
     username = None  # type: ignore[assignment]
     email = models.EmailField("email address", unique=True)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
+from django.utils.translation import gettext as _
+
 from provisioning.accounts.actors import Actor, System, user_of
 from provisioning.accounts.models import ApiToken, Membership, Organisation, Role
 from provisioning.errors import Forbidden
@@ -114,4 +116,4 @@ def may(actor: Actor, organisation: Organisation | int, action: Action) -> bool:
 def require(actor: Actor, organisation: Organisation | int, action: Action) -> None:
     """Raise Forbidden unless `actor` may do `action` in `organisation`."""
     if not may(actor, organisation, action):
-        raise Forbidden("Your role does not allow this here; ask an administrator of the organisation for it.")
+        raise Forbidden(_("Your role does not allow this here; ask an administrator of the organisation for it."))

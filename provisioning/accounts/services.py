@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from meterwire.errors import AuthenticationError
 from provisioning import validation
@@ -46,13 +47,15 @@ class NewToken(NamedTuple):
 def create_organisation(actor: Actor, name: str, slug: str = "") -> Organisation:
     """A new tenant. Only the system and superusers may; nobody becomes a member by it."""
     if not isinstance(actor, System) and not (isinstance(actor, User) and actor.is_active and actor.is_superuser):
-        raise Forbidden("Only the operator of the portal creates organisations.")
+        raise Forbidden(_("Only the operator of the portal creates organisations."))
     name = validation.text("name", name, 120, required=True)
     slug = slugify(slug or name)[:60]
     if not slug:
-        raise Invalid("slug", "The short name needs at least one letter or digit.")
+        raise Invalid("slug", _("The short name needs at least one letter or digit."))
     with transaction.atomic():
-        with validation.unique(f"There is an organisation with the short name '{slug}' already; choose another."):
+        with validation.unique(
+            _("There is an organisation with the short name '{slug}' already; choose another.").format(slug=slug)
+        ):
             organisation = Organisation.objects.create(name=name, slug=slug)
         record(organisation, actor, "organisation.created", organisation)
     return organisation
@@ -82,7 +85,7 @@ def add_member(
         if user is None:
             user = _new_user(email, password, first_name, last_name, language)
         if Membership.objects.filter(user=user, organisation=organisation).exists():
-            raise Conflict(f"{user.email} is a member already; change the role instead.")
+            raise Conflict(_("{email} is a member already; change the role instead.").format(email=user.email))
         membership = Membership.objects.create(user=user, organisation=organisation, role=role, all_sites=all_sites)
         record(organisation, actor, "member.added", user, {"role": role, "all_sites": all_sites})
     return membership
@@ -98,7 +101,7 @@ def change_member(actor: Actor, membership: Membership, *, role: str, all_sites:
             _one_administrator_stays(membership)
         before = membership.role
         if not Membership.objects.filter(pk=membership.pk, role=before).update(role=role, all_sites=all_sites):
-            raise Conflict("The member was changed by somebody else meanwhile; look again.")
+            raise Conflict(_("The member was changed by somebody else meanwhile; look again."))
         membership.role, membership.all_sites = role, all_sites
         data = {"from": before, "to": role, "all_sites": all_sites}
         record(membership.organisation, actor, "member.changed", membership.user, data)
@@ -140,16 +143,20 @@ def create_token(
     """A token that acts for the calling user with at most `role` (None: the user's own). Its text is shown once."""
     name = validation.text("name", name, 80, required=True)
     if expires_at is not None and validation.moment("expires_at", expires_at) <= timezone.now():
-        raise Invalid("expires_at", "The expiry must lie in the future.")
+        raise Invalid("expires_at", _("The expiry must lie in the future."))
     if not isinstance(actor, User):
-        raise Forbidden("Tokens are made by the person for whom they act, not by a program.")
+        raise Forbidden(_("Tokens are made by the person for whom they act, not by a program."))
     require(actor, organisation, "token.own")
     with audited(organisation):
         membership = membership_of(actor, organisation)
         assert membership is not None
         role = validation.choice("role", role or membership.role, Role.values)
         if own_tokens(actor, organisation).filter(revoked_at=None).count() >= MAX_TOKENS_PER_USER:
-            raise Conflict(f"There are {MAX_TOKENS_PER_USER} tokens already; revoke one that is no longer used.")
+            raise Conflict(
+                _("There are {limit} tokens already; revoke one that is no longer used.").format(
+                    limit=MAX_TOKENS_PER_USER
+                )
+            )
         parts = tokens.Parts(secrets.token_hex(tokens.PREFIX_BYTES), secrets.token_hex(tokens.SECRET_BYTES))
         peppers = tokens.peppers()
         newest = max(peppers)
@@ -194,7 +201,7 @@ def authenticate_token(text: str) -> ApiToken:
     fits = hmac.compare_digest(offered, token.digest if token is not None else "0" * 64)
     now = timezone.now()
     if not fits or token is None or pepper is None or not _usable(token, now):
-        raise InvalidToken("This token is not valid: make a new one in your settings.")
+        raise InvalidToken(_("This token is not valid: make a new one in your settings."))
     stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_RESOLUTION)
     if token.last_used_at is None or token.last_used_at < now - LAST_USED_RESOLUTION:
         ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
@@ -212,7 +219,7 @@ def _email(email: str) -> str:
     try:
         validate_email(email)
     except ValidationError:
-        raise Invalid("email", f"'{email}' is no email address.") from None
+        raise Invalid("email", _("'{email}' is no email address.").format(email=email)) from None
     return email
 
 
@@ -229,7 +236,7 @@ def _new_user(email: str, password: str | None, first_name: str, last_name: str,
         except ValidationError as error:
             raise Invalid("password", " ".join(error.messages)) from None
     user.set_password(password)
-    with validation.unique(f"There is an account for {email} already; try again."):
+    with validation.unique(_("There is an account for {email} already; try again.").format(email=email)):
         user.save()
     return user
 
@@ -237,7 +244,7 @@ def _new_user(email: str, password: str | None, first_name: str, last_name: str,
 def _not_oneself(actor: Actor, membership: Membership) -> None:
     user = user_of(actor)
     if user is not None and user.pk == membership.user_id:
-        raise Forbidden("Nobody changes their own membership; ask another administrator.")
+        raise Forbidden(_("Nobody changes their own membership; ask another administrator."))
 
 
 def _one_administrator_stays(membership: Membership) -> None:
@@ -245,4 +252,4 @@ def _one_administrator_stays(membership: Membership) -> None:
         return
     others = Membership.objects.filter(organisation_id=membership.organisation_id, role=Role.ADMINISTRATOR)
     if not others.exclude(pk=membership.pk).exists():
-        raise Conflict("This is the last administrator; make another one first.")
+        raise Conflict(_("This is the last administrator; make another one first."))

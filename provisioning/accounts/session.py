@@ -1,6 +1,7 @@
 """Which of their organisations a logged-in user works in at the moment; kept in the session."""
 
 from django.contrib.sessions.backends.base import SessionBase
+from django.utils.translation import gettext as _
 
 from provisioning.accounts.actors import Actor
 from provisioning.accounts.models import Organisation
@@ -21,5 +22,5 @@ def current_organisation(session: SessionBase, user: Actor) -> Organisation | No
 def choose_organisation(session: SessionBase, user: Actor, organisation: Organisation) -> None:
     """Work in `organisation` from now on. Forbidden for one that the user does not belong to."""
     if not organisations_of(user).filter(pk=organisation.pk).exists():
-        raise Forbidden("You do not belong to this organisation; ask one of its administrators to add you.")
+        raise Forbidden(_("You do not belong to this organisation; ask one of its administrators to add you."))
     session[SESSION_KEY] = organisation.pk

@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from provisioning.accounts.actors import Actor, System, user_of
 from provisioning.accounts.models import ApiToken, Membership, Organisation
@@ -19,12 +20,12 @@ def require_at(actor: Actor, organisation: Organisation | int, site_id: int | No
         return
     membership = membership_of(actor, organisation)
     if not grants(actor, membership, action):
-        raise Forbidden("Your role does not allow this here; ask an administrator of the organisation for it.")
+        raise Forbidden(_("Your role does not allow this here; ask an administrator of the organisation for it."))
     assert membership is not None
     if membership.all_sites:
         return
     if site_id is None or not SiteAccess.objects.filter(membership=membership, site_id=site_id).exists():
-        raise Forbidden("Your work is limited to other sites; ask an administrator to add this one.")
+        raise Forbidden(_("Your work is limited to other sites; ask an administrator to add this one."))
 
 
 def within_reach(

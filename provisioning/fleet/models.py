@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from provisioning.accounts.models import Membership, Organisation, User
 
@@ -168,8 +169,8 @@ class Adapter(models.Model):
     """A metering communication adapter, or a foreign LoRaWAN device registered by its keys."""
 
     class Kind(models.TextChoices):
-        METERSPAN = "meterspan", "Meterspan"
-        FOREIGN = "foreign", "Foreign LoRaWAN device"
+        METERSPAN = "meterspan", _("Meterspan")
+        FOREIGN = "foreign", _("Foreign LoRaWAN device")
 
     class Activation(models.TextChoices):
         OTAA = "otaa", "OTAA"

@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from provisioning.accounts.models import Organisation
 from provisioning.fleet.models import Adapter
@@ -11,26 +12,26 @@ from provisioning.fleet.models import Adapter
 class Purpose(models.TextChoices):
     """What a key is for (design 5.8); `nwk` and `app` are the session keys of a device activated by personalisation."""
 
-    ROOT = "root", "LoRaWAN root"
-    TRANSPORT = "transport", "Key transport"
-    INNER = "inner", "Inner encryption"
-    LMN = "lmn", "LMN"
-    CONTROL_UP = "control_up", "Control, up"
-    CONTROL_DOWN = "control_down", "Control, down"
-    GROUP_CONTROL = "group_control", "Group control"
-    STORAGE = "storage", "Storage"
-    NWK = "nwk", "LoRaWAN network session"
-    APP = "app", "LoRaWAN application session"
+    ROOT = "root", _("LoRaWAN root")
+    TRANSPORT = "transport", _("Key transport")
+    INNER = "inner", _("Inner encryption")
+    LMN = "lmn", _("LMN")
+    CONTROL_UP = "control_up", _("Control, up")
+    CONTROL_DOWN = "control_down", _("Control, down")
+    GROUP_CONTROL = "group_control", _("Group control")
+    STORAGE = "storage", _("Storage")
+    NWK = "nwk", _("LoRaWAN network session")
+    APP = "app", _("LoRaWAN application session")
 
 
 class KeyState(models.TextChoices):
-    GENERATED = "generated", "Generated"
-    IMPORTED = "imported", "Imported"
-    DELIVERING = "delivering", "Delivering"
-    ACTIVE = "active", "Active"
-    RETIRING = "retiring", "Retiring"
-    REVOKED = "revoked", "Revoked"
-    DESTROYED = "destroyed", "Destroyed"
+    GENERATED = "generated", _("Generated")
+    IMPORTED = "imported", _("Imported")
+    DELIVERING = "delivering", _("Delivering")
+    ACTIVE = "active", _("Active")
+    RETIRING = "retiring", _("Retiring")
+    REVOKED = "revoked", _("Revoked")
+    DESTROYED = "destroyed", _("Destroyed")
 
 
 SLOTTED = frozenset({Purpose.INNER, Purpose.LMN})  # named by a slot in every telegram

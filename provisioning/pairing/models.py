@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from provisioning.accounts.models import Organisation
 from provisioning.fleet.models import Adapter, Meter, MeteringPoint
@@ -17,17 +18,17 @@ class Pairing(models.Model):
     """
 
     class State(models.TextChoices):
-        PENDING = "pending", "Pending"
-        CONFIRMED = "confirmed", "Confirmed"
-        ENDED = "ended", "Ended"
+        PENDING = "pending", _("Pending")
+        CONFIRMED = "confirmed", _("Confirmed")
+        ENDED = "ended", _("Ended")
 
     class Identity(models.TextChoices):
         """What the adapter found out about the meter it reads, compared with the meter that was meant."""
 
-        UNKNOWN = "unknown", "Not read yet"
-        MATCH = "match", "Match"
-        MISMATCH = "mismatch", "Mismatch"
-        UNREADABLE = "unreadable", "Not readable"
+        UNKNOWN = "unknown", _("Not read yet")
+        MATCH = "match", _("Match")
+        MISMATCH = "mismatch", _("Mismatch")
+        UNREADABLE = "unreadable", _("Not readable")
 
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="pairings")
     adapter = models.ForeignKey(Adapter, on_delete=models.PROTECT, related_name="pairings")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from provisioning.accounts.actors import Actor
 from provisioning.accounts.models import Organisation
@@ -65,9 +66,9 @@ def open_pairing_reason(row: Model) -> str:
     """A guard of fleet archiving: why `row` is still needed; empty when no open pairing names it."""
     held = Pairing.objects.filter(to_at=None)
     if isinstance(row, Adapter) and held.filter(adapter=row).exists():
-        return "This adapter is paired; unpair it first."
+        return _("This adapter is paired; unpair it first.")
     if isinstance(row, MeteringPoint) and held.filter(metering_point=row).exists():
-        return "This metering point is paired; unpair it first."
+        return _("This metering point is paired; unpair it first.")
     if isinstance(row, Meter) and held.filter(meter=row).exists():
-        return "This meter belongs to an open pairing; replace the meter there, or unpair it first."
+        return _("This meter belongs to an open pairing; replace the meter there, or unpair it first.")
     return ""

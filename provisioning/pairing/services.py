@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+
 from provisioning import validation
 from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited, record
@@ -12,7 +14,6 @@ from provisioning.fleet.services.meters import install_meter, remove_meter
 from provisioning.pairing.models import ALL_REGISTERS, Pairing
 
 MAX_INPUT = 7
-_TAKEN = "Somebody else paired this adapter or metering point meanwhile; look again."
 
 
 def pair(
@@ -35,14 +36,14 @@ def pair(
         require_at(actor, adapter.organisation_id, adapter.site_id, "pairing.create")
     validation.same_organisation("metering_point", point, adapter.organisation_id)
     if not 0 <= input <= MAX_INPUT:
-        raise Invalid("input", f"Inputs run from 0 to {MAX_INPUT}.")
+        raise Invalid("input", _("Inputs run from 0 to {limit}.").format(limit=MAX_INPUT))
     register_group = validation.text("register_group", register_group, 20, required=True)
     from_at = validation.moment("from_at", from_at)
     reason = validation.text("reason", reason, 200)
     with audited(adapter.organisation):
         validation.present(adapter, point)
         _free(adapter, input, point, register_group, from_at)
-        with validation.unique(_TAKEN):
+        with validation.unique(_("Somebody else paired this adapter or metering point meanwhile; look again.")):
             pairing = Pairing.objects.create(
                 organisation_id=adapter.organisation_id,
                 adapter=adapter,
@@ -65,7 +66,7 @@ def confirm(actor: Actor, pairing: Pairing, identity: str, reason: str = "") -> 
     with audited(pairing.organisation):
         pending = Pairing.objects.filter(pk=pairing.pk, state=Pairing.State.PENDING)
         if not pending.update(state=Pairing.State.CONFIRMED, identity=identity):
-            raise Conflict("This pairing is not waiting for confirmation; look again.")
+            raise Conflict(_("This pairing is not waiting for confirmation; look again."))
         pairing.refresh_from_db()
         facts = {**_facts(pairing), "identity": identity, "reason": reason}
         record(pairing.organisation, actor, "pairing.confirmed", pairing, facts)
@@ -137,18 +138,18 @@ def _free(adapter: Adapter, input: int, point: MeteringPoint, register_group: st
     at_input = Pairing.objects.filter(adapter=adapter, input=input)
     at_point = Pairing.objects.filter(metering_point=point, register_group=register_group)
     if at_input.filter(to_at=None).exists():
-        raise Conflict("This input of the adapter is paired already; unpair it first.")
+        raise Conflict(_("This input of the adapter is paired already; unpair it first."))
     if at_point.filter(to_at=None).exists():
-        raise Conflict("This metering point is read by another adapter already; unpair it first.")
+        raise Conflict(_("This metering point is read by another adapter already; unpair it first."))
     if at_input.filter(to_at__gt=from_at).exists() or at_point.filter(to_at__gt=from_at).exists():
-        raise Conflict("An earlier pairing lasted beyond this time; let the new one begin later.")
+        raise Conflict(_("An earlier pairing lasted beyond this time; let the new one begin later."))
 
 
 def _end(actor: Actor, pairing: Pairing, at: datetime, reason: str) -> None:
     if at < pairing.from_at:
-        raise Invalid("at", "A pairing cannot end before it began.")
+        raise Invalid("at", _("A pairing cannot end before it began."))
     if not Pairing.objects.filter(pk=pairing.pk, to_at=None).update(to_at=at, state=Pairing.State.ENDED):
-        raise Conflict("This pairing has ended already; look again.")
+        raise Conflict(_("This pairing has ended already; look again."))
     pairing.refresh_from_db()
     record(pairing.organisation, actor, "pairing.ended", pairing, {**_facts(pairing), "reason": reason})
 

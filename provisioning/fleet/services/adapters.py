@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from meterwire.ids import DevEUI, JoinEUI
 from provisioning import changes, validation
@@ -17,7 +18,6 @@ from provisioning.fleet.desired import adapter_changed, devices_changed
 from provisioning.fleet.models import Adapter, Concentrator, Site
 
 MAX_AT_ONCE = 10_000
-_TAKEN = "An adapter with this DevEUI is registered already; archive it first, or check the number."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ def create_adapters(
     validation.same_organisation("site", site, organisation.pk)
     validation.same_organisation("concentrator", concentrator, organisation.pk)
     if not 1 <= len(new) <= MAX_AT_ONCE:
-        raise Invalid("dev_eui", f"From 1 to {MAX_AT_ONCE} adapters can be registered at once.")
+        raise Invalid("dev_eui", _("From 1 to {limit} adapters can be registered at once.").format(limit=MAX_AT_ONCE))
     rows = [_row(organisation, item, site, concentrator) for item in new]
     with audited(organisation):
         validation.present(site, concentrator)
-        with validation.unique(_TAKEN):
+        with validation.unique(_("A device with this DevEUI is registered already; archive it first, or check it.")):
             rows = Adapter.objects.bulk_create(rows, batch_size=500)
         devices_changed(concentrator.pk if concentrator else None, [row.dev_eui for row in rows])
         where = {"site": site and site.name, "concentrator": concentrator and concentrator.eui}

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from meterwire.ids import GatewayEUI
 from meterwire.transport_key import fingerprint
@@ -48,8 +49,8 @@ def register_concentrator(
     with audited(organisation):
         validation.present(site)
         if Concentrator.objects.filter(organisation=organisation, name=name, archived_at=None).exists():
-            raise Conflict(f"There is a concentrator '{name}' already; choose another name.")
-        with validation.unique("A concentrator with this EUI is registered already; check the number."):
+            raise Conflict(_("There is a concentrator '{name}' already; choose another name.").format(name=name))
+        with validation.unique(_("A concentrator with this EUI is registered already; check the number.")):
             row = Concentrator.objects.create(
                 organisation=organisation,
                 site=site,
@@ -73,7 +74,7 @@ def update_concentrator(actor: Actor, concentrator: Concentrator, *, name: str, 
     name = validation.text("name", name, 120, required=True)
     with audited(concentrator.organisation):
         validation.present(concentrator, site)
-        with validation.unique(f"There is a concentrator '{name}' already; choose another name."):
+        with validation.unique(_("There is a concentrator '{name}' already; choose another name.").format(name=name)):
             changed = changes.apply(concentrator, name=name, site=site)
         if changed:
             record(concentrator.organisation, actor, "concentrator.updated", concentrator, changed)
@@ -102,9 +103,9 @@ def approve_key(actor: Actor, concentrator: Concentrator, shown: str) -> Concent
         validation.present(concentrator)
         row = Concentrator.objects.select_for_update().get(pk=concentrator.pk)
         if not row.announced_key:
-            raise Conflict("The concentrator has announced no key; start it and wait until it is online.")
+            raise Conflict(_("The concentrator has announced no key; start it and wait until it is online."))
         if _fingerprint(row.announced_key) != shown.strip().lower():
-            raise Conflict("The concentrator announces another key than the one you compared; look again.")
+            raise Conflict(_("The concentrator announces another key than the one you compared; look again."))
         before = row.public_key
         row.public_key = checked_key(row.announced_key)
         row.key_approved_at, row.key_approved_by = timezone.now(), user_of(actor)
@@ -121,7 +122,7 @@ def archive_concentrator(actor: Actor, concentrator: Concentrator) -> None:
     require_at(actor, concentrator.organisation_id, concentrator.site_id, "concentrator.manage")
     with audited(concentrator.organisation):
         if concentrator.adapters.filter(archived_at=None).exists():
-            raise Conflict("Adapters are served by this concentrator; move them to another one first.")
+            raise Conflict(_("Adapters are served by this concentrator; move them to another one first."))
         now = timezone.now()
         if Concentrator.objects.filter(pk=concentrator.pk, archived_at=None).update(
             archived_at=now, mqtt_password="", online=False
@@ -136,7 +137,7 @@ def checked_key(public_key: str) -> str:
     try:
         X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(public_key)))
     except ValueError:
-        raise Invalid("public_key", "This is no usable X25519 key; copy it from `concentrator-agent key`.") from None
+        raise Invalid("public_key", _("This is no usable X25519 key; copy it from `concentrator-agent key`.")) from None
     return public_key
 
 

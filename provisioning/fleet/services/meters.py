@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from meterwire.ids import MaloId, MeloId, MeterId, ServerId
 from provisioning import changes, validation
@@ -23,7 +24,9 @@ def create_metering_point(
     values = _values(name, melo_id, malo_id)
     with audited(site.organisation):
         validation.present(site)
-        with validation.unique("There is a metering point with this name at the site, or with this MeLo-ID, already."):
+        with validation.unique(
+            _("There is a metering point with this name at the site, or with this MeLo-ID, already.")
+        ):
             point = MeteringPoint.objects.create(organisation=site.organisation, site=site, **values)
         record(site.organisation, actor, "metering_point.created", point, {"site": site.name})
     return point
@@ -37,7 +40,9 @@ def update_metering_point(
     values = _values(name, melo_id, malo_id)
     with audited(point.organisation):
         validation.present(point)
-        with validation.unique("There is a metering point with this name at the site, or with this MeLo-ID, already."):
+        with validation.unique(
+            _("There is a metering point with this name at the site, or with this MeLo-ID, already.")
+        ):
             changed = changes.apply(point, **values)
         if changed:
             record(point.organisation, actor, "metering_point.updated", point, changed)
@@ -49,7 +54,7 @@ def archive_metering_point(actor: Actor, point: MeteringPoint) -> None:
     require_at(actor, point.organisation_id, point.site_id, "fleet.edit")
     with audited(point.organisation):
         if point.meters.filter(removed_at=None).exists():
-            raise Conflict("There is a meter at this metering point; remove it first.")
+            raise Conflict(_("There is a meter at this metering point; remove it first."))
         guards.refuse_if_used(point)
         now = timezone.now()
         if MeteringPoint.objects.filter(pk=point.pk, archived_at=None).update(archived_at=now):
@@ -78,8 +83,12 @@ def install_meter(
     with audited(point.organisation):
         validation.present(point)
         if point.meters.filter(removed_at=None).exists():
-            raise Conflict("There is a meter at this metering point already; remove it first.")
-        with validation.unique(f"Meter {meter_id} is installed at another metering point; remove it there first."):
+            raise Conflict(_("There is a meter at this metering point already; remove it first."))
+        with validation.unique(
+            _("Meter {meter_id} is installed at another metering point; remove it there first.").format(
+                meter_id=meter_id
+            )
+        ):
             meter = Meter.objects.create(
                 organisation=point.organisation,
                 metering_point=point,
@@ -98,11 +107,11 @@ def remove_meter(actor: Actor, meter: Meter, *, at: datetime | None = None) -> M
     require_at(actor, meter.organisation_id, point.site_id, "fleet.install")
     at = validation.moment("at", at)
     if at < meter.installed_at:
-        raise Invalid("at", "A meter cannot leave before it came.")
+        raise Invalid("at", _("A meter cannot leave before it came."))
     with audited(meter.organisation):
         guards.refuse_if_used(meter)
         if not Meter.objects.filter(pk=meter.pk, removed_at=None).update(removed_at=at):
-            raise Conflict("This meter was removed already.")
+            raise Conflict(_("This meter was removed already."))
         meter.removed_at = at
         record(meter.organisation, actor, "meter.removed", meter, {"metering_point": point.name})
     return meter

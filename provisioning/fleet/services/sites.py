@@ -3,6 +3,7 @@
 from typing import Any, TypedDict, Unpack
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from provisioning import changes, validation
 from provisioning.accounts.actors import Actor
@@ -29,7 +30,7 @@ def create_site(actor: Actor, organisation: Organisation, *, name: str, **addres
     require_at(actor, organisation, None, "fleet.edit")
     values = _values(name, address)
     with audited(organisation):
-        with validation.unique(f"There is a site '{values['name']}' already; choose another name."):
+        with validation.unique(_("There is a site '{name}' already; choose another name.").format(name=values["name"])):
             site = Site.objects.create(organisation=organisation, **values)
         record(organisation, actor, "site.created", site)
     return site
@@ -41,7 +42,7 @@ def update_site(actor: Actor, site: Site, *, name: str, **address: Unpack[Addres
     values = _values(name, address)
     with audited(site.organisation):
         validation.present(site)
-        with validation.unique(f"There is a site '{values['name']}' already; choose another name."):
+        with validation.unique(_("There is a site '{name}' already; choose another name.").format(name=values["name"])):
             changed = changes.apply(site, **values)
         if changed:
             record(site.organisation, actor, "site.updated", site, changed)
@@ -52,13 +53,13 @@ def archive_site(actor: Actor, site: Site) -> None:
     """Put a site away. Conflict while anything is still there. A second time changes nothing."""
     require_at(actor, site.organisation_id, site.pk, "fleet.edit")
     with audited(site.organisation):
-        for rows, what in (
-            (site.adapters, "adapters"),
-            (site.metering_points, "metering points"),
-            (site.concentrators, "concentrators"),
+        for rows, reason in (
+            (site.adapters, _("There are adapters at this site; move or archive them first.")),
+            (site.metering_points, _("There are metering points at this site; archive them first.")),
+            (site.concentrators, _("There are concentrators at this site; move or archive them first.")),
         ):
             if rows.filter(archived_at=None).exists():
-                raise Conflict(f"There are {what} at this site; move or archive them first.")
+                raise Conflict(reason)
         now = timezone.now()
         if Site.objects.filter(pk=site.pk, archived_at=None).update(archived_at=now):
             site.archived_at = now

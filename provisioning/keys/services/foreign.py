@@ -1,5 +1,7 @@
 """Foreign LoRaWAN devices, registered by their keys."""
 
+from django.utils.translation import gettext as _
+
 from meterwire.errors import MeterspanError
 from meterwire.seal import Key16
 from provisioning.accounts.actors import Actor
@@ -38,11 +40,11 @@ def register_foreign_device(
     """
     abp = bool(dev_addr or nwk_s_key or app_s_key)
     if abp == bool(app_key):
-        raise Invalid("app_key", "Give either the AppKey, or the device address with both session keys.")
+        raise Invalid("app_key", _("Give either the AppKey, or the device address with both session keys."))
     if abp:
         keys = [_key("nwk_s_key", Purpose.NWK, nwk_s_key), _key("app_s_key", Purpose.APP, app_s_key)]
         if not dev_addr:
-            raise Invalid("dev_addr", "A device that does not join needs its device address.")
+            raise Invalid("dev_addr", _("A device that does not join needs its device address."))
     else:
         keys = [_key("app_key", Purpose.ROOT, app_key)]
     require_at(actor, organisation, site.pk if site else None, "keys.import")

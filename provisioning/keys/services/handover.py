@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from provisioning import validation
 from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited, record
@@ -36,7 +38,7 @@ def hand_over(actor: Actor, adapter: Adapter, vault: Vault, reason: str) -> KeyF
     require_at(actor, adapter.organisation_id, adapter.site_id, "keys.reveal")
     reason = validation.text("reason", reason, 200, required=True)
     if adapter.kind != Adapter.Kind.METERSPAN:
-        raise Invalid("adapter", "A foreign device brings its own keys.")
+        raise Invalid("adapter", _("A foreign device brings its own keys."))
     with audited(adapter.organisation):
         validation.present(adapter)
         root = _root(adapter)
@@ -44,7 +46,7 @@ def hand_over(actor: Actor, adapter: Adapter, vault: Vault, reason: str) -> KeyF
             DeviceKey.objects.filter(adapter=adapter, purpose=Purpose.INNER, state__in=_UNDELIVERED).order_by("slot")
         )
         if not inner:
-            raise Conflict("This adapter has no inner key that waits for delivery; issue one first.")
+            raise Conflict(_("This adapter has no inner key that waits for delivery; issue one first."))
         content = {
             "dev_eui": adapter.dev_eui,
             "join_eui": adapter.join_eui,
@@ -67,7 +69,7 @@ def _root(adapter: Adapter) -> DeviceKey:
         rows.filter(state__in=_UNDELIVERED).order_by("-version").first() or rows.filter(state=KeyState.ACTIVE).first()
     )
     if root is None:
-        raise Conflict("This adapter has no LoRaWAN root key; issue one first.")
+        raise Conflict(_("This adapter has no LoRaWAN root key; issue one first."))
     return root
 
 

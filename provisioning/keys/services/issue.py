@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
 from meterwire.keymemory import SLOTS
 from meterwire.seal import Key16
@@ -99,7 +100,7 @@ def import_keys(actor: Actor, adapter: Adapter, keys: Sequence[NewKey], *, activ
     """Keys that exist already, such as a supplier's; they become IMPORTED, or with `activate` ACTIVE at once."""
     require_at(actor, adapter.organisation_id, adapter.site_id, "keys.import")
     if not 1 <= len(keys) <= MAX_AT_ONCE:
-        raise Invalid("keys", f"From 1 to {MAX_AT_ONCE} keys can be handed in at once.")
+        raise Invalid("keys", _("From 1 to {limit} keys can be handed in at once.").format(limit=MAX_AT_ONCE))
     with audited(adapter.organisation):
         rows = _store(actor, adapter, keys, KeyState.IMPORTED, "key.imported")
         if activate:
@@ -147,24 +148,24 @@ def _row(adapter: Adapter, new: NewKey, state: KeyState, safe: Sealer) -> Device
         intake=safe.intake,
     )
     row.sealed = safe.seal(row, new.key)
-    with validation.unique("Somebody else changed the keys of this adapter meanwhile; look again."):
+    with validation.unique(_("Somebody else changed the keys of this adapter meanwhile; look again.")):
         row.save(force_insert=True)
     return row
 
 
 def _check(adapter: Adapter, new: NewKey, purpose: str) -> None:
     if new.tag_length not in (4, 8):
-        raise Invalid("tag_length", "A tag has 4 or 8 bytes.")
+        raise Invalid("tag_length", _("A tag has 4 or 8 bytes."))
     if new.slot is not None and purpose not in SLOTTED:
-        raise Invalid("slot", "Only inner and LMN keys have a slot.")
+        raise Invalid("slot", _("Only inner and LMN keys have a slot."))
     for field, moment in (("not_before", new.not_before), ("not_after", new.not_after)):
         if moment is not None:
             validation.moment(field, moment)
     if new.not_before is not None and new.not_after is not None and new.not_after <= new.not_before:
-        raise Invalid("not_after", "The key would never be valid: it ends before it begins.")
+        raise Invalid("not_after", _("The key would never be valid: it ends before it begins."))
     foreign = adapter.kind == Adapter.Kind.FOREIGN
     if foreign and purpose not in (Purpose.ROOT, Purpose.NWK, Purpose.APP):
-        raise Invalid("purpose", "A foreign device has LoRaWAN keys only.")
+        raise Invalid("purpose", _("A foreign device has LoRaWAN keys only."))
 
 
 def _slot(adapter: Adapter, wanted: int | None) -> int:
@@ -176,10 +177,16 @@ def _slot(adapter: Adapter, wanted: int | None) -> int:
     if wanted is None:
         free = [slot for slot in range(SLOTS) if slot not in taken]
         if not free:
-            raise Conflict(f"All {SLOTS} key slots of this adapter are taken; destroy a revoked key first.")
+            raise Conflict(
+                _("All {count} key slots of this adapter are taken; destroy a revoked key first.").format(count=SLOTS)
+            )
         return free[0]
     if not 0 <= wanted < SLOTS:
-        raise Invalid("slot", f"Key slots run from 0 to {SLOTS - 1}.")
+        raise Invalid("slot", _("Key slots run from 0 to {limit}.").format(limit=SLOTS - 1))
     if wanted in taken:
-        raise Conflict(f"Key slot {wanted} of this adapter is taken; destroy its key first, or choose another slot.")
+        raise Conflict(
+            _("Key slot {wanted} of this adapter is taken; destroy its key first, or choose another slot.").format(
+                wanted=wanted
+            )
+        )
     return wanted

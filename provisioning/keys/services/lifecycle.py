@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from provisioning import validation
 from provisioning.accounts.actors import Actor, System
@@ -100,7 +101,11 @@ def step(actor: Actor, key: DeviceKey, to: KeyState, *, reason: str, **fields: A
         state=to, state_at=now, **fields
     )
     if not moved:
-        raise Conflict(f"The key is {KeyState(before).label.lower()}; it cannot become {to.label.lower()} from there.")
+        raise Conflict(
+            _("The key is {state}; it cannot become {target} from there.").format(
+                state=str(KeyState(before).label).lower(), target=str(to.label).lower()
+            )
+        )
     key.state, key.state_at = to, now
     for name, value in fields.items():
         setattr(key, name, value)
