@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from adapter_agent.meter import INTERFACES
 from adapter_agent.meter.line import BAUD_RATES
+from adapter_agent.radio import RADIOS
 from edge.config import ConfigError, Document, read
 from meterwire.errors import FormatError
 from meterwire.ids import DevEUI, JoinEUI
@@ -124,7 +125,7 @@ class Logs:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole file but [radio], which each kind of radio reads itself out of `document`."""
+    """The whole file but [radio], of which each kind of radio has its own."""
 
     adapter: Adapter
     input: tuple[Input, ...] = ()
@@ -134,35 +135,53 @@ class Config:
     clock: Dates = field(default_factory=Dates)
     log: Logs = field(default_factory=Logs)
 
+    @property
+    def has_radio(self) -> bool:
+        """Whether this is a whole adapter or a base board, and not an interface board."""
+        return self.coupling is None or not self.input
+
+    @property
+    def seals(self) -> bool:
+        """Whether the inner keys belong on this side."""
+        return self.coupling is None or (self.coupling.carries == "telegram") != self.has_radio
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A checked configuration with the document it came from."""
+    """A checked configuration; `radio_section` is what the radio's kind made of [radio], None on an interface board."""
 
     config: Config
     radio: Radio
-    document: Document
+    radio_section: Any
 
 
-def load(path: Path, *, board: bool = False) -> Loaded:
-    """The configuration of a whole adapter or a base board; with `board`, of an interface board. ConfigError."""
+def load(path: Path, *, board: bool | None = False) -> Loaded:
+    """The configuration of a whole adapter or a base board; with `board`, of an interface board; None: of any.
+
+    Raises ConfigError.
+    """
     return check(read(path), board=board)
 
 
-def check(document: Document, *, board: bool = False) -> Loaded:
+def check(document: Document, *, board: bool | None = False) -> Loaded:
     """As `load`, for a document already read."""
     config = document.convert(Config, ignore=("radio",))
-    radio = Radio() if board else _radio(document)
+    radio, section = (Radio(), None) if board else _radio(document)
     _check_inputs(config, document)
     _check_sampler(config.sampler, document)
-    _check_halves(config, document, board)
-    return Loaded(config, radio, document)
+    if board is not None:
+        _check_halves(config, document, board)
+    return Loaded(config, radio, section)
 
 
-def _radio(document: Document) -> Radio:
-    section: Any = document.data.get("radio", {})
-    own = [key for key in section if key not in RADIO_COMMON] if isinstance(section, dict) else []
-    return document.convert(Radio, "radio", ignore=own)
+def _radio(document: Document) -> tuple[Radio, Any]:
+    table: Any = document.data.get("radio", {})
+    own = [key for key in table if key not in RADIO_COMMON] if isinstance(table, dict) else []
+    radio = document.convert(Radio, "radio", ignore=own)
+    kind = RADIOS.get(radio.type)
+    if kind is None:
+        raise document.error("radio.type", f"unknown radio '{radio.type}'", f"known here: {', '.join(sorted(RADIOS))}")
+    return radio, document.convert(kind.config, "radio", ignore=RADIO_COMMON)
 
 
 def _check_inputs(config: Config, document: Document) -> None:
@@ -204,7 +223,7 @@ def _check_halves(config: Config, document: Document, board: bool) -> None:
         raise document.error("input", "there is nothing to read", "add [[input]], or [coupling] to an interface board")
     elif config.coupling is not None and config.input:
         raise document.error(
-            "input", "a base board gets its meters over [coupling]", "move [[input]] to the board's file"
+            "input[0]", "a base board gets its meters over [coupling]", "move [[input]] to the board's file"
         )
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar, Protocol
 
+from adapter_agent.durable import Durable
 from adapter_agent.radio.phy import Phy
 from adapter_agent.radio.settings import Identity
-from adapter_agent.radio.state import Durable
 from edge.clock import Clock
 from meterwire.errors import MeterspanError
 

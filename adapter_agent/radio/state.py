@@ -1,10 +1,11 @@
 """What the device must remember over a power failure, in one sealed file (TS001-1.0.4, TR007 4.13)."""
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
+from adapter_agent.durable import Durable
 from adapter_agent.radio.backoff import JoinBackoff
 from adapter_agent.radio.link import Link
 from meterwire.errors import FormatError
@@ -14,14 +15,6 @@ from meterwire.lorawan.region import Region
 
 FCNT_BLOCK: Final = 32  # frame counters reserved with one write
 UNSAVED_AIR_S: Final = 1.0  # seconds on the air that a power failure may make the ledger forget
-
-
-class Durable(Protocol):
-    """A file whose `write` is durable before it returns (edge.sealedfile.SealedFile)."""
-
-    def read(self) -> bytes | None: ...
-
-    def write(self, content: bytes) -> None: ...
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -33,7 +33,7 @@ class VirtualConfig:
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65_535)] = 17_100
-    region: str = "EU868"
+    region: Literal["EU868"] = "EU868"
     data_rate: Annotated[int, Meta(ge=0, le=5)] = 5
     power_dbm: Annotated[int, Meta(ge=-20, le=16)] = 14
     confirm_tries: Annotated[int, Meta(ge=1, le=15)] = 4

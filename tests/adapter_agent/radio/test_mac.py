@@ -230,8 +230,7 @@ async def test_no_frame_counter_is_used_before_it_is_reserved_on_disk(bench):
 
     bench.file.write = full
     with pytest.raises(Full):
-        for _ in range(2 * FCNT_BLOCK):
-            await bench.send(16, b"x")
+        await send_many(bench, 2 * FCNT_BLOCK)
     assert 0 < len(bench.network.uplinks) <= FCNT_BLOCK
     await bench.clock.advance(1)
 
@@ -480,3 +479,8 @@ async def quiet(bench: Bench) -> None:
     bench.network.replies = [{"commands": [mac.DeviceTimeAns.at(gps_seconds(bench.clock.time()))]}]
     await bench.send(16, b"x")
     bench.network.uplinks.clear()
+
+
+async def send_many(bench: Bench, count: int) -> None:
+    for _ in range(count):
+        await bench.send(16, b"x")

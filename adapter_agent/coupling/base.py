@@ -1,0 +1,126 @@
+"""The base board's view of the coupling: meters, or whole telegrams, at the other end of the line."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from adapter_agent.config import Coupling
+from adapter_agent.coupling.line import CouplingLine
+from adapter_agent.coupling.wire import VERSION, Changed, Chunk, Hello, Message, Poll, Read, Telegrams, Time, to_reading
+from adapter_agent.dates import Dates
+from adapter_agent.inputs import Decoding
+from adapter_agent.meter import INTERFACES
+from adapter_agent.sampler import Sampler
+from adapter_agent.sealing import Sealed, Sealing
+from adapter_agent.source import SealingSource
+from adapter_agent.waiting import wait_for
+from edge.clock import Clock
+from meterwire.errors import FormatError
+
+log = logging.getLogger(__name__)
+
+ANSWER_S: Final = 5.0
+
+
+class CoupledMeters(SealingSource):
+    """The board sends bytes or readings; sampling and sealing happen here."""
+
+    def __init__(self, config: Coupling, clock: Clock, sampler: Sampler, sealing: Sealing, dates: Dates) -> None:
+        super().__init__(sampler, sealing, dates)
+        self._config = config
+        self._line = CouplingLine(config, clock, self._handle)
+        self._decoding = Decoding({}, self.take)
+        self._interfaces: dict[int, str] = {}
+
+    async def run(self) -> None:
+        await self._line.run()
+
+    def health(self) -> Mapping[str, object]:
+        return {"readings": self._decoding.readings, "refused": dict(self._decoding.refused + self._line.refused)}
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case Hello():
+                self._greet(message)
+            case Chunk() if self._config.carries == "bytes":
+                self._decoding.feed(message.input, message.data)
+            case Read() if self._config.carries == "reading":
+                try:
+                    self.take(message.input, to_reading(message))
+                except FormatError as error:
+                    log.warning("a reading of the interface board was refused: %s", error)
+
+    def _greet(self, hello: Hello) -> None:
+        interfaces = {number: name for number, name in hello.inputs if name in INTERFACES}
+        if agrees(hello, self._config) and interfaces != self._interfaces:
+            self._interfaces = interfaces
+            self._decoding = Decoding(interfaces, self.take)
+
+
+class CoupledTelegrams:
+    """The board samples and seals; this side only asks for telegrams and sends them. It holds no inner key."""
+
+    def __init__(self, config: Coupling, clock: Clock, dates: Dates) -> None:
+        self.changed = asyncio.Event()
+        self._config, self._clock, self._dates = config, clock, dates
+        self._line = CouplingLine(config, clock, self._handle)
+        self._upcoming = 0
+        self._number = 0
+        self._answer: Telegrams | None = None
+        self._answered = asyncio.Event()
+
+    @property
+    def upcoming(self) -> int:
+        return self._upcoming
+
+    async def run(self) -> None:
+        await self._line.run()
+
+    async def collect(self, limit: int) -> list[Sealed]:
+        self.changed.clear()
+        self._number += 1
+        self._answer = None
+        self._answered.clear()
+        self._line.send(Poll(self._number, limit))
+        if not await wait_for(self._answered, self._clock, ANSWER_S) or self._answer is None:
+            log.warning("the interface board does not answer; no telegram")
+            return []
+        return [Sealed(counter, payload) for counter, payload in self._answer.telegrams]
+
+    def time_told(self, unix_s: float, monotonic_s: float) -> None:
+        self._dates.tell(unix_s, monotonic_s)
+        self._tell_time()
+
+    def health(self) -> Mapping[str, object]:
+        return {"refused": dict(self._line.refused), "dropped": self._line.dropped}
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case Hello() if agrees(message, self._config):
+                self._upcoming = message.upcoming
+                self._tell_time()
+            case Telegrams() if message.number == self._number:
+                self._upcoming = message.upcoming
+                self._answer = message
+                self._answered.set()
+            case Changed():
+                self.changed.set()
+
+    def _tell_time(self) -> None:
+        now = self._dates.now()
+        if now is not None:
+            self._line.send(Time(now))
+
+
+def agrees(hello: Hello, config: Coupling) -> bool:
+    """Whether the board speaks our version and carries what this side expects; the log says what to change."""
+    if hello.version != VERSION:
+        log.error("the interface board speaks version %s of the coupling, this side %s", hello.version, VERSION)
+    elif hello.carries != config.carries:
+        log.error(
+            "the interface board carries %s, this side expects %s; set both [coupling] carries alike",
+            hello.carries,
+            config.carries,
+        )
+    return hello.version == VERSION and hello.carries == config.carries

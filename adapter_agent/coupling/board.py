@@ -1,0 +1,85 @@
+"""The interface board: reads meters and hands on bytes, readings or, where the keys are here, sealed telegrams."""
+
+import asyncio
+import logging
+from typing import Final
+
+from adapter_agent.config import Config, Coupling
+from adapter_agent.coupling.line import CouplingLine
+from adapter_agent.coupling.wire import (
+    VERSION,
+    Changed,
+    Chunk,
+    Hello,
+    Message,
+    Poll,
+    Telegrams,
+    Time,
+    from_reading,
+)
+from adapter_agent.inputs import Decoding, read_inputs
+from adapter_agent.source import SealingSource
+from edge.clock import Clock
+from meterwire.errors import MeterspanError
+from meterwire.reading import Reading
+
+log = logging.getLogger(__name__)
+
+HELLO_S: Final = 5.0
+
+
+class Board:
+    """The first half of a divided adapter. `source` samples and seals when the line carries telegrams, else None."""
+
+    def __init__(self, config: Config, coupling: Coupling, clock: Clock, source: SealingSource | None) -> None:
+        self._inputs, self._carries, self._clock, self._source = config.input, coupling.carries, clock, source
+        self._line = CouplingLine(coupling, clock, self._handle)
+        interfaces = {one.number: one.interface for one in config.input}
+        self._interfaces = tuple(interfaces.items())
+        self._decoding = Decoding(interfaces, self._read)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        sink = self._forward if self._carries == "bytes" else self._decoding.feed
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._line.run())
+            group.create_task(self._greet())
+            group.create_task(self._announce())
+            group.create_task(read_inputs(self._inputs, self._clock, sink))
+
+    async def _greet(self) -> None:
+        while True:
+            upcoming = 0 if self._source is None else self._source.upcoming
+            self._line.send(Hello(VERSION, self._carries, self._interfaces, upcoming))
+            await self._clock.sleep(HELLO_S)
+
+    async def _announce(self) -> None:
+        while self._source is not None:
+            await self._source.changed.wait()
+            self._source.changed.clear()
+            self._line.send(Changed())
+
+    def _forward(self, input_: int, data: bytes) -> None:
+        self._line.send(Chunk(input_, data))
+
+    def _read(self, input_: int, reading: Reading) -> None:
+        if self._source is not None:
+            self._source.take(input_, reading)
+        else:
+            self._line.send(from_reading(input_, reading))
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case Poll() if self._source is not None:
+                self._answer(message, self._source)
+            case Time() if self._source is not None:
+                self._source.time_told(message.unix, self._clock.monotonic())
+
+    def _answer(self, poll: Poll, source: SealingSource) -> None:
+        try:
+            telegrams = source.seal(poll.limit)
+        except MeterspanError as error:
+            log.error("no telegram can be sealed: %s", error)
+            telegrams = []
+        answer = tuple((one.counter, one.payload) for one in telegrams)
+        self._line.send(Telegrams(poll.number, answer, source.upcoming))

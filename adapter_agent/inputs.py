@@ -1,0 +1,76 @@
+"""The meters at this device: their bytes for as long as it runs, and the readings in them."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from adapter_agent.config import Input
+from adapter_agent.meter import INTERFACES, MeterInterface
+from adapter_agent.meter.line import Line, LineError
+from edge.clock import Clock
+from meterwire.reading import Reading
+
+log = logging.getLogger(__name__)
+
+REOPEN_S: Final = (1.0, 30.0)
+
+ReadingSink: TypeAlias = Callable[[int, Reading], None]
+ByteSink: TypeAlias = Callable[[int, bytes], None]
+
+
+class Decoding:
+    """One decoder per input; readings go to `sink`."""
+
+    def __init__(self, interfaces: Mapping[int, str], sink: ReadingSink) -> None:
+        self._meters: dict[int, MeterInterface] = {number: INTERFACES[name]() for number, name in interfaces.items()}
+        self._sink = sink
+        self.readings = 0
+
+    def feed(self, input_: int, data: bytes) -> None:
+        """Bytes of an input; those of one that is not known are passed over."""
+        meter = self._meters.get(input_)
+        for reading in meter.feed(data) if meter is not None else ():
+            self.readings += 1
+            self._sink(input_, reading)
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Telegrams of the meters that were not used, by reason."""
+        return sum((Counter(meter.refused) for meter in self._meters.values()), Counter())
+
+
+async def read_inputs(inputs: Sequence[Input], clock: Clock, sink: ByteSink) -> None:
+    """Hand the bytes of all inputs to `sink`, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for one in inputs:
+            group.create_task(_read(one, clock, sink))
+
+
+async def _read(one: Input, clock: Clock, sink: ByteSink) -> None:
+    async for data in _bytes(one, clock):
+        sink(one.number, data)
+
+
+async def _bytes(one: Input, clock: Clock) -> AsyncIterator[bytes]:
+    """The bytes of one input, its line opened again whenever it breaks; a file is read once."""
+    first, longest = REOPEN_S
+    pause, told = first, False
+    while True:
+        try:
+            with Line(one.device, one.baud) as line:
+                async for data in line.chunks():
+                    pause, told = first, False
+                    yield data
+                if line.ends:
+                    log.info("the file at input %s is at its end", one.number, extra={"device": one.device})
+                    return
+                problem = f"{one.device} has ended"
+        except LineError as error:
+            problem = str(error)
+        if not told:
+            log.warning("input %s: %s; trying again", one.number, problem)
+            told = True
+        await clock.sleep(pause)
+        pause = min(longest, pause * 2)

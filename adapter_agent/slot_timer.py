@@ -1,0 +1,21 @@
+"""When the next regular telegram is due: a phase of the adapter's own in every period, so that adapters do not meet."""
+
+from hashlib import sha256
+from math import floor
+from random import Random
+
+from meterwire.ids import DevEUI
+
+
+class SlotTimer:
+    """Instants phase + n * period, each up to `jitter` * period late. The phase follows from the DevEUI."""
+
+    def __init__(self, dev_eui: DevEUI, period_s: float, jitter: float, random: Random) -> None:
+        share = int.from_bytes(sha256(dev_eui.bytes).digest()[:8], "big") / 2**64
+        self._period_s, self._phase_s = period_s, share * period_s
+        self._jitter_s, self._random = jitter * period_s, random
+
+    def next_after(self, now: float) -> float:
+        """The next instant whose undelayed time lies after `now` (Unix seconds)."""
+        periods = floor((now - self._phase_s) / self._period_s) + 1
+        return periods * self._period_s + self._phase_s + self._random.uniform(0.0, self._jitter_s)
