@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -92,16 +93,15 @@ class Forwarder:
 
     async def run(self) -> None:
         """Until cancelled. ForwarderError when the server's address cannot be used."""
-        up = await self._open(self._on_up)
-        down = await self._open(self._on_down)
-        try:
+        with ExitStack() as sockets:
+            up = await self._open(self._on_up)
+            sockets.callback(up.close)
+            down = await self._open(self._on_down)
+            sockets.callback(down.close)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._push(up))
                 tasks.create_task(self._report(up))
                 tasks.create_task(self._pull(down))
-        finally:
-            up.close()
-            down.close()
 
     async def _open(self, receive: Callable[[bytes, asyncio.DatagramTransport], None]) -> asyncio.DatagramTransport:
         loop = asyncio.get_running_loop()

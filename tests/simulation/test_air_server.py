@@ -4,6 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import msgspec
@@ -11,10 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapter_agent.radio.phy import Heard, PhyError, Window
+from adapter_agent.radio.virtual import AirLink
 from adapter_agent.simulation.air import Air
 from adapter_agent.simulation.air_server import MAX_LINE, AirServer, AirServerError
 from adapter_agent.simulation.gateway import Downlink, GatewayRadio, Reception
-from edge.clock import ScaledClock
+from edge.clock import ScaledClock, SystemClock
+from meterwire.ids import DevEUI
 from meterwire.lorawan.region import EU868
 from tests.simulation.driving import within_deadline
 
@@ -76,6 +80,11 @@ async def serving() -> AsyncIterator[Served]:
         await served.air.close()
 
 
+def second_window(served: Served, reception: Reception) -> Downlink:
+    start = served.radio.instant(reception.tmst + 2_000_000)
+    return Downlink(GATEWAY, b"\x60down", 869_525_000, EU868.data_rate(0), 27.0, start, start + 1.0)
+
+
 async def test_an_exchange_without_an_answer_ends_with_none() -> None:
     async with serving() as served:
         link = await served.link()
@@ -91,13 +100,7 @@ async def test_an_exchange_without_an_answer_ends_with_none() -> None:
 
 async def test_a_downlink_is_handed_over_with_its_window() -> None:
     async with serving() as served:
-
-        def answer(reception: Reception) -> None:
-            start = served.radio.instant(reception.tmst + 2_000_000)
-            rate = EU868.data_rate(0)
-            served.radio.send(Downlink(GATEWAY, b"\x60down", 869_525_000, rate, 27.0, start, start + 1.0))
-
-        served.radio.listen(answer)
+        served.radio.listen(lambda reception: served.radio.send(second_window(served, reception)))
         link = await served.link()
         link.say(TX)
         await link.hear()
@@ -192,6 +195,26 @@ async def test_a_restarted_adapter_takes_its_place_over() -> None:
         assert await new.hear() is not None
         assert await new.hear() == {"t": "none", "id": 9}
         assert await old.hear() is None
+
+
+async def test_the_adapters_own_link_exchanges_frames_and_outlives_a_restart_of_the_air() -> None:
+    async with serving() as served:
+        served.radio.listen(lambda reception: served.radio.send(second_window(served, reception)))
+        link = AirLink("127.0.0.1", served.server.port, DevEUI.parse("70b3d57ed0061000"), SystemClock(), Random(1))
+        windows = (Window(1.0, CHANNEL, 5), Window(2.0, 869_525_000, 0))
+        for _ in range(2):
+            exchange = await within_deadline(
+                link.exchange(bytes(29), freq_hz=CHANNEL, dr=5, power_dbm=14, windows=windows)
+            )
+            assert exchange.heard == Heard(b"\x60down", 2, -78.0, 13.0)
+        await served.server.stop()
+        with pytest.raises(PhyError):
+            await within_deadline(link.exchange(bytes(29), freq_hz=CHANNEL, dr=7, power_dbm=14, windows=windows))
+        served.server = AirServer(served.air, port=served.server.port)
+        await served.server.start()
+        exchange = await within_deadline(link.exchange(bytes(29), freq_hz=CHANNEL, dr=5, power_dbm=14, windows=windows))
+        assert exchange.heard is not None
+        link.close()
 
 
 async def test_a_link_that_says_nothing_costs_nothing() -> None:

@@ -1,11 +1,24 @@
 """The building's file is read whole, and what is wrong in it is named with line and cure."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from adapter_agent import simulation
 from adapter_agent.simulation.apartment_house import apartment_house
-from adapter_agent.simulation.config import Config, GatewayPlace, check, load
+from adapter_agent.simulation.config import (
+    AdapterPlace,
+    AirPlace,
+    Config,
+    GatewayPlace,
+    House,
+    Log,
+    MeterPlace,
+    check,
+    load,
+)
+from adapter_agent.simulation.load import HABITS
 from adapter_agent.simulation.physics import indoor_loss_db
 from adapter_agent.simulation.shapes import SHAPES
 from edge.config import ConfigError, effective, parse
@@ -85,6 +98,18 @@ def test_what_is_wrong_is_named(wrong: str, right: str, expected: str) -> None:
     assert wrong in GOOD
     with pytest.raises(ConfigError, match=expected):
         read(GOOD.replace(wrong, right, 1))
+
+
+def test_the_example_names_every_key_and_can_be_used(tmp_path: Path) -> None:
+    example = Path(simulation.__file__).with_name("building.example.toml")
+    config = load(example)
+    assert config.adapter[0].meters == tuple(meter.name for meter in config.meter)
+    text = example.read_text()
+    for kind in (House, AirPlace, GatewayPlace, MeterPlace, AdapterPlace, Log):
+        for key in fields(kind):
+            assert f"{key.name} =" in text, f"{kind.__name__}.{key.name}"
+    for name in (*SHAPES, *HABITS):
+        assert name in text
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
