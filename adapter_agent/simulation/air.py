@@ -112,6 +112,7 @@ class Air:
         length = airtime_s(len(frame), rate)
         unix = self.clock.time()
         flight = Flight(dev_eui, start, start + length, unix, unix + length)
+        self._sent[dev_eui] += 1
         signals = {
             gateway: Signal(
                 start,
@@ -123,7 +124,6 @@ class Air:
             for gateway in self._gateways.values()
         }
         self.account.uplinks += 1
-        self._sent[dev_eui] += 1
         for gateway, signal in signals.items():
             gateway.receiver.begin(signal)
         # What is on the air stays there even if the sender's process dies meanwhile.
@@ -133,7 +133,9 @@ class Air:
     async def hear(self, flight: Flight, windows: Sequence[Window]) -> Heard | None:
         """Listen in `windows` after `flight`, in order; the first frame ends it."""
         for number, window in enumerate(windows, 1):
-            rate = self._lora(window.dr)
+            rate = self._rate(window.dr)
+            if rate.spreading_factor is None:
+                continue  # this air carries LoRa only: nothing will be heard
             opens = flight.end + window.after_s
             symbol = symbol_s(*_chirp(rate))
             await self._until(opens + LATE_SYMBOLS * symbol)
@@ -230,13 +232,16 @@ class Air:
         return loss + fading + self._shadow_db * drift(self._seed, flight.start, SHADOW_PERIOD_S, "shadow", *link)
 
     def _lora(self, dr: int) -> DataRate:
-        try:
-            rate = self._region.data_rate(dr)
-        except FrequencyPlanError as error:
-            raise PhyError(f"{error}; correct the data rate") from None
+        rate = self._rate(dr)
         if rate.spreading_factor is None:
             raise PhyError(f"DR{dr} is FSK, and this air carries LoRa only; use DR0 to DR6")
         return rate
+
+    def _rate(self, dr: int) -> DataRate:
+        try:
+            return self._region.data_rate(dr)
+        except FrequencyPlanError as error:
+            raise PhyError(f"{error}; correct the data rate") from None
 
     async def _until(self, instant: float) -> None:
         await self.clock.sleep(instant - self.clock.monotonic())
