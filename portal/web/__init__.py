@@ -1,1 +1,1 @@
-"""The pages: server-rendered, kept alive by htmx and one event stream; reads through queries, writes through services."""
+"""The pages: server-rendered, kept alive by htmx and an event stream; reads by queries, writes by services."""

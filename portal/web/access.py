@@ -53,7 +53,7 @@ def access_of(request: HttpRequest) -> Access | None:
     """The access of a request, looked up once; None for strangers and for people without an organisation."""
     if not hasattr(request, "access"):
         request.access = _look_up(request)  # type: ignore[attr-defined]
-    found: Access | None = request.access
+    found: Access | None = request.access  # type: ignore[attr-defined]
     return found
 
 

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 MAX_DETAILS = 240
+LEFT_OUT = {"register_group", "from_at", "to_at", "partner"}  # told by the entry's time, or always the same
 
 _NAMES: dict[str, str | Promise] = {
     "adapter.archived": gettext_lazy("Adapter archived"),
@@ -56,6 +57,8 @@ def details(data: dict[str, Any]) -> str:
     """The entry's data as one line; a change as "before → after"."""
     parts = []
     for key, value in data.items():
+        if key in LEFT_OUT:
+            continue
         if isinstance(value, list) and len(value) == 2:
             parts.append(f"{key}: {_text(value[0])} → {_text(value[1])}")
         elif value not in (None, "", []):

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import QueryDict
@@ -11,7 +12,7 @@ from django.utils import timezone
 from portal.telemetry.models import AdapterEvent, AdapterStatus, Reading, Telegram
 from portal.web import diagnosis, registers, states
 from portal.web.access import Access
-from portal.web.diagnosis import Diagnosis
+from portal.web.diagnosis import Diagnosis, one_line
 from portal.web.keyset import Order, Page, paged
 from portal.web.registers import Shown
 from portal.web.snapshot import RECENT
@@ -24,7 +25,8 @@ MAX_SEARCH = 60
 MAX_FOUND = 200
 LATEST_ROWS = 240  # enough for every register of every input, also where they take turns
 DIAGNOSED = timedelta(days=7)
-MAX_REFUSED = 20
+MAX_REFUSED = 100
+MAX_EXAMPLES = 3
 MAX_RAW = 20
 MAX_LOOKED_AT = 2000
 FILTERS = ("heard", "silent", "never", "archived")
@@ -54,6 +56,17 @@ class Line:
     def place(self) -> str:
         """The metering point, else where it hangs."""
         return next((p.metering_point.name for p in self.pairings), "") or self.adapter.location
+
+    @property
+    def floor(self) -> str:
+        """The first part of a location such as "cellar, left"; the list of a building is grouped by it."""
+        floor, comma, _rest = self.adapter.location.partition(",")
+        return floor.strip() if comma else ""
+
+    @property
+    def spot(self) -> str:
+        """The rest of the location below its floor."""
+        return self.adapter.location.partition(",")[2].strip() if self.floor else self.adapter.location
 
 
 def lines(access: Access, query: QueryDict, site: Site | None = None) -> Page[Adapter]:
@@ -99,10 +112,10 @@ def status_of(adapter: Adapter) -> AdapterStatus | None:
 
 def _refused(rows: QuerySet[Adapter], code: str) -> QuerySet[Adapter]:
     since = timezone.now() - RECENT
-    joins = AdapterEvent.objects.filter(kind__in=REFUSED_EVENTS, reason=code, at__gte=since, adapter__isnull=False)
-    return rows.filter(
-        Q(status__last_error=code, status__last_error_at__gte=since) | Q(pk__in=joins.values("adapter_id"))
-    )
+    if code == "device":
+        told = AdapterEvent.objects.filter(kind="device_refused", at__gte=since, adapter__isnull=False)
+        return rows.filter(pk__in=told.values("adapter_id"))
+    return rows.filter(status__last_error=code, status__last_error_at__gte=since)
 
 
 def search(access: Access, text: str) -> list[int]:
@@ -177,27 +190,35 @@ def first_reading(adapter: Adapter) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refused telegram or join, with its diagnosis."""
+    """One cause for which telegrams, frames or joins were refused: how often, the last time, and examples."""
 
-    at: datetime
     told: Diagnosis
-    telegram: Telegram | None = None
-    detail: str = ""
+    last: datetime
+    times: int
+    telegrams: list[Telegram]
+    details: list[str]
 
 
 def refusals(adapter: Adapter) -> list[Refusal]:
-    """What was refused in the last days, newest first."""
+    """What was refused in the last days, one entry per cause, newest first."""
     since = timezone.now() - DIAGNOSED
     telegrams = Telegram.objects.filter(adapter=adapter, received_at__gte=since, error__isnull=False)
     events = AdapterEvent.objects.filter(adapter=adapter, at__gte=since, kind__in=REFUSED_EVENTS)
+    causes: dict[Diagnosis, tuple[list[datetime], list[Telegram], list[str]]] = {}
+    for telegram in telegrams.order_by("-received_at")[:MAX_REFUSED]:
+        times, examples, _ = causes.setdefault(diagnosis.of_refusal(telegram.error or ""), ([], [], []))
+        times.append(telegram.received_at)
+        examples.append(telegram)
+    for event in events.order_by("-at")[:MAX_REFUSED]:
+        times, _, details = causes.setdefault(diagnosis.of_event(event.kind, event.reason), ([], [], []))
+        times.append(event.at)
+        if detail := one_line(event.detail):
+            details.append(detail)
     found = [
-        Refusal(t.received_at, diagnosis.of_telegram(t.error or ""), t)
-        for t in telegrams.order_by("-received_at")[:MAX_REFUSED]
-    ] + [
-        Refusal(e.at, diagnosis.of_event(e.kind, e.reason), None, _detail(e.detail))
-        for e in events.order_by("-at")[:MAX_REFUSED]
+        Refusal(told, max(times), len(times), examples[:MAX_EXAMPLES], details[:MAX_EXAMPLES])
+        for told, (times, examples, details) in causes.items()
     ]
-    return sorted(found, key=lambda r: r.at, reverse=True)[:MAX_REFUSED]
+    return sorted(found, key=lambda r: r.last, reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +248,8 @@ def radio(adapter: Adapter) -> Radio:
     points = sorted((counter if counter is not None else epoch << 32 | fcnt, at) for counter, epoch, fcnt, at in seen)
     gaps = [
         Gap(before, at, counter - last - 1)
-        for (last, before), (counter, at) in zip(points, points[1:], strict=False)
+        for (last, before), (counter, at) in pairwise(points)
         if 1 < counter - last < 1 << 31 and at > before
     ]
     gaps.sort(key=lambda g: g.end, reverse=True)
     return Radio(list(rows.order_by("-received_at")[:MAX_RAW]), gaps, len(points), sum(g.lost for g in gaps))
-
-
-def _detail(detail: dict[str, object]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in detail.items() if k != "rx" and isinstance(v, str | int | float))[:200]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from django.db.models import Count, Q
@@ -10,14 +11,15 @@ from django.utils.dateparse import parse_datetime
 
 from portal.telemetry.models import AdapterEvent, AdapterStatus
 from portal.web import diagnosis
-from portal.web.diagnosis import Diagnosis
+from portal.web.diagnosis import Diagnosis, one_line
 from portal.web.states import Counts
 from provisioning.fleet.models import Adapter, Concentrator
 
 LOOK_BACK = timedelta(days=7)
 MAX_HEARD = 500
 MAX_STRANGERS = 20
-MAX_EVENTS = 25
+MAX_EVENTS = 120
+MAX_GROUPS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,14 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event and what it means."""
+    """An event and what it means; `times` of the same kind in a row are one."""
 
     at: datetime
     told: Diagnosis
     dev_eui: str
     adapter: int | None
     detail: str
+    times: int = 1
 
 
 def counts(concentrator: Concentrator) -> Counts:
@@ -86,7 +89,8 @@ def strangers(concentrator: Concentrator) -> list[Stranger]:
     for row in rows:
         detail = row.detail if isinstance(row.detail, dict) else {}
         name = row.dev_eui or str(detail.get("dev_addr", ""))[:16] or "?"
-        count = detail.get("count") if isinstance(detail.get("count"), int) else 1
+        times = detail.get("count")
+        count = times if isinstance(times, int) else 1
         known = found.get(name)
         if known is None:
             found[name] = Stranger(
@@ -107,9 +111,15 @@ def strangers(concentrator: Concentrator) -> list[Stranger]:
 def events(concentrator: Concentrator) -> list[Happened]:
     """What happened there lately, without strangers."""
     rows = AdapterEvent.objects.filter(concentrator=concentrator).exclude(kind="heard").order_by("-at")[:MAX_EVENTS]
-    return [
-        Happened(r.at, diagnosis.of_event(r.kind, r.reason), r.dev_eui, r.adapter_id, _detail(r.detail)) for r in rows
-    ]
+    found = []
+    for (kind, reason), group in groupby(rows, key=lambda r: (r.kind, r.reason)):
+        first, *more = group
+        told = diagnosis.of_event(kind, reason)
+        if more:
+            found.append(Happened(first.at, told, "", None, "", 1 + len(more)))
+        else:
+            found.append(Happened(first.at, told, first.dev_eui, first.adapter_id, one_line(first.detail)))
+    return found[:MAX_GROUPS]
 
 
 def _rssi(detail: dict[str, Any]) -> float | None:
@@ -117,9 +127,3 @@ def _rssi(detail: dict[str, Any]) -> float | None:
     first = rx[0] if isinstance(rx, list) and rx else rx
     rssi = first.get("rssi") if isinstance(first, dict) else detail.get("rssi")
     return float(rssi) if isinstance(rssi, int | float) else None
-
-
-def _detail(detail: Any) -> str:
-    if not isinstance(detail, dict):
-        return ""
-    return ", ".join(f"{k} {v}" for k, v in detail.items() if k != "rx" and isinstance(v, str | int | float))[:160]

@@ -50,7 +50,7 @@ _NAV: list[tuple[str | Promise, list[tuple[str, str | Promise, str, Action]]]] =
         _("Operations"),
         [("readings", _("Readings"), "reading", "readings.view"), ("audit", _("Audit"), "audit", "audit.view")],
     ),
-    (_("Own"), [("tokens", _("Tokens"), "token", "token.own"), ("account", _("Account"), "user", "token.own")]),
+    (_("Personal"), [("tokens", _("Tokens"), "token", "token.own"), ("account", _("Account"), "user", "token.own")]),
 ]
 _TABS = ("overview", "incidents", "sites", "adapters")
 

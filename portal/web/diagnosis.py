@@ -7,6 +7,9 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.web.states import Form
 
+MAX_LINE = 160
+HIDDEN = {"rx", "payload"}
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -22,9 +25,7 @@ REFUSED_TELEGRAMS: dict[str, Diagnosis] = {
     "tag_mismatch": Diagnosis(
         "bad",
         _("The inner seal does not fit"),
-        _(
-            "The adapter seals with another key than the portal holds for this slot, or the telegram was changed on its way."
-        ),
+        _("The adapter seals with another key than the portal holds for this slot, or the telegram was changed."),
         _("Compare the key check value on the adapter with the one here; provision the adapter again if they differ."),
     ),
     "unknown_key_slot": Diagnosis(
@@ -39,7 +40,7 @@ REFUSED_TELEGRAMS: dict[str, Diagnosis] = {
         _("The key of this slot has expired or is not valid yet."),
         _("Check the validity of the adapter's keys and its clock."),
     ),
-    "replay": Diagnosis(
+    "replay_other_bytes": Diagnosis(
         "bad",
         _("A counter came back with other content"),
         _("Somebody repeats or forges telegrams, or the adapter lost its counter."),
@@ -51,7 +52,7 @@ REFUSED_TELEGRAMS: dict[str, Diagnosis] = {
         _("The concentrator still serves an adapter that was archived or belongs to another organisation."),
         _("Register the adapter, or wait until the concentrator runs the newest device table."),
     ),
-    "unknown_port": Diagnosis(
+    "foreign_port": Diagnosis(
         "warn",
         _("The portal does not read this application port"),
         _("The device sends a kind of telegram that nothing here decodes."),
@@ -153,9 +154,10 @@ EVENTS: dict[tuple[str, str], Diagnosis] = {
 }
 
 
-def of_telegram(error: str) -> Diagnosis:
-    """Why the pipeline refused a telegram with this error code."""
-    return REFUSED_TELEGRAMS.get(error) or Diagnosis("warn", _("Refused"), error)
+def of_refusal(code: str) -> Diagnosis:
+    """Why a telegram, a frame or a join was refused, from the code that the adapter's state keeps."""
+    places = (REFUSED_TELEGRAMS.get(code), EVENTS.get(("join_refused", code)), EVENTS.get(("frame_refused", code)))
+    return next((told for told in places if told), Diagnosis("warn", _("Refused"), code))
 
 
 def of_event(kind: str, reason: str) -> Diagnosis:
@@ -164,3 +166,11 @@ def of_event(kind: str, reason: str) -> Diagnosis:
     if kind in {"security", "protocol"} and reason in REFUSED_TELEGRAMS:
         return REFUSED_TELEGRAMS[reason]
     return found or Diagnosis("idle", kind.replace("_", " "), reason.replace("_", " "))
+
+
+def one_line(detail: object) -> str:
+    """The plain values of an event's detail, without what was received by whom."""
+    if not isinstance(detail, dict):
+        return ""
+    parts = (f"{k} {v}" for k, v in detail.items() if k not in HIDDEN and isinstance(v, str | int | float))
+    return ", ".join(parts)[:MAX_LINE]

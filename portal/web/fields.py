@@ -7,7 +7,6 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from portal.web.access import Access
-from provisioning.fleet.models import Concentrator, Site
 from provisioning.fleet.queries import visible_concentrators, visible_sites
 
 _KINDS = {

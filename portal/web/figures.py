@@ -46,9 +46,7 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     seconds = max(0, int(((now or timezone.now()) - moment).total_seconds()))
     if seconds >= 86400:
         return day(moment)
-    for limit, size, unit in ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h")):
-        if seconds < limit:
-            break
+    size, unit = (1, "s") if seconds < 60 else (60, "min") if seconds < 3600 else (3600, "h")
     return _("{time} ago").format(time=f"{seconds // size} {unit}")
 
 

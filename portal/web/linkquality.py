@@ -4,7 +4,6 @@ from typing import Any
 
 from django.db.models import Avg, Max
 from django.db.models.functions import TruncHour
-
 from django.utils.translation import gettext as _
 
 from portal.telemetry.models import Telegram

@@ -82,7 +82,7 @@ async def _counted(user: int, events: AsyncIterator[bytes]) -> AsyncIterator[byt
 async def _events(organisation: int, reach: frozenset[int] | None) -> AsyncIterator[bytes]:
     ends = monotonic() + LIFETIME_S
     while monotonic() < ends:
-        client = redis.from_url(settings.REDIS_URL)  # type: ignore[no-untyped-call]
+        client = redis.from_url(settings.REDIS_URL)
         try:
             async with client.pubsub() as channel:
                 await channel.subscribe(f"mspan:org:{organisation}")

@@ -7,7 +7,6 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 
-
 from asgiref.sync import sync_to_async
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
@@ -87,7 +86,7 @@ def window(first: date | None, last: date | None) -> tuple[datetime, datetime]:
 
 
 async def export(wanted: Export) -> AsyncIterator[bytes]:
-    """The lines of a CSV file, some thousand at a time. German: semicolons and decimal commas, as Excel there expects."""
+    """The lines of a CSV file, some thousand at a time; German: semicolons and decimal commas, as Excel expects."""
     language = get_language() or "en"
     with override(language):
         chunks = _chunks(wanted, german=language.startswith("de"))

@@ -41,7 +41,7 @@ class Window:
     @classmethod
     def of(cls, range_: str, end: str, now: datetime) -> "Window":
         """From the query; whatever cannot be read means the newest day."""
-        kind: Range = range_ if range_ in DAYS else "day"  # type: ignore[assignment]
+        kind: Range = range_ if range_ in DAYS else "day"
         until = min(_moment(end) or now, now)
         if kind == "day":
             return cls(kind, until - timedelta(days=1), until)
@@ -197,12 +197,15 @@ def _of_hours(adapter: Adapter, registers: Sequence[Shown], window: Window, view
             factor = 1000 if unit == "l" else 1
             points: dict[float, float | None] = {t: round(v * factor, 3) for t, v in values.items()}
             lines.append(Line(register.name, unit, min(digits, 2) if by_day else digits, points))
-        elif register.counter:
-            ends = {h.timestamp() + 3600: _value(row.last, register) for h, row in rows.items() if h >= window.start}
-            lines.append(Line(register.name, register.unit, register.digits, ends))
         else:
-            middles = {h.timestamp() + 1800: _value(row.mean, register) for h, row in rows.items() if h >= window.start}
-            lines.append(Line(register.name, register.unit, register.digits, middles))
+            # A counter is read at the end of its hour; a mean lies in the middle.
+            at, value = (3600, "last") if register.counter else (1800, "mean")
+            level: dict[float, float | None] = {
+                hour.timestamp() + at: _value(getattr(row, value), register)
+                for hour, row in rows.items()
+                if hour >= window.start
+            }
+            lines.append(Line(register.name, register.unit, register.digits, level))
     return Chart("bars" if flow else "line", lines, sealed, 86400 if by_day else 3600)
 
 

@@ -42,7 +42,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Adapters whose telegrams or joins were refused for one reason in the last 24 hours."""
+    """Adapters refused for one reason in the last 24 hours; `kind` empty: a telegram, frame or join of theirs."""
 
     kind: str
     reason: str
@@ -184,23 +184,18 @@ def _refusals(organisation: int, sites: frozenset[int] | None, now: datetime) ->
     status = AdapterStatus.objects.filter(
         organisation_id=organisation, last_error_at__gte=now - RECENT, adapter__archived_at=None
     )
-    joins = AdapterEvent.objects.filter(
-        organisation_id=organisation,
-        at__gte=now - RECENT,
-        adapter__isnull=False,
-        kind__in=["join_refused", "device_refused"],
+    told = AdapterEvent.objects.filter(
+        organisation_id=organisation, at__gte=now - RECENT, adapter__isnull=False, kind="device_refused"
     )
     if sites is not None:
-        status, joins = status.filter(adapter__site__in=sites), joins.filter(adapter__site__in=sites)
-    by_error = status.values_list("last_error").annotate(
-        n=Count("pk"), last=Max("last_error_at"), one=Min("adapter_id")
-    )
-    by_reason = joins.values_list("kind", "reason").annotate(
+        status, told = status.filter(adapter__site__in=sites), told.filter(adapter__site__in=sites)
+    by_code = status.values_list("last_error").annotate(n=Count("pk"), last=Max("last_error_at"), one=Min("adapter_id"))
+    by_reason = told.values_list("reason").annotate(
         n=Count("adapter_id", distinct=True), last=Max("at"), one=Min("adapter_id")
     )
     return [
-        *(Refusals("telegram", error or "", n, last, one) for error, n, last, one in by_error),
-        *(Refusals(kind, reason, n, last, one) for kind, reason, n, last, one in by_reason),
+        *(Refusals("", code or "", n, last, one) for code, n, last, one in by_code),
+        *(Refusals("device_refused", reason, n, last, one) for reason, n, last, one in by_reason),
     ]
 
 

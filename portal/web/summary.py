@@ -98,9 +98,7 @@ def _of_concentrator(concentrator: Concentrator) -> list[Incident]:
             Incident(
                 "bad",
                 _("{place} announces another key than the approved one").format(place=_place(concentrator)),
-                _(
-                    "It was installed anew, or somebody pretends to be it. Root keys go on being wrapped for the old key."
-                ),
+                _("It was installed anew, or somebody pretends to be it. Root keys still go out for the old key."),
                 concentrator.announced_at,
                 concentrator.devices,
                 url,
@@ -174,10 +172,10 @@ def _silent(row: Silent, facts: Snapshot) -> Incident:
 
 
 def _refused(row: Refusals) -> Incident:
-    told = diagnosis.of_telegram(row.reason) if row.kind == "telegram" else diagnosis.of_event(row.kind, row.reason)
-    url = (
-        reverse("adapter", args=[row.adapter]) if row.adapters == 1 else reverse("adapters") + f"?refused={row.reason}"
-    )
+    told = diagnosis.of_event(row.kind, row.reason) if row.kind else diagnosis.of_refusal(row.reason)
+    url = reverse("adapters") + f"?refused={'device' if row.kind else row.reason}"
+    if row.adapters == 1 and row.adapter is not None:
+        url = reverse("adapter", args=[row.adapter])
     return Incident(
         told.form,
         str(told.title),

@@ -13,7 +13,7 @@ MAX_PER_ADDRESS = 40
 def blocked(request: HttpRequest, email: str) -> bool:
     """Whether this account, or this address, failed too often in the last WINDOW_S seconds."""
     account, address = _keys(request, email)
-    return cache.get(account, 0) >= MAX_PER_ACCOUNT or cache.get(address, 0) >= MAX_PER_ADDRESS
+    return bool(cache.get(account, 0) >= MAX_PER_ACCOUNT or cache.get(address, 0) >= MAX_PER_ADDRESS)
 
 
 def failed(request: HttpRequest, email: str) -> None:

@@ -3,7 +3,18 @@
 from django.urls import path
 
 from portal.web.live import live
-from portal.web.views import account, adapters, audit, concentrators, overview, readings, register, session, sites
+from portal.web.views import (
+    account,
+    adapters,
+    audit,
+    concentrators,
+    overview,
+    pairing,
+    readings,
+    register,
+    session,
+    sites,
+)
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -19,6 +30,8 @@ urlpatterns = [
     path("adapters/<int:pk>/series/", adapters.adapter_series, name="adapter-series"),
     path("adapters/<int:pk>/link/", adapters.adapter_link, name="adapter-link"),
     path("adapters/<int:pk>/archive/", adapters.adapter_archive, name="adapter-archive"),
+    path("adapters/<int:pk>/pair/", pairing.pair_adapter, name="adapter-pair"),
+    path("pairings/<int:pk>/end/", pairing.pairing_end, name="pairing-end"),
     path("concentrators/", concentrators.concentrator_list, name="concentrators"),
     path("concentrators/new/", concentrators.concentrator_new, name="concentrator-new"),
     path("concentrators/<int:pk>/", concentrators.concentrator, name="concentrator"),

@@ -25,7 +25,9 @@ def words() -> dict[str, str]:
         "reconnecting": _("reconnecting"),
         "on time": _("on time"),
         "time": _("Time"),
-        "sealed": _("The values of this stretch of time are sealed for somebody else; only their counters are seen here."),
+        "sealed": _(
+            "The values of this stretch of time are sealed for somebody else; only their counters are seen here."
+        ),
         "nothing": _("No values in this stretch of time."),
         "failed": _("The values could not be fetched. They are asked for again in a few seconds."),
     }

@@ -121,7 +121,7 @@ class Chart {
     const grid = { stroke: line, width: 1 };
     const bars = data.kind === "bars";
     const axes = [{
-      stroke: ink, font, grid: { show: false }, ticks: { stroke: line, width: 1, size: 4 },
+      stroke: ink, font, size: 30, grid: { show: false }, ticks: { stroke: line, width: 1, size: 4 },
       values: (_, splits, __, ___, step) => splits.map((at) => tick(at, step)),
     }];
     units.slice(0, 2).forEach((unit, i) => axes.push({
@@ -269,6 +269,9 @@ class Chart {
   }
 }
 
+const clocks = new Intl.DateTimeFormat(locale, { timeZone: zone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const days = new Intl.DateTimeFormat(locale, { timeZone: zone, day: "numeric", month: "short" });
+
 /** The computed value of a colour token in the present theme. */
 function colour(token) {
   const probe = document.createElement("span");
@@ -289,15 +292,16 @@ function axis(value, splits) {
 }
 
 function tick(at, step) {
-  const part = step >= 86400 ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
-  const midnight = new Intl.DateTimeFormat(locale, { timeZone: zone, hour: "numeric", hour12: false }).format(at * 1000).startsWith("0") || step >= 86400;
-  return new Intl.DateTimeFormat(locale, { timeZone: zone, ...(step < 86400 && step >= 3600 && midnight ? { day: "numeric", month: "short" } : part) }).format(at * 1000);
+  const clock = clocks.format(at * 1000);
+  return step >= 86400 || clock === "00:00" ? days.format(at * 1000) : clock;
 }
 
-/** Flows and levels stand on zero; counters and voltages show what moves. */
+/** Flows and levels stand on zero; counters and voltages show what moves. RSSI, SNR and data rate lie one below the other. */
 function reach(low, high, unit, kind) {
   if (low === null || high === null) return [0, 1];
-  if (unit === "DR") return [0, 7];
+  if (unit === "DR") return [0, 24];
+  if (unit === "dBm") return [low - 1.1 * (high - low || 10), high + 2];
+  if (unit === "dB") return [low - 0.6 * (high - low || 5), high + 1.6 * (high - low || 5)];
   if (kind !== "line" || ["W", "A"].includes(unit)) {
     low = Math.min(0, low);
     high = Math.max(0, high);

@@ -142,7 +142,7 @@ def sort_link(context: template.Context, key: str, name: str) -> SafeString:
     now = context.get("sort", "eui")
     on = now == key or (key == "last" and now == "oldest")
     query["sort"] = "oldest" if key == "last" and now == "last" else key
-    arrow = {"last": " ↓", "oldest": " ↑", "eui": " ↓"}.get(now, "") if on else ""
+    arrow = {"last": " ↓", "oldest": " ↑", "eui": " ↓"}.get(str(now), "") if on else ""
     return format_html(
         '<a href="?{}"{}>{}{}</a>', query.urlencode(), SafeString(' class="on"') if on else "", name, arrow
     )

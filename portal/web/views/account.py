@@ -10,16 +10,15 @@ from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.translation import activate
+from django.utils.translation import activate, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal.web.access import PageRequest, page
 from portal.web.forms import refuse
-from portal.web.words import role_name
 from portal.web.views.session import _with_language
+from portal.web.words import role_name
 from provisioning.accounts.models import ApiToken, Role, User
 from provisioning.accounts.permissions import MATRIX
 from provisioning.accounts.queries import own_tokens, tokens

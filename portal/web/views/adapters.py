@@ -52,15 +52,19 @@ def adapter(request: PageRequest, pk: int) -> HttpResponse:
     row = _adapter(request, pk)
     status = adapters.status_of(row)
     pairings = list(row.pairings.select_related("metering_point__site", "meter").order_by("-from_at")[:20])
+    open_ones = [p for p in pairings if p.to_at is None]
     reads, diagnoses = access.may("readings.view"), access.may("telemetry.diagnose")
     latest = adapters.latest(row) if reads else []
+    first = adapters.first_reading(row) if reads else None
     now = timezone.now()
-    context = {
+    context: dict[str, object] = {
         "adapter": row,
         "status": status,
         "state": states.of_adapter(status, now, row.archived_at is not None),
-        "open": [p for p in pairings if p.to_at is None],
+        "open": open_ones,
         "pairings": pairings,
+        "meter": next((p.meter for p in open_ones if p.meter), None),
+        "life": life.of_adapter(row, status, open_ones, first, now),
         "latest": latest,
         "sealed": bool(latest) and all(one.value is None for one in latest),
         "reads": reads,
@@ -68,8 +72,6 @@ def adapter(request: PageRequest, pk: int) -> HttpResponse:
         "radio": adapters.radio(row) if diagnoses else None,
         "refusals": adapters.refusals(row) if diagnoses else [],
     }
-    context["meter"] = next((p.meter for p in context["open"] if p.meter), None)
-    context["life"] = life.of_adapter(row, status, context["open"], adapters.first_reading(row) if reads else None, now)
     part = request.htmx.target if request.htmx else None
     if part in {"head", "latest", "link", "refused", "raw"}:
         return render(request, f"adapters/{part}.html", context)

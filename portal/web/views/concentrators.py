@@ -45,7 +45,8 @@ class ConcentratorForm(forms.Form):
         required=False,
         widget=forms.TextInput({"class": "id", "autocomplete": "off", "spellcheck": "false"}),
         help_text=gettext_lazy(
-            "If you have it from `concentrator-agent key`, it is approved at once. Otherwise it announces its key, and you approve it later."
+            "If you have it from the command concentrator-agent key, "
+            "it is approved at once. Otherwise it announces its key, and you approve it later."
         ),
     )
 

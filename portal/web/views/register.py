@@ -77,9 +77,8 @@ class ForeignForm(_DeviceForm):
     def clean(self) -> dict[str, Any]:
         """Keep what belongs to the chosen activation, and demand it."""
         data = super().clean() or self.cleaned_data
-        wanted, other = ("app_key",), ("dev_addr", "nwk_s_key", "app_s_key")
-        if data.get("activation") == "abp":
-            wanted, other = other, wanted
+        abp, otaa = ["dev_addr", "nwk_s_key", "app_s_key"], ["app_key"]
+        wanted, other = (abp, otaa) if data.get("activation") == "abp" else (otaa, abp)
         for name in wanted:
             if not data.get(name) and name not in self.errors:
                 self.add_error(name, _("This is needed for the chosen activation."))

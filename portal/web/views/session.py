@@ -1,16 +1,13 @@
 """Coming and going: login, logout, language, and which organisation to work in."""
 
-from typing import cast
-
 from django import forms
 from django.conf import settings
 from django.contrib import auth, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import check_for_language
+from django.utils.translation import check_for_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -59,7 +56,7 @@ def login(request: HttpRequest) -> HttpResponse:
         if user is not None:
             throttle.succeeded(request, email)
             auth.login(request, user)
-            return _with_language(redirect(target), cast(User, user).language)
+            return _with_language(redirect(target), user.language)
         throttle.failed(request, email)
         form.add_error(
             None, _("Email and password do not fit together. Capital and small letters matter in the password.")
