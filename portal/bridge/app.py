@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from django.db import connection
+from django.db import connection, connections
 
 from edge.mqtt import LinkDown, LinkSettings, MqttLink
 from meterwire import messages, topics
@@ -81,6 +81,10 @@ class Bridge:
         self._connections, self._connected_at = 0, 0.0
         self.figures: Counter[str] = Counter()
 
+    @property
+    def connected(self) -> bool:
+        return self._link.connected
+
     def stop(self) -> None:
         """Finish the batch under way, send its receipts, then let `run` return."""
         self._stopping.set()
@@ -89,7 +93,7 @@ class Bridge:
 
     async def run(self) -> None:
         """Until `stop`; raises when one of its parts fails for good."""
-        _spare_the_collector()
+        spare_the_collector()
         collecting = asyncio.ensure_future(self._collect())
         serving = [
             asyncio.ensure_future(part)
@@ -111,7 +115,7 @@ class Bridge:
                 part.cancel()
             await asyncio.gather(collecting, *serving, return_exceptions=True)
             for thread in (self._database, self._side):
-                await asyncio.wrap_future(thread.submit(connection.close))
+                await asyncio.wrap_future(thread.submit(connections.close_all))
                 thread.shutdown()
 
     async def _on_message(self, topic: str, body: bytes) -> None:
@@ -243,7 +247,7 @@ def _parts(results: list[Result]) -> list[list[Result]]:
     return [results[at : at + MAX_RESULTS] for at in range(0, len(results), MAX_RESULTS)]
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Batches make and drop hundreds of thousands of objects without cycles: look for cycles seldom."""
     gc.collect()
     gc.freeze()

@@ -64,6 +64,7 @@ class PostgresStore(Lookup):
             _copy(_STATUS, [_status_row(adapter) for adapter in batch.touched])
             with connection.cursor() as cursor:
                 cursor.execute(_UPSERT)
+                cursor.execute("DELETE FROM status_change")  # the commit empties it only where it is the outermost
         write_notes(batch)
 
 

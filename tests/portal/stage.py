@@ -4,6 +4,8 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Model
+
 from meterwire import messages
 from meterwire.ids import DevEUI
 from meterwire.messages import Rx, Telegram
@@ -13,7 +15,9 @@ from portal.telemetry.arrivals import Arrival, Batch, Source
 from portal.telemetry.directory import Directory
 from portal.telemetry.pipeline import Pipeline
 from portal.telemetry.store import open_store
+from provisioning.accounts.actors import System
 from provisioning.accounts.models import Organisation
+from provisioning.audit.services import audited, record
 from provisioning.fleet.models import Adapter, Concentrator, MeteringPoint, Site
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
 from provisioning.keys.vault import Vault
@@ -75,7 +79,11 @@ class Stage:
             organisation=self.organisation, site=self.site, eui=f"70b3d57ed00c{next(_numbers):04x}", name="Cellar"
         )
         self.source = Source(self.concentrator.pk, self.organisation.pk, self.concentrator.eui)
-        self.pipeline = Pipeline(Directory(self.vault), open_store())
+        self.pipeline = self.pipeline_for()
+
+    def pipeline_for(self) -> Pipeline:
+        """One more pipeline, with caches of its own, as in a second bridge."""
+        return Pipeline(Directory(self.vault), open_store())
 
     def device(self, *, slot: int = 1, keyed: bool = True, **fields: Any) -> Device:
         """A registered adapter; `keyed`: the portal holds the key of its slot."""
@@ -97,6 +105,11 @@ class Stage:
         row.sealed = self.vault.seal(row, key)
         row.save()
         return row
+
+    def audit(self, row: Model) -> None:
+        """Record that `row` was changed, as its service would."""
+        with audited(self.organisation):
+            record(self.organisation, System("stage"), "row.changed", row)
 
     def metering_point(self, name: str = "Flat 1") -> MeteringPoint:
         return MeteringPoint.objects.create(organisation=self.organisation, site=self.site, name=name)
