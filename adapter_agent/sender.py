@@ -26,6 +26,7 @@ T = TypeVar("T")
 USUAL_SIZE: Final = 40  # bytes that must be free to send before anything is sealed
 REGISTER_AGAIN_S: Final = (20.0, 900.0)
 FIRST_READING_S: Final = 2.0  # how often the first reading is looked for
+FAULT_S: Final = 60.0  # after a fault that needs a person, such as a full disk
 STEP_S: Final = 30.0  # longest wait without a sign of life
 WITHIN_S: Final = 10 * STEP_S  # after that long without one, something is stuck
 
@@ -60,9 +61,16 @@ class Sender:
             await self._patiently(self._radio.ready(USUAL_SIZE))
             await self._register()
             if self._dates.now() is not None and (self._source.changed.is_set() or due <= self._clock.time()):
-                first = not await self._send_telegrams() and first
-                now = self._clock.time()
-                due = now + FIRST_READING_S if first else self._timer.next_after(now)
+                try:
+                    something = await self._send_telegrams()
+                    if not something and self._dates.stale:
+                        await self._send(None, b"", confirmed=False)  # a silent meter is no reason to forget the date
+                    first = first and not something
+                    now = self._clock.time()
+                    due = now + FIRST_READING_S if first else self._timer.next_after(now)
+                except MeterspanError as error:
+                    log.error("no telegram was made: %s", error, extra={"code": error.code})
+                    due = self._clock.time() + FAULT_S
             await self._wait(due)
 
     async def _register(self) -> None:
@@ -93,11 +101,7 @@ class Sender:
 
     async def _send_telegrams(self) -> bool:
         """Whether there was anything to send."""
-        try:
-            telegrams = await self._source.collect(self._radio.max_payload)
-        except MeterspanError as error:
-            log.error("no telegram was made: %s", error, extra={"code": error.code})
-            return False
+        telegrams = await self._source.collect(self._radio.max_payload)
         for telegram in telegrams:
             self._since_confirmed += 1
             confirmed = 0 < self._confirm_every <= self._since_confirmed or self._radio.uncertain
@@ -107,15 +111,18 @@ class Sender:
                 self._since_confirmed = 0
         return bool(telegrams)
 
-    async def _send(self, port: int, payload: bytes, *, confirmed: bool, counter: int | None = None) -> Sent | None:
+    async def _send(
+        self, port: int | None, payload: bytes, *, confirmed: bool, counter: int | None = None
+    ) -> Sent | None:
         try:
             sent = await self._patiently(self._radio.send(port, payload, confirmed=confirmed))
         except MeterspanError as error:
             log.warning("not sent: %s", error, extra={"port": port, "counter": counter, "code": error.code})
             return None
-        self.sent += 1
-        self.acknowledged += sent.acknowledged
-        self._on_sent(replace(sent, counter=counter))
+        if port is not None:
+            self.sent += 1
+            self.acknowledged += sent.acknowledged
+            self._on_sent(replace(sent, counter=counter))
         return sent
 
     async def _wait(self, due: float) -> None:

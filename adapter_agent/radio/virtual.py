@@ -108,12 +108,13 @@ class AirLink:
                     "rx": [{"after_us": round(w.after_s * 1e6), "freq": w.freq_hz, "dr": w.dr} for w in windows],
                 }
             )
-            end = await self._answer("end")
+            ended = await self._answer("end")
+            start, end = float(ended["start"]), float(ended["end"])
             result = await self._answer("rx", "none")
             heard = _heard(result) if result["t"] == "rx" else None
             if heard is not None and heard.window > len(windows):
                 raise PhyError("the air answered in a window that was not open")
-            return Exchange(float(end["start"]), float(end["end"]), heard)
+            return Exchange(start, end, heard)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             self.close()
             raise PhyError(f"the connection to the air broke ({error or type(error).__name__})") from None

@@ -1,0 +1,96 @@
+"""Messages between the boards survive a noisy line, whole or not at all."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter_agent.coupling.wire import (
+    MAX_BODY,
+    Changed,
+    Chunk,
+    Hello,
+    Poll,
+    Read,
+    Register,
+    Telegrams,
+    Time,
+    Unpacker,
+    from_reading,
+    pack,
+    to_reading,
+)
+from meterwire.errors import FormatError, LimitExceeded
+from meterwire.reading import Reading, RegisterValue
+from tests.adapter_agent.cast import reading
+
+MESSAGES = [
+    Hello(1, "telegram", ((0, "sml"), (3, "sml")), 77),
+    Chunk(0, b"\x1b\x1b\x1b\x1b"),
+    from_reading(2, reading(i180="12345.6", i1670="-1.5")),
+    Poll(1, 51),
+    Telegrams(1, ((5, b"abc"), (6, b"def")), 7),
+    Changed(),
+    Time(1_767_225_600.25),
+]
+
+
+def test_messages_come_back_in_order_however_the_stream_is_cut():
+    stream = b"noise\xa5" + b"".join(pack(message) for message in MESSAGES)
+    for step in (1, 7, 1000):
+        unpacker = Unpacker()
+        found = [m for at in range(0, len(stream), step) for m in unpacker.feed(stream[at : at + step])]
+        assert found == MESSAGES
+        assert not unpacker.refused
+
+
+@given(st.integers(0, 1000), st.integers(0, 7), st.sampled_from(MESSAGES))
+def test_a_flipped_bit_costs_its_own_message_only(at, bit, message):
+    spoilt = bytearray(pack(message))
+    spoilt[at % len(spoilt)] ^= 1 << bit
+    found = Unpacker().feed(bytes(spoilt) + b"".join(pack(Chunk(0, bytes(MAX_BODY - 100))) for _ in range(3)))
+    assert message not in found
+    assert len(found) >= 2
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything(data):
+    unpacker = Unpacker()
+    unpacker.feed(data)
+    unpacker.feed(b"\xa5\x5a" + data)
+    assert len(unpacker._buffer) <= MAX_BODY + 16
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Hello(1, "telegram", tuple((n % 8, "sml") for n in range(9))),
+        Chunk(8, b""),
+        Poll(1, 243),
+        Telegrams(1, ((2**33, b""),), 0),
+    ],
+)
+def test_a_message_outside_its_bounds_is_refused(message):
+    unpacker = Unpacker()
+    assert unpacker.feed(pack(message) + pack(Changed())) == [Changed()]
+    assert unpacker.refused == {"message": 1}
+
+
+def test_too_long_a_message_is_not_sent():
+    with pytest.raises(LimitExceeded):
+        pack(Chunk(0, bytes(MAX_BODY)))
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=3) | st.none(), st.integers(-128, 127) | st.none())
+def test_a_reading_comes_back_exactly(value, scaler):
+    entry = RegisterValue(None if value is None else Decimal(value), "Wh", scaler, 4)
+    sent = Reading(None, b"\x01", {"1-0:1.8.0*255": entry}, 99)
+    [message] = Unpacker().feed(pack(from_reading(1, sent)))
+    assert to_reading(message) == sent
+
+
+@pytest.mark.parametrize("text", ["", "x", "NaN", "Infinity", "1e5x"])
+def test_a_value_that_is_no_number_is_refused(text):
+    with pytest.raises(FormatError):
+        to_reading(Read(0, None, None, {"1-0:1.8.0*255": Register(text, None, None, None)}))
