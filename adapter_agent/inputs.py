@@ -15,6 +15,8 @@ from meterwire.reading import Reading
 log = logging.getLogger(__name__)
 
 REOPEN_S: Final = (1.0, 30.0)
+FOLLOW_S: Final = 1.0  # how often a file is looked at again
+RECENT: Final = 16 * 1024  # bytes of a file that are read at first: its last readings, not its history
 
 ReadingSink: TypeAlias = Callable[[int, Reading], None]
 ByteSink: TypeAlias = Callable[[int, bytes], None]
@@ -54,18 +56,20 @@ async def _read(one: Input, clock: Clock, sink: ByteSink) -> None:
 
 
 async def _bytes(one: Input, clock: Clock) -> AsyncIterator[bytes]:
-    """The bytes of one input, its line opened again whenever it breaks; a file is read once."""
+    """The bytes of one input, its line opened again whenever it breaks; a file is followed as it grows."""
     first, longest = REOPEN_S
     pause, told = first, False
     while True:
         try:
             with Line(one.device, one.baud) as line:
+                line.skip_to_last(RECENT)
                 async for data in line.chunks():
                     pause, told = first, False
                     yield data
-                if line.ends:
-                    log.info("the file at input %s is at its end", one.number, extra={"device": one.device})
-                    return
+                while line.is_file and not line.was_cut:
+                    await clock.sleep(FOLLOW_S)
+                    async for data in line.chunks():
+                        yield data
                 problem = f"{one.device} has ended"
         except LineError as error:
             problem = str(error)

@@ -37,9 +37,19 @@ class Line:
         self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
 
     @property
-    def ends(self) -> bool:
-        """Whether the stream is a file, which is read once, and not a device, which may go on after a break."""
+    def is_file(self) -> bool:
+        """Whether the stream is a file: it ends, and may have grown when it is read again."""
         return self._regular
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the file has become shorter than what was read of it: it was begun anew."""
+        return self._regular and os.fstat(self._fd).st_size < os.lseek(self._fd, 0, os.SEEK_CUR)
+
+    def skip_to_last(self, count: int) -> None:
+        """In a file, go on at its last `count` bytes."""
+        if self._regular:
+            os.lseek(self._fd, max(0, os.fstat(self._fd).st_size - count), os.SEEK_SET)
 
     def read(self) -> bytes:
         """The next bytes, waiting for them; empty at the end of the stream."""
