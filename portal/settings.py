@@ -140,6 +140,12 @@ KEK_PUBLIC_FILE = os.environ.get("MSPAN_KEK_PUBLIC_FILE", "")
 AUDIT_KEY_FILE = os.environ.get("MSPAN_AUDIT_KEY_FILE", "")
 TOKEN_PEPPERS_FILE = os.environ.get("MSPAN_TOKEN_PEPPERS_FILE", "")
 
+# Days after which rows are deleted, by kind; 0 keeps them for ever.
+RETENTION_DAYS = {
+    kind: int(os.environ.get(f"MSPAN_RETENTION_{kind.upper()}_DAYS", str(days)))
+    for kind, days in {"telegrams": 400, "readings": 1100, "events": 400, "hours": 0, "days": 0}.items()
+}
+
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "portal" / "locale"]

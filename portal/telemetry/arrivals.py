@@ -24,9 +24,10 @@ class AdapterRecord:
     """
 
     __slots__ = (
-        "delivering", "dev_eui", "epoch", "error", "error_us", "fcnt", "foreign", "high", "keyless", "last_counter",
-        "last_us", "latest", "low", "marked_us", "new_period_s", "openers", "organisation", "pairings", "period_s",
-        "pk", "received", "refusals", "refused", "sealed_slots", "stored_counter", "telegrams", "touched", "used",
+        "delivering", "dev_eui", "due_us", "epoch", "error", "error_us", "fcnt", "foreign", "high", "keyless",
+        "last_counter", "last_us", "latest", "low", "marked_us", "new_period_s", "openers", "organisation", "pairings",
+        "period_s", "pk", "received", "refusals", "refused", "sealed_slots", "stored_counter", "telegrams", "touched",
+        "used",
     )  # fmt: skip
 
     def __init__(self, pk: int, organisation: int, dev_eui: str, foreign: bool = False) -> None:
@@ -45,7 +46,7 @@ class AdapterRecord:
     def settle(self) -> None:
         """Forget what the batch added."""
         self.touched = False
-        self.telegrams = self.received = self.refused = self.error_us = 0
+        self.telegrams = self.received = self.refused = self.error_us = self.due_us = 0
         self.error: str | None = None
         self.latest: Arrival | None = None
         self.low = self.high = -1
@@ -99,12 +100,16 @@ class Note:
 
 @dataclass
 class Batch:
-    """Arrivals of one transaction; `now_us` is when the portal took them."""
+    """Arrivals of one transaction; `now_us` is when the portal took them.
+
+    `late` are (hour, adapter) of readings whose hour may have been condensed already.
+    """
 
     arrivals: list[Arrival]
     now_us: int
     touched: list[AdapterRecord] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    late: set[tuple[int, int]] = field(default_factory=set)
 
 
 def moment(us: int) -> datetime:

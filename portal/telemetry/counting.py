@@ -2,6 +2,11 @@
 
 from portal.telemetry.arrivals import MICROSECONDS, AdapterRecord, Batch
 
+SILENT_AFTER = 3  # periods
+STARTING_PERIOD_S = 900.0  # until the real one is known
+MIN_SILENCE_S = 60.0
+GRACE_US = 300 * MICROSECONDS  # an hour is condensed ten minutes after its end at the earliest
+HOUR_US = 3_600 * MICROSECONDS
 SMOOTHING = 0.25
 MAX_STEP = 2.0  # the period follows by at most this factor per telegram, so that an outage does not pass for one
 
@@ -11,6 +16,9 @@ def count(batch: Batch) -> None:
     for record in batch.touched:
         record.settle()
     touched = batch.touched = []
+    batch.late.clear()
+    late_before = batch.now_us - GRACE_US
+    late_before -= late_before % HOUR_US
     for arrival in batch.arrivals:
         adapter = arrival.adapter
         if adapter is None or arrival.known:
@@ -29,11 +37,17 @@ def count(batch: Batch) -> None:
             adapter.high = max(adapter.high, counter)
             if counter < adapter.low or adapter.low < 0:
                 adapter.low = counter
+            for _, _, measured, _ in arrival.readings or ():
+                if measured < late_before:
+                    batch.late.add((measured - measured % HOUR_US, adapter.pk))
         if adapter.latest is None or arrival.received_us >= adapter.latest.received_us:
             adapter.latest = arrival
     for record in touched:
-        if record.latest is not None and record.last_us:
-            record.new_period_s = _period(record, (record.latest.received_us - record.last_us) / MICROSECONDS)
+        if record.latest is not None:
+            if record.last_us:
+                record.new_period_s = _period(record, (record.latest.received_us - record.last_us) / MICROSECONDS)
+            patience = SILENT_AFTER * (record.new_period_s or STARTING_PERIOD_S)
+            record.due_us = record.latest.received_us + round(max(patience, MIN_SILENCE_S) * MICROSECONDS)
 
 
 def _period(adapter: AdapterRecord, seconds: float) -> float | None:

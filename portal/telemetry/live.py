@@ -1,10 +1,17 @@
 """What open pages are told after a commit: JSON lists on the Redis channel of the organisation."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import redis
+from django.conf import settings
+from redis.exceptions import RedisError
 
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 2.0
 MAX_CHANGES = 200  # per organisation and batch; beyond that a page had better ask anew
 
 _encoder = msgspec.json.Encoder()
@@ -30,6 +37,21 @@ class Changes:
     def messages(self) -> list[tuple[str, bytes]]:
         """(channel, body); too many changes become one of kind `many`."""
         return [(channel(organisation), _encoder.encode(_rows(found))) for organisation, found in self._found.items()]
+
+
+def tell(changes: Changes) -> None:
+    """Publish from a worker. Without Redis the pages notice later."""
+    messages = changes.messages()
+    if not messages:
+        return
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+    try:
+        for name, body in messages:
+            client.publish(name, body)
+    except RedisError as error:
+        log.warning("Redis is away; pages are not told of news", extra={"error": str(error)})
+    finally:
+        client.close()
 
 
 def _rows(found: dict[tuple[str, int | None, int | None], str | None]) -> list[dict[str, Any]]:

@@ -108,7 +108,8 @@ class AdapterStatus(models.Model):
 
     `telegrams` counts accepted ones, `received` those of them with an inner counter: counters between
     `first_counter` and `last_counter` that never arrived are `missing` (lost on the air, or skipped by a
-    restart of the adapter). `period_s` is the smoothed distance of telegrams; silence is judged by it.
+    restart of the adapter). `period_s` is the smoothed distance of telegrams; when nothing comes until `due_at`,
+    the adapter is silent.
     """
 
     class State(models.TextChoices):
@@ -133,6 +134,7 @@ class AdapterStatus(models.Model):
     last_error = models.CharField(max_length=40, null=True)
     last_error_at = models.DateTimeField(null=True)
     period_s = models.FloatField(null=True)
+    due_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["organisation", "state"], name="status_state")]  # overview counts
@@ -245,3 +247,24 @@ class DayRollup(Rollup):
     """A calendar day of the portal's time zone, made from its hours."""
 
     pk = models.CompositePrimaryKey("adapter", "register", "start")
+
+
+class LateHour(models.Model):
+    """An hour that got readings after it may have been condensed: it is to be condensed again."""
+
+    pk = models.CompositePrimaryKey("start", "adapter")
+    start = models.DateTimeField()
+    adapter = models.ForeignKey(Adapter, models.DO_NOTHING, **_BARE, related_name="+")
+
+    def __str__(self) -> str:
+        return f"{self.adapter_id} {self.start:%Y-%m-%d %H:%M}"
+
+
+class Watermark(models.Model):
+    """How far a scheduled job has come."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.at:%Y-%m-%d %H:%M}"

@@ -2,10 +2,10 @@
 
 COLUMNS = (
     "adapter_id", "organisation_id", "concentrator_id", "seen", "low", "high", "epoch", "fcnt", "rssi", "snr", "dr",
-    "telegrams", "received", "refused", "error", "error_at", "period_s",
+    "telegrams", "received", "refused", "error", "error_at", "period_s", "due_at",
 )  # fmt: skip
 
-_LATEST = ("concentrator_id", "last_seen", "epoch", "fcnt", "rssi", "snr", "dr")
+_LATEST = ("concentrator_id", "last_seen", "epoch", "fcnt", "rssi", "snr", "dr", "due_at")
 
 
 def upsert(source: str, nothing: str = "NULL") -> str:
@@ -18,10 +18,11 @@ def upsert(source: str, nothing: str = "NULL") -> str:
     return f"""
 INSERT INTO telemetry_adapterstatus AS s (
     adapter_id, organisation_id, concentrator_id, state, last_seen, first_counter, last_counter, epoch, fcnt,
-    rssi, snr, dr, telegrams, received, refused, last_error, last_error_at, period_s)
+    rssi, snr, dr, telegrams, received, refused, last_error, last_error_at, period_s,
+    due_at)
 SELECT adapter_id, organisation_id, concentrator_id, 'heard', NULLIF(seen, {nothing}), NULLIF(low, -1),
     NULLIF(high, -1), epoch, NULLIF(fcnt, -1), rssi, snr, NULLIF(dr, -1), telegrams, received, refused,
-    NULLIF(error, ''), NULLIF(error_at, {nothing}), NULLIF(period_s, 0)
+    NULLIF(error, ''), NULLIF(error_at, {nothing}), NULLIF(period_s, 0), NULLIF(due_at, {nothing})
 FROM {source}
 ON CONFLICT (adapter_id) DO UPDATE SET {latest},
     state = CASE WHEN EXCLUDED.telegrams > 0 THEN 'heard' ELSE s.state END,

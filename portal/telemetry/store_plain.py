@@ -11,7 +11,7 @@ from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch, moment
 from portal.telemetry.fields import ulid_bytes
 from portal.telemetry.models import TimeQuality
 from portal.telemetry.store import Lookup
-from portal.telemetry.store_notes import write_notes
+from portal.telemetry.store_extras import write_extras
 
 _QUALITY = {str(choice.label): choice.value for choice in TimeQuality}
 
@@ -35,7 +35,7 @@ class PlainStore(Lookup):
             cursor.executemany(_TELEGRAM, [_telegram_row(arrival, stored_at) for arrival in new])
             cursor.executemany(_READING, [row for arrival in new for row in _reading_rows(arrival)])
             cursor.executemany(_UPSERT, [_status_row(adapter) for adapter in batch.touched])
-        write_notes(batch)
+        write_extras(batch)
 
 
 def _telegram_row(arrival: Arrival, stored_at: Any) -> tuple[Any, ...]:
@@ -71,6 +71,7 @@ def _status_row(adapter: AdapterRecord) -> tuple[Any, ...]:
         None if best is None else best.rssi, None if best is None else best.snr,
         -1 if telegram is None else telegram.dr, adapter.telegrams, adapter.received, adapter.refused,
         adapter.error or "", _moment(adapter.error_us) if adapter.error else None, adapter.new_period_s or 0.0,
+        None if latest is None else _moment(adapter.due_us),
     )  # fmt: skip
 
 

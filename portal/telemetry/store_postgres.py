@@ -11,7 +11,7 @@ from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch
 from portal.telemetry.fields import ulid_bytes
 from portal.telemetry.models import TimeQuality
 from portal.telemetry.store import Lookup
-from portal.telemetry.store_notes import write_notes
+from portal.telemetry.store_extras import write_extras
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -36,7 +36,8 @@ _reading_start = Struct(">hiqiqiqih").pack
 _STATUS_TABLE = """CREATE TEMPORARY TABLE IF NOT EXISTS status_change (
     adapter_id bigint, organisation_id bigint, concentrator_id bigint, seen timestamptz, low bigint, high bigint,
     epoch bigint, fcnt bigint, rssi double precision, snr double precision, dr smallint, telegrams bigint,
-    received bigint, refused bigint, error varchar(40), error_at timestamptz, period_s double precision
+    received bigint, refused bigint, error varchar(40), error_at timestamptz, period_s double precision,
+    due_at timestamptz
     ) ON COMMIT DELETE ROWS"""
 _STATUS = f"COPY status_change ({', '.join(status_sql.COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 # In the order of adapters, so that two bridges cannot block each other.
@@ -45,7 +46,7 @@ _UPSERT = status_sql.upsert(
 )
 _status = Struct(">hiqiqiqiqiqiqiqiqididihiqiqiq").pack
 _status_key, _status_counts = Struct(">hiqiq").pack, Struct(">iqiqiq").pack
-_status_well, _status_end = Struct(">iiqid").pack, Struct(">iqid").pack
+_status_well, _status_end = Struct(">iiqidiq").pack, Struct(">iqidiq").pack
 
 
 class PostgresStore(Lookup):
@@ -65,7 +66,7 @@ class PostgresStore(Lookup):
             with connection.cursor() as cursor:
                 cursor.execute(_UPSERT)
                 cursor.execute("DELETE FROM status_change")  # the commit empties it only where it is the outermost
-        write_notes(batch)
+        write_extras(batch)
 
 
 def _copy(statement: str, rows: list[bytes]) -> None:
@@ -120,7 +121,7 @@ def _status_row(adapter: AdapterRecord) -> bytes:
     latest, error = adapter.latest, adapter.error or ""
     if latest is None:
         head = b"".join((
-            _status_key(17, 8, adapter.pk, 8, adapter.organisation), _NULL, _NULL, _int8(8, -1), _int8(8, -1),
+            _status_key(18, 8, adapter.pk, 8, adapter.organisation), _NULL, _NULL, _int8(8, -1), _int8(8, -1),
             _int8(8, adapter.epoch), _int8(8, -1), _NULL, _NULL, _int2(2, -1),
             _status_counts(8, 0, 8, 0, 8, adapter.refused),
         ))  # fmt: skip
@@ -128,13 +129,14 @@ def _status_row(adapter: AdapterRecord) -> bytes:
         telegram = latest.telegram
         best = telegram.rx[0]
         head = _status(
-            17, 8, adapter.pk, 8, adapter.organisation, 8, latest.source.pk, 8, latest.received_us - _EPOCH_US,
+            18, 8, adapter.pk, 8, adapter.organisation, 8, latest.source.pk, 8, latest.received_us - _EPOCH_US,
             8, adapter.low, 8, adapter.high, 8, telegram.epoch, 8, telegram.fcnt, 8, best.rssi, 8, best.snr,
             2, telegram.dr, 8, adapter.telegrams, 8, adapter.received, 8, adapter.refused,
         )  # fmt: skip
+    period, due = adapter.new_period_s or 0.0, 0 if latest is None else adapter.due_us - _EPOCH_US
     if not error:
-        return head + _status_well(0, 8, 0, 8, adapter.new_period_s or 0.0)
-    return head + _text(error) + _status_end(8, adapter.error_us - _EPOCH_US, 8, adapter.new_period_s or 0.0)
+        return head + _status_well(0, 8, 0, 8, period, 8, due)
+    return head + _text(error) + _status_end(8, adapter.error_us - _EPOCH_US, 8, period, 8, due)
 
 
 def _text(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Model
@@ -21,6 +22,7 @@ from provisioning.audit.services import audited, record
 from provisioning.fleet.models import Adapter, Concentrator, MeteringPoint, Site
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
 from provisioning.keys.vault import Vault
+from provisioning.pairing.models import Pairing
 
 NOON = 1_767_265_200.0  # 2026-01-01 11:00 UTC
 GATEWAY = "70b3d57ed0000f01"
@@ -113,6 +115,13 @@ class Stage:
 
     def metering_point(self, name: str = "Flat 1") -> MeteringPoint:
         return MeteringPoint.objects.create(organisation=self.organisation, site=self.site, name=name)
+
+    def pair(self, adapter: Adapter, point: MeteringPoint, input: int = 0) -> Pairing:
+        """For all times."""
+        return Pairing.objects.create(
+            organisation=self.organisation, adapter=adapter, metering_point=point, input=input,
+            from_at=datetime(2000, 1, 1, tzinfo=UTC),
+        )  # fmt: skip
 
     def run(self, *telegrams: Telegram, now: float = NOON + 1, source: Source | None = None) -> list[Arrival]:
         """Send telegrams through the pipeline in one batch."""

@@ -1,0 +1,31 @@
+"""The Celery application and its schedule, which is code."""
+
+import os
+
+from celery import Celery
+from celery.schedules import crontab
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+app = Celery("portal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# Each expires before its successor comes, so that a worker that was away does not do the same many times.
+app.conf.beat_schedule = {
+    "silence": {
+        "task": "portal.bridge.tasks.detect_silence",
+        "schedule": 30.0,
+        "options": {"expires": 25},
+    },
+    "roll-up": {
+        "task": "portal.telemetry.tasks.roll_up",
+        "schedule": crontab(minute="2,12,22,32,42,52"),
+        "options": {"expires": 540},
+    },
+    "retention": {
+        "task": "portal.telemetry.tasks.apply_retention",
+        "schedule": crontab(hour="2", minute="40"),
+        "options": {"expires": 3600},
+    },
+}
