@@ -75,7 +75,7 @@ class AdapterApp:
     # What the radio reports
 
     def joined(self) -> None:
-        log.info("a new session has begun")
+        log.debug("a new session has begun")
 
     def time_told(self, unix_s: float, monotonic_s: float) -> None:
         if self._source is not None:

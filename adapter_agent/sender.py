@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 USUAL_SIZE: Final = 40  # bytes that must be free to send before anything is sealed
-REGISTER_AGAIN_S: Final = (20.0, 900.0)
+REGISTER_AGAIN_S: Final = (5.0, 900.0)
 FIRST_READING_S: Final = 2.0  # how often the first reading is looked for
 FAULT_S: Final = 60.0  # after a fault that needs a person, such as a full disk
 STEP_S: Final = 30.0  # longest wait without a sign of life
@@ -82,7 +82,10 @@ class Sender:
             self._radio.want_time()
         if not self._registering or self._clock.time() < self._register_at:
             return
-        self._reported = await self._report()
+        if not self._reported:
+            self._reported = await self._report()
+        else:
+            await self._send(None, b"", confirmed=False)  # the report has arrived, the time has not
         self._register_at = self._clock.time() + self._register_pause
         self._register_pause = min(self._register_pause * 2, REGISTER_AGAIN_S[1])
 

@@ -16,7 +16,7 @@ from meterwire.lorawan.region import FrequencyPlanError
 log = logging.getLogger(__name__)
 
 NONCES: Final = 0x10000
-FIRST_PAUSE_S: Final = 2.0  # devices that get power together do not ask together
+FIRST_PAUSE_S: Final = 4.0  # devices that get power together do not ask together
 RETRY_S: Final = 8.0
 LONGEST_PAUSE_S: Final = 600.0
 TRIES_PER_RATE: Final = 2

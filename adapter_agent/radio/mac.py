@@ -35,6 +35,12 @@ STEP_S: Final = 60.0  # longest sleep at a stretch, so that a clock that was set
 HOUR_S: Final = 3600.0
 
 
+class NotForUs(FormatError):
+    """Heard in our window, but another device's: nothing unusual where many share a channel."""
+
+    code = "not_for_us"
+
+
 class EndDevice:
     """One device; an `AdapterRadio`. DevNonce and frame counters, up and down, are saved before use.
 
@@ -317,7 +323,12 @@ class EndDevice:
             return None
         except (FormatError, AuthenticationError) as error:
             self.refused[error.code] += 1
-            log.info("a downlink was refused: %s", error, extra={"code": error.code})
+            log.log(
+                logging.DEBUG if isinstance(error, NotForUs) else logging.WARNING,
+                "a downlink was refused: %s",
+                error,
+                extra={"code": error.code},
+            )
             return None
         self._unanswered = self._unheard = 0
         self._due.ack = frame.confirmed
@@ -368,7 +379,7 @@ def _authentic(phy: bytes, session: SessionState, crypto: Session) -> DataFrame:
     """The downlink in `phy`; the session then expects the counter after its own."""
     frame = parse(phy)
     if not isinstance(frame, DataFrame) or frame.uplink or frame.dev_addr != session.dev_addr:
-        raise FormatError("a frame that is not for this device")
+        raise NotForUs("a frame that is meant for another device")
     fcnt = full_fcnt(frame.fcnt, session.fcnt_down)
     if is_retransmission(fcnt, session.fcnt_down):
         raise ReplayError(f"downlink {fcnt} was received before")

@@ -385,7 +385,7 @@ async def test_a_downlink_for_another_device_is_refused(bench):
     frame = bench.network.down
     bench.network.down = lambda **reply: (bytes([0x60]) + b"\0\0\0\1" + frame(**reply)[0][5:], 1)
     await bench.send(16, b"x")
-    assert bench.device.refused == {"format": 1}
+    assert bench.device.refused == {"not_for_us": 1}
 
 
 async def test_a_replayed_downlink_is_refused_after_a_power_failure_too(bench):
