@@ -24,7 +24,16 @@ class Places:
         return cls(Path(os.environ.get("MSPAN_DEMO_DIR", ROOT / ".demo")))
 
     def make(self) -> None:
-        for path in (self.folder, self.secrets, self.logs, self.agents, self.meters, self.broker, self.valkey):
+        for path in (
+            self.folder,
+            self.secrets,
+            self.logs,
+            self.agents,
+            self.meters,
+            self.broker,
+            self.valkey,
+            self.static,
+        ):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("secret_key", "portal_mqtt_password"):
             _write_once(self.secrets / name, secrets.token_urlsafe(48).encode())
@@ -45,6 +54,10 @@ class Places:
     @property
     def meters(self) -> Path:
         return self.folder / "meters"
+
+    @property
+    def static(self) -> Path:
+        return self.folder / "static"
 
     @property
     def broker(self) -> Path:

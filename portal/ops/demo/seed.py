@@ -55,7 +55,7 @@ def seed(flats: list[Flat], agents: Path, password: str, public_key: Callable[[]
 
 def hand_over_keys(flats: list[Flat], agents: Path) -> None:
     """A key file for each adapter that has neither one nor a sealed key store of its own."""
-    vault = Vault()
+    vault = Vault.from_settings()
     for flat in flats:
         path = agents / f"{flat.name}.keys.json"
         if path.exists() or (agents / flat.name).exists():

@@ -1,0 +1,137 @@
+"""A whole Meterspan on real services, each part a process of its own that a test can kill and start again."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from portal.ops.demo import house
+from portal.ops.demo.house import Flat
+from tests.support.processes import Service, free_port, postgres, redis
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+MANAGE = [sys.executable, str(ROOT / "manage.py")]
+
+
+@dataclass
+class Stand:
+    """The parts, by name in `parts`: database, cache, broker, bridge, concentrator. `flats` are the adapters."""
+
+    folder: Path
+    ports: Mapping[str, int]
+    env: Mapping[str, str]
+    flats: list[Flat]
+    parts: dict[str, Service]
+
+    @property
+    def agents(self) -> Path:
+        return self.folder / "agents"
+
+    def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
+        """Ask the portal's database."""
+        with psycopg.connect(self.env["MSPAN_DATABASE_URL"]) as connection:
+            return connection.execute(sql, values).fetchall()
+
+
+class Portless(Service):
+    """A part that serves no TCP port: started means running."""
+
+    def start(self) -> None:
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=log, env=self.env)
+
+    env: Mapping[str, str]
+
+
+@contextmanager
+def standing(adapters: int, *, period_s: float, confirm_every: int) -> Iterator[Stand]:
+    """Everything but the building: database, cache, broker, bridge, concentrator; adapters provisioned and configured."""
+    folder = Path(tempfile.mkdtemp(prefix="mspan-stand-"))
+    started: list[Service] = []
+    try:
+        yield _stand(folder, started, adapters, period_s, confirm_every)
+    finally:
+        for part in reversed(started):
+            part.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stand(folder: Path, started: list[Service], adapters: int, period_s: float, confirm_every: int) -> Stand:
+    for name in ("agents", "meters", "broker"):
+        (folder / name).mkdir()
+    ports = {name: free_port() for name in ("mqtt", "udp", "air")}
+    parts: dict[str, Service] = {"database": postgres({"fsync": "on"})}
+    started.append(parts["database"])
+    parts["cache"] = redis()
+    started.append(parts["cache"])
+    env = _environment(folder, ports, parts)
+    agents, meters = folder / "agents", folder / "meters"
+    building = [sys.executable, "-m", "adapter_agent.simulation", str(agents / "building.toml"), "--new", str(adapters)]
+    building += ["--gateway", f"{house.GATEWAY_EUI}@127.0.0.1:{ports['udp']}", "--meters", str(meters)]
+    seed = [*MANAGE, "demo_seed", "--agents", str(agents), "--meters", str(meters), "--password", "stand-in-a-cellar"]
+    seed += [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
+    broker = [*MANAGE, "broker_config", "--out", str(folder / "broker"), "--port", str(ports["mqtt"])]
+    kek = [*MANAGE, "kek_init", "--out", env["MSPAN_KEK_FILE"]]
+    locked = {**env, "MSPAN_KEK_FILE": ""}
+    for command, surroundings in (
+        (kek, locked),
+        ([*MANAGE, "migrate", "--verbosity", "0"], env),
+        (building, env),
+        (seed, env),
+        (broker, env),
+    ):
+        subprocess.run(command, cwd=ROOT, env=surroundings, check=True, capture_output=True)
+    flats = house.flats(agents / "building.toml")
+    for flat in flats:
+        _quicken(agents / f"{flat.name}.toml", period_s, confirm_every)
+    mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+    parts["broker"] = Service("broker", ports["mqtt"], folder, [mosquitto, "-c", str(folder / "broker/mosquitto.conf")])
+    parts["bridge"] = Portless("bridge", 0, folder, [*MANAGE, "run_bridge"])
+    agent = [str(BIN / "concentrator-agent"), "run", "--config", str(agents / "concentrator.toml")]
+    parts["concentrator"] = Portless("concentrator", 0, folder, agent)
+    for name in ("bridge", "concentrator"):
+        part = parts[name]
+        assert isinstance(part, Portless)
+        part.env = env
+    for name in ("broker", "bridge", "concentrator"):
+        parts[name].start()
+        started.append(parts[name])
+    return Stand(folder, ports, env, flats, parts)
+
+
+def _environment(folder: Path, ports: Mapping[str, int], parts: Mapping[str, Service]) -> dict[str, str]:
+    password = folder / "portal.password"
+    password.write_text("a-password-for-this-test-only")
+    password.chmod(0o600)
+    return {
+        **os.environ,
+        "MSPAN_DATA_DIR": str(folder),
+        "MSPAN_DATABASE_URL": f"postgres://mspan@127.0.0.1:{parts['database'].port}/mspan",
+        "MSPAN_REDIS_URL": f"redis://127.0.0.1:{parts['cache'].port}/0",
+        "MSPAN_SECRET_KEY": "only-for-this-test-" + "x" * 50,
+        "MSPAN_MQTT_HOST": "127.0.0.1",
+        "MSPAN_MQTT_PORT": str(ports["mqtt"]),
+        "MSPAN_MQTT_USER": "portal",
+        "MSPAN_MQTT_PASSWORD_FILE": str(password),
+        "MSPAN_KEK_FILE": str(folder / "kek"),
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def _quicken(config: Path, period_s: float, confirm_every: int) -> None:
+    """The same adapter, sending more often and asking for an answer to every `confirm_every`th telegram."""
+    text = config.read_text()
+    text = text.replace(f"period_s = {house.PERIOD_SECONDS}", f"period_s = {period_s}")
+    text = text.replace('type = "virtual"', f'type = "virtual"\nconfirm_every = {confirm_every}')
+    assert tomllib.loads(text)["sampler"]["period_s"] == period_s
+    config.write_text(text)
