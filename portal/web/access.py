@@ -15,6 +15,7 @@ from provisioning.accounts.models import Membership, Organisation, User
 from provisioning.accounts.permissions import Action, allows
 from provisioning.accounts.session import SESSION_KEY
 from provisioning.errors import Forbidden
+from provisioning.fleet.models import SiteAccess
 
 P = ParamSpec("P")
 
@@ -55,6 +56,14 @@ def access_of(request: HttpRequest) -> Access | None:
         request.access = _look_up(request)  # type: ignore[attr-defined]
     found: Access | None = request.access  # type: ignore[attr-defined]
     return found
+
+
+def reach_of(access: Access) -> tuple[int, frozenset[int] | None]:
+    """The organisation, and the sites that the membership is limited to (None: all of them)."""
+    if access.membership.all_sites:
+        return access.organisation.pk, None
+    sites = SiteAccess.objects.filter(membership=access.membership).values_list("site_id", flat=True)
+    return access.organisation.pk, frozenset(sites)
 
 
 def page(

@@ -5,24 +5,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
 from portal.telemetry.models import AdapterEvent, AdapterStatus, Reading, Telegram
 from portal.web import diagnosis, registers, states
-from portal.web.access import Access
+from portal.web.access import Access, reach_of
 from portal.web.diagnosis import Diagnosis, one_line
 from portal.web.keyset import Order, Page, paged
+from portal.web.recency import page_of
 from portal.web.registers import Shown
 from portal.web.snapshot import RECENT
 from portal.web.states import State
-from provisioning.fleet.models import Adapter, Meter, Site
+from provisioning.fleet.models import Adapter, Meter, MeteringPoint, Site
 from provisioning.fleet.queries import visible_adapters
 from provisioning.pairing.models import Pairing
 
 MAX_SEARCH = 60
 MAX_FOUND = 200
+METER_ID = re.compile(r"\d[A-Z]{3}\d{10}")
+DEV_EUI = re.compile(r"[0-9A-F]{16}")
+NUMBER = re.compile(r"\d{3,}|[0-9A-F]{3,16}|\d[A-Z]{3}\d*|[A-Z]{2,4}\d{2,}")
+HEX = re.compile(r"[0-9A-F]{3,16}")
 LATEST_ROWS = 240  # enough for every register of every input, also where they take turns
 DIAGNOSED = timedelta(days=7)
 MAX_REFUSED = 100
@@ -32,6 +37,7 @@ MAX_LOOKED_AT = 2000
 FILTERS = ("heard", "silent", "never", "archived")
 ORDERS = {
     "eui": Order(("dev_eui",)),
+    "new": Order(("-pk",)),
     "last": Order(("-status__last_seen", "pk")),
     "oldest": Order(("status__last_seen", "pk")),
 }
@@ -71,24 +77,34 @@ class Line:
 
 def lines(access: Access, query: QueryDict, site: Site | None = None) -> Page[Adapter]:
     """One page of adapters as the query's `state`, `q`, `site`, `refused` and `sort` want it."""
-    state = query.get("state", "")
+    state, sort = query.get("state", ""), sort_of(query)
     rows = visible_adapters(access.user, access.organisation, archived=state == "archived").select_related("status")
+    narrow = False
     if site is not None:
-        rows = rows.filter(site=site)
-    if state == "heard":
-        rows = rows.filter(status__state=AdapterStatus.State.HEARD, status__last_seen__isnull=False)
-    elif state == "silent":
-        rows = rows.filter(status__state=AdapterStatus.State.SILENT)
-    elif state == "never":
-        rows = rows.filter(Q(status__isnull=True) | Q(status__last_seen=None))
+        rows, narrow = rows.filter(site=site), True
     if refused := query.get("refused"):
-        rows = _refused(rows, refused[:40])
+        rows, narrow = _refused(rows, refused[:40]), True
     if text := query.get("q", "").strip()[:MAX_SEARCH]:
-        rows = rows.filter(pk__in=search(access, text))
-    sort = query.get("sort", "eui")
+        rows, narrow = rows.filter(pk__in=search(access, text)), True
+    if state in {"heard", "silent"}:
+        rows = rows.filter(status__state=state, status__last_seen__isnull=False)
+    elif state == "never":
+        # Newest first: that is where they are, and so the search ends after one page.
+        heard = AdapterStatus.objects.filter(adapter=OuterRef("pk"), last_seen__isnull=False)
+        return paged(with_pairings(rows.filter(~Exists(heard))), ORDERS["new"], query)
     if sort in {"last", "oldest"}:
         rows = rows.filter(status__last_seen__isnull=False)
-    return paged(with_pairings(rows), ORDERS.get(sort, ORDERS["eui"]), query)
+        if not narrow and state != "archived":
+            key = (*reach_of(access), state if state in {"heard", "silent"} else "", sort)
+            return page_of(with_pairings(rows), key, query)
+    return paged(with_pairings(rows), ORDERS[sort], query)
+
+
+def sort_of(query: QueryDict) -> str:
+    """The order asked for; silent ones are looked at by when they fell silent."""
+    usual = "last" if query.get("state") == "silent" else "eui"
+    asked = query.get("sort", usual)
+    return asked if asked in {"eui", "last", "oldest"} else usual
 
 
 def as_lines(rows: list[Adapter], now: datetime) -> list[Line]:
@@ -119,44 +135,62 @@ def _refused(rows: QuerySet[Adapter], code: str) -> QuerySet[Adapter]:
 
 
 def search(access: Access, text: str) -> list[int]:
-    """Adapters whose DevEUI, serial, meter, place or address contains the text; at most MAX_FOUND."""
-    rows = visible_adapters(access.user, access.organisation).select_related(None).order_by()
-    pairings = Pairing.objects.filter(organisation=access.organisation, to_at=None)
-    compact = re.sub(r"[\s\-:.]", "", text)
-    found: set[int] = set()
+    """At most MAX_FOUND adapters by what the text looks like: a number of meter or device, or a place.
 
-    def add(keys: QuerySet[Adapter, int] | QuerySet[Pairing, int]) -> bool:
-        found.update(keys[: MAX_FOUND - len(found)])
-        return len(found) < MAX_FOUND
-
-    if re.fullmatch(r"[0-9a-fA-F]{16}", compact):
-        add(rows.filter(dev_eui=compact.lower()).values_list("pk", flat=True))
+    Whole numbers are found by their index; parts of them, and places, cost one or two scans and no more.
+    """
+    compact = re.sub(r"[\s\-:.]", "", text).upper()
+    if NUMBER.fullmatch(compact):
+        found = _by_number(access, text, compact)
         if found:
-            return list(found)
-    meters = Meter.objects.filter(organisation=access.organisation, removed_at=None)
-    if re.fullmatch(r"\d[A-Z]{3}\d{10}", compact.upper()):
-        meters = meters.filter(meter_id=compact.upper())
-    else:
-        meters = meters.filter(meter_id__contains=compact.upper()) if len(compact) >= 3 else meters.none()
-    more = add(
-        pairings.filter(meter_id__in=list(meters.values_list("pk", flat=True)[:MAX_FOUND])).values_list(
-            "adapter_id", flat=True
-        )
-    )
-    if more and re.fullmatch(r"[0-9a-fA-F]{3,16}", compact):
-        more = add(rows.filter(dev_eui__contains=compact.lower()).values_list("pk", flat=True))
-    if more and not found:
-        sites = Site.objects.filter(organisation=access.organisation, archived_at=None).filter(
-            Q(name__icontains=text) | Q(street__icontains=text) | Q(city__icontains=text) | Q(postcode=text)
-        )
-        more = add(
-            rows.filter(site__in=list(sites.values_list("pk", flat=True)[:MAX_FOUND])).values_list("pk", flat=True)
-        )
-    if more:
-        more = add(rows.filter(Q(location__icontains=text) | Q(serial__iexact=text)).values_list("pk", flat=True))
-    if more and not found:
-        add(pairings.filter(metering_point__name__icontains=text).values_list("adapter_id", flat=True))
-    return list(found)
+            return found
+    return _by_place(access, text)
+
+
+def _by_number(access: Access, text: str, compact: str) -> list[int]:
+    adapters = visible_adapters(access.user, access.organisation).select_related(None).order_by()
+    meters = Meter.objects.filter(organisation=access.organisation, removed_at=None).order_by()
+    whole_meter, whole_eui = METER_ID.fullmatch(compact), DEV_EUI.fullmatch(compact)
+    keys: list[int] = []
+    if whole_eui:
+        keys += adapters.filter(dev_eui=compact.lower()).values_list("pk", flat=True)
+    if not keys:
+        meters = meters.filter(meter_id=compact) if whole_meter else meters.filter(meter_id__contains=compact)
+        at = list(meters.values_list("pk", flat=True)[:MAX_FOUND])
+        pairings = Pairing.objects.filter(meter_id__in=at, to_at=None).order_by()
+        keys += pairings.values_list("adapter_id", flat=True) if at else []
+    if not whole_meter and not whole_eui and HEX.fullmatch(compact):
+        # Asks for what the index holds, and nothing else: so the table is not read.
+        part = adapters.filter(dev_eui__contains=compact.lower()).values_list("dev_eui", flat=True)
+        euis = list(part[: MAX_FOUND - len(keys)])
+        keys += adapters.filter(dev_eui__in=euis).values_list("pk", flat=True)
+    if not keys:
+        keys += adapters.filter(serial__in={text.strip(), compact}).values_list("pk", flat=True)[:MAX_FOUND]
+    return keys
+
+
+def _by_place(access: Access, text: str) -> list[int]:
+    adapters = visible_adapters(access.user, access.organisation).select_related(None).order_by()
+    named = Q(name__icontains=text) | Q(street__icontains=text) | Q(city__icontains=text) | Q(postcode=text)
+    sites = Site.objects.filter(named, organisation=access.organisation, archived_at=None)
+    at = list(sites.values_list("pk", flat=True)[:MAX_FOUND])
+    if at:
+        return list(adapters.filter(site__in=at).values_list("pk", flat=True)[:MAX_FOUND])
+    points = MeteringPoint.objects.filter(_written("name", text), organisation=access.organisation, archived_at=None)
+    at = list(points.order_by().values_list("pk", flat=True)[:MAX_FOUND])
+    if at:
+        pairings = Pairing.objects.filter(metering_point_id__in=at, to_at=None).order_by()
+        return list(pairings.values_list("adapter_id", flat=True)[:MAX_FOUND])
+    return list(adapters.filter(_written("location", text)).values_list("pk", flat=True)[:MAX_FOUND])
+
+
+def _written(field: str, text: str) -> Q:
+    """Contains the text as it was typed, in small letters or with a capital: a third of the cost of any case."""
+    variants = {text, text.lower(), text[:1].upper() + text[1:]}
+    condition = Q()
+    for variant in variants:
+        condition |= Q(**{f"{field}__contains": variant})
+    return condition
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from django.http import QueryDict
 
 Row = TypeVar("Row", bound=Model)
 MAX_CURSOR = 200
-SIZE = 50
+SIZE = 40
 
 
 @dataclass(frozen=True, slots=True)

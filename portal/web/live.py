@@ -18,7 +18,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from redis.exceptions import RedisError
 
 from portal.web.access import Access, access_of
-from provisioning.fleet.models import SiteAccess
 from provisioning.fleet.queries import visible_adapters
 
 logger = logging.getLogger(__name__)
@@ -61,8 +60,7 @@ def _access(request: HttpRequest) -> Access | None:
 
 
 def _reach(access: Access) -> frozenset[int]:
-    sites = SiteAccess.objects.filter(membership=access.membership).values_list("site_id", flat=True)
-    rows = visible_adapters(access.user, access.organisation).filter(site__in=list(sites))
+    rows = visible_adapters(access.user, access.organisation)
     return frozenset(rows.values_list("pk", flat=True)[:MAX_REACH])
 
 

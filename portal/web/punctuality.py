@@ -3,18 +3,21 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Count, ExpressionWrapper, F, Max, Min, Q, fields
+from django.db.models import Case, Count, ExpressionWrapper, F, Max, Min, Q, Sum, When, fields
 from django.utils import timezone
 
 from meterwire.messages import ulid
 from portal.telemetry.models import Silence, Telegram
-from portal.web.snapshot import Key, Shelf
+from portal.web.shelf import Shelf
+from portal.web.snapshot import Key
 
 HOURS = 24
 PROMPT = timedelta(seconds=60)  # between the radio and the portal's database
 FRESH_S = 5.0
 SLACK = timedelta(hours=1)  # a telegram's id carries the concentrator's clock
 USUAL_PERIOD_S = 900
+COUNTED_AT_ONCE = 2000  # adapters
+MAX_JUMP = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,11 @@ class Hour:
     start: datetime
     prompt: int
     due: int
+
+    @property
+    def running(self) -> bool:
+        """Whether the hour is not over: a few readings do not make a share."""
+        return timezone.now() < self.start + timedelta(hours=1)
 
 
 def last_day(key: Key) -> list[Hour]:
@@ -64,21 +72,20 @@ def _hour(key: Key, start: datetime) -> Hour:
     if sites is not None:
         rows = rows.filter(adapter__site__in=sites)
     delay = ExpressionWrapper(F("stored_at") - F("received_at"), output_field=fields.DurationField())
+    # Counters skip ahead when the adapter starts anew: a jump is no thousand lost readings.
+    span = Case(When(low=None, then=F("n")), default=F("high") - F("low") + 1)
     per_adapter = (
         rows.annotate(delay=delay)
         .values("adapter_id")
         .annotate(
-            n=Count("pk"), prompt=Count("pk", filter=Q(delay__lt=PROMPT)), low=Min("counter"), high=Max("counter")
+            n=Count("pk"), on_time=Count("pk", filter=Q(delay__lt=PROMPT)), low=Min("counter"), high=Max("counter")
         )
-        .values_list("n", "prompt", "low", "high")
+        .annotate(span=span)
+        .annotate(owed=Case(When(span__gte=F("n"), span__lte=F("n") * MAX_JUMP, then=F("span")), default=F("n")))
     )
-    prompt = due = 0
-    for n, on_time, low, high in per_adapter.iterator():
-        prompt += on_time
-        # Counters skip ahead after a restart of the adapter: a jump is no thousand lost readings.
-        span = high - low + 1 if low is not None else n
-        due += span if n <= span <= 4 * n else n
-    return Hour(start, prompt, due + _silent(organisation, sites, start, end))
+    sums = per_adapter.aggregate(prompt=Sum("on_time"), due=Sum("owed"))
+    silent = _silent(organisation, sites, start, end)
+    return Hour(start, int(sums["prompt"] or 0), int(sums["due"] or 0) + silent)
 
 
 def _silent(organisation: int, sites: frozenset[int] | None, start: datetime, end: datetime) -> int:
@@ -96,4 +103,9 @@ def _silent(organisation: int, sites: frozenset[int] | None, start: datetime, en
     return int(owed)
 
 
-hours: Shelf[list[Hour] | None] = Shelf(last_day, fresh_s=FRESH_S)
+def _not_yet() -> list[Hour]:
+    return []
+
+
+hours: Shelf[Key, list[Hour]] = Shelf(last_day, fresh_s=FRESH_S)
+hours_behind: Shelf[Key, list[Hour]] = Shelf(last_day, fresh_s=FRESH_S, first=_not_yet)

@@ -109,7 +109,7 @@ def _chunks(wanted: Export, german: bool) -> Iterator[str]:
         _("Meter"),
         "DevEUI",
         "OBIS",
-        _("Register"),
+        _("Meter register"),
         _("Time"),
         _("Value"),
         _("Unit"),

@@ -5,13 +5,14 @@ from decimal import Decimal
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from meterwire.registers import AGE, REGISTERS, Register, split_number
 from portal.web.figures import figure
 
 NAMES: dict[int, str | Promise] = {
-    1: _("Import"),
-    2: _("Export"),
+    1: pgettext_lazy("energy", "Import"),
+    2: pgettext_lazy("energy", "Export"),
     3: _("Import, tariff 1"),
     4: _("Import, tariff 2"),
     5: _("Export, tariff 1"),

@@ -1,5 +1,6 @@
 """Sites with their states, from the facts that were counted already."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,25 +24,23 @@ class Line:
     last_seen: datetime | None
 
 
-def lines(facts: Snapshot) -> list[Line]:
-    """All sites, those that need somebody first."""
-    by_site: dict[int | None, list[Concentrator]] = {}
-    for concentrator in facts.concentrators:
-        by_site.setdefault(concentrator.site_id, []).append(concentrator)
-    found = [line(facts, pk, by_site.get(pk, [])) for pk in facts.site_names]
-    return sorted(found, key=lambda row: (_ORDER[row.state.form], row.name))
+def ordered(facts: Snapshot) -> list[int]:
+    """The keys of all sites, those that need somebody first, then by name."""
+
+    def rank(site: int) -> tuple[int, str]:
+        form, _case = states.site_case(facts.by_site.get(site, Counts()), facts.at_site.get(site, []))
+        return _ORDER[form], facts.site_names[site]
+
+    return sorted(facts.site_names, key=rank)
 
 
-def line(facts: Snapshot, pk: int, concentrators: list[Concentrator] | None = None) -> Line:
+def lines(facts: Snapshot, keys: Iterable[int]) -> list[Line]:
+    """These sites, in this order."""
+    return [line(facts, key) for key in keys]
+
+
+def line(facts: Snapshot, key: int) -> Line:
     """One site."""
-    if concentrators is None:
-        concentrators = [c for c in facts.concentrators if c.site_id == pk]
-    counts = facts.by_site.get(pk, Counts())
-    return Line(
-        pk,
-        facts.site_names.get(pk, ""),
-        states.of_site(counts, concentrators, facts.at),
-        counts,
-        concentrators,
-        facts.last_seen.get(pk),
-    )
+    counts, concentrators = facts.by_site.get(key, Counts()), facts.at_site.get(key, [])
+    state = states.of_site(counts, concentrators)
+    return Line(key, facts.site_names.get(key, ""), state, counts, concentrators, facts.last_seen.get(key))

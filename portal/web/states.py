@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy
 
 from portal.telemetry.models import AdapterStatus
+from portal.web.figures import figure
 from provisioning.fleet.models import Concentrator
 
 Form = Literal["ok", "warn", "bad", "idle"]
@@ -64,18 +66,34 @@ class Counts:
         return self.heard + self.silent + self.never
 
 
-def of_site(counts: Counts, concentrators: list[Concentrator], now: datetime) -> State:
-    """The state of a site: its worst concentrator first, then its adapters."""
+SiteCase = tuple[Form, str]
+_SITE_WORDS: dict[str, str | Promise] = {
+    "not_installed": gettext_lazy("not installed"),
+    "no_backhaul": gettext_lazy("no backhaul"),
+    "all_silent": gettext_lazy("all silent"),
+    "some_silent": gettext_lazy("{n} silent"),
+    "not_heard": gettext_lazy("not heard yet"),
+    "some_never": gettext_lazy("{n} never heard"),
+    "on_time": gettext_lazy("on time"),
+    "empty": gettext_lazy("no adapters"),
+}
+
+
+def site_case(counts: Counts, concentrators: list[Concentrator]) -> SiteCase:
+    """How a site is, without words: its worst concentrator first, then its adapters."""
     if not counts.total and not concentrators:
-        return State("idle", _("not installed"))
-    if any(of_concentrator(c, now).form == "bad" for c in concentrators):
-        return State("bad", _("no backhaul"))
+        return "idle", "not_installed"
+    if any(c.last_state_at is not None and not c.online for c in concentrators):
+        return "bad", "no_backhaul"
     if counts.silent:
-        if counts.silent == counts.total:
-            return State("bad", _("all silent"))
-        return State("warn", ngettext("{n} silent", "{n} silent", counts.silent).format(n=counts.silent))
-    if counts.never and not counts.heard:
-        return State("idle", _("not heard yet"))
+        return ("bad", "all_silent") if counts.silent == counts.total else ("warn", "some_silent")
     if counts.never:
-        return State("warn", ngettext("{n} never heard", "{n} never heard", counts.never).format(n=counts.never))
-    return State("ok", _("on time")) if counts.total else State("idle", _("no adapters"))
+        return ("warn", "some_never") if counts.heard else ("idle", "not_heard")
+    return ("ok", "on_time") if counts.total else ("idle", "empty")
+
+
+def of_site(counts: Counts, concentrators: list[Concentrator]) -> State:
+    """The state of a site."""
+    form, case = site_case(counts, concentrators)
+    number = counts.silent if case == "some_silent" else counts.never
+    return State(form, str(_SITE_WORDS[case]).format(n=figure(number)))

@@ -8,12 +8,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from portal.web import diagnosis, figures
-from portal.web.access import Access
-from portal.web.punctuality import Hour, hours
-from portal.web.snapshot import Key, Refusals, Silent, Snapshot, snapshots
+from portal.web.access import Access, reach_of
+from portal.web.punctuality import COUNTED_AT_ONCE, Hour, hours, hours_behind
+from portal.web.recency import recency
+from portal.web.snapshot import Refusals, Silent, Snapshot, snapshots
 from portal.web.states import Form
-from provisioning.fleet.models import Concentrator, SiteAccess
+from provisioning.fleet.models import Concentrator
 
+MAX_INCIDENTS = 200
+FREE = {"free", "none"}
 _ORDER = {"bad": 0, "warn": 1, "ok": 2, "idle": 3}
 
 
@@ -32,17 +35,19 @@ class Incident:
 
 def snapshot(access: Access) -> Snapshot:
     """The facts that this member may see."""
-    return snapshots.get(_key(access))
+    return snapshots.get(reach_of(access))
 
 
 def punctuality(access: Access) -> list[Hour]:
-    """The last 24 hours, oldest first."""
-    return hours.get(_key(access)) or []
+    """The last 24 hours, oldest first; of a large fleet they are counted behind the scenes, and at first unknown."""
+    shelf = hours if snapshot(access).total.total <= COUNTED_AT_ONCE else hours_behind
+    return shelf.get(reach_of(access)) or []
 
 
 def forget(access: Access) -> None:
     """Something was just changed: make the facts of this organisation anew."""
-    snapshots.forget(access.organisation.pk)
+    for shelf in (snapshots, recency):
+        shelf.forget(access.organisation.pk)
 
 
 def incidents(access: Access) -> list[Incident]:
@@ -54,17 +59,12 @@ def incidents(access: Access) -> list[Incident]:
         if concentrator.last_state_at is not None and not concentrator.online:
             dead.add(concentrator.pk)
             found.append(_no_backhaul(concentrator, facts))
-        found += _of_concentrator(concentrator)
-    found += [_silent(row, facts) for row in facts.silences if row.concentrator not in dead]
+        if _needs_look(concentrator):
+            found += _of_concentrator(concentrator)
+    silent = sorted((row for row in facts.silences if row.concentrator not in dead), key=lambda row: -row.adapters)
+    found += [_silent(row, facts) for row in silent[:MAX_INCIDENTS]]
     found += [_refused(row) for row in facts.refusals]
-    return sorted(found, key=lambda i: (_ORDER[i.form], -i.affected))
-
-
-def _key(access: Access) -> Key:
-    if access.membership.all_sites:
-        return access.organisation.pk, None
-    sites = SiteAccess.objects.filter(membership=access.membership).values_list("site_id", flat=True)
-    return access.organisation.pk, frozenset(sites)
+    return sorted(found, key=lambda i: (_ORDER[i.form], -i.affected))[:MAX_INCIDENTS]
 
 
 def _place(concentrator: Concentrator) -> str:
@@ -88,6 +88,12 @@ def _no_backhaul(concentrator: Concentrator, facts: Snapshot) -> Incident:
         reverse("concentrator", args=[concentrator.pk]),
         _("Check power and network of the concentrator; then its password at the broker. It reconnects by itself."),
     )
+
+
+def _needs_look(concentrator: Concentrator) -> bool:
+    """A quick no for nearly all of them."""
+    lost = any(isinstance(g, dict) and not g.get("online", True) for g in concentrator.gateways)
+    return concentrator.key_waiting or lost or concentrator.clock_quality in FREE
 
 
 def _of_concentrator(concentrator: Concentrator) -> list[Incident]:
@@ -132,7 +138,7 @@ def _of_concentrator(concentrator: Concentrator) -> list[Incident]:
                 _("Check power and network of the packet forwarder."),
             )
         )
-    if concentrator.online and concentrator.clock_quality in {"free", "none"}:
+    if concentrator.online and concentrator.clock_quality in FREE:
         found.append(
             Incident(
                 "warn",

@@ -176,7 +176,7 @@ def hexadecimal(payload: bytes | memoryview) -> str:
 
 def _query(context: template.Context) -> QueryDict:
     query: QueryDict = context["request"].GET.copy()
-    for cursor in ("after", "before"):
+    for cursor in ("after", "before", "page"):
         query.pop(cursor, None)
     return query
 

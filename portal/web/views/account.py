@@ -85,6 +85,7 @@ def account(request: PageRequest) -> HttpResponse:
         None if changing else request.POST or None, initial={"language": user.language, "theme": user.theme}
     )
     password = PasswordChangeForm(user, request.POST if changing else None)
+    password.fields["old_password"].widget.attrs.pop("autofocus", None)  # the page is not only about the password
     if changing and password.is_valid():
         password.save()
         update_session_auth_hash(request, user)

@@ -34,7 +34,7 @@ def adapter_list(request: PageRequest) -> HttpResponse:
         "lines": adapters.as_lines(found.rows, timezone.now()),
         "total": summary.snapshot(access).total,
         "state": request.GET.get("state", ""),
-        "sort": request.GET.get("sort", "eui"),
+        "sort": adapters.sort_of(request.GET),
         "query": request.GET.get("q", "")[: adapters.MAX_SEARCH],
         "refused": request.GET.get("refused", "")[:40],
         "site": site,

@@ -34,7 +34,7 @@ def overview(request: PageRequest) -> HttpResponse:
     access = request.access
     facts = summary.snapshot(access)
     found = summary.incidents(access)
-    rows = sites.lines(facts)
+    places = sites.ordered(facts)
     context = {
         "now": timezone.now(),
         "facts": facts,
@@ -42,8 +42,8 @@ def overview(request: PageRequest) -> HttpResponse:
         "incidents": found[:INCIDENTS_SHOWN],
         "incident_count": len(found),
         "punctual": punctual(summary.punctuality(access)) if access.may("readings.view") else None,
-        "lines": rows[:SITES_SHOWN],
-        "more_sites": len(rows) - SITES_SHOWN,
+        "lines": sites.lines(facts, places[:SITES_SHOWN]),
+        "more_sites": len(places) - SITES_SHOWN,
     }
     part = request.htmx.target if request.htmx else None
     return render(request, "overview/live.html" if part == "overview" else "overview/overview.html", context)
@@ -62,6 +62,8 @@ def punctual(hours: list[Hour]) -> Punctual | None:
     """The tile of the last 24 hours; None while nothing was due."""
     if not hours:
         return None
+    if len(hours) > 1 and hours[-1].running:
+        hours = hours[:-1]
     shares = [min(1.0, hour.prompt / hour.due) for hour in hours]
     low = min(0.9, *shares)  # the scale shows a dip of a per cent, and does not dramatise less
     step = 200 / max(1, len(shares) - 1)

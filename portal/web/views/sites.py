@@ -22,7 +22,8 @@ from provisioning.fleet.models import Adapter, Site
 from provisioning.fleet.queries import visible_adapters, visible_concentrators, visible_sites
 from provisioning.fleet.services import create_site, update_site
 
-PER_PAGE = 50
+PER_PAGE = 40
+PER_BUILDING = 60
 MAX_NAME = 120
 BY_PLACE = Order(("location", "dev_eui"))
 
@@ -53,13 +54,14 @@ def site_list(request: PageRequest) -> HttpResponse:
     access = request.access
     facts = summary.snapshot(access)
     text = request.GET.get("q", "").strip()[:MAX_NAME]
-    rows = sites.lines(facts)
+    keys = sites.ordered(facts)
     if text:
-        rows = [row for row in rows if text.casefold() in row.name.casefold()]
-    chunk = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
-    found = visible_sites(access.user, access.organisation).filter(pk__in=[row.pk for row in chunk])
+        keys = [key for key in keys if text.casefold() in facts.site_names[key].casefold()]
+    chunk = Paginator(keys, PER_PAGE).get_page(request.GET.get("page"))
+    found = visible_sites(access.user, access.organisation).filter(pk__in=list(chunk))
     context = {
         "chunk": chunk,
+        "lines": sites.lines(facts, chunk),
         "addresses": {site.pk: site for site in found},
         "query": text,
         "any": bool(facts.site_names),
@@ -86,12 +88,12 @@ def site(request: PageRequest, pk: int) -> HttpResponse:
         adapters_here = adapters_here.filter(status__state="heard", status__last_seen__isnull=False)
     elif state == "never":
         adapters_here = adapters_here.filter(status__last_seen=None)
-    found = paged(adapters.with_pairings(adapters_here), BY_PLACE, request.GET, 100)
+    found = paged(adapters.with_pairings(adapters_here), BY_PLACE, request.GET, PER_BUILDING)
     context = {
         "site": row,
         "state": state,
         "known": known,
-        "site_state": states.of_site(known.counts, concentrators, now),
+        "site_state": states.of_site(known.counts, concentrators),
         "counts": known.counts or Counts(),
         "concentrators": [(c, states.of_concentrator(c, now)) for c in concentrators],
         "page": found,
