@@ -27,7 +27,7 @@ from concentrator_agent.server.join import JoinServer
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
 from concentrator_agent.server.uplink import UplinkServer
-from edge import sealedfile
+from edge import lean, sealedfile
 from edge.clock import Clock, SystemClock
 from edge.database import Database, StorageError
 from edge.outbox import Entry, Limits, Outbox
@@ -289,6 +289,7 @@ class ConcentratorApp:
             progress()
             self._look_at_clock()
             self.forwarders.sweep()
+            self.dedupe.forget(self.clock.monotonic())
             try:
                 await self._slow_housekeeping(tick)
                 await self._put_events()
@@ -298,6 +299,7 @@ class ConcentratorApp:
     async def _slow_housekeeping(self, tick: int) -> None:
         if tick % SLOW_TICKS:
             return
+        lean.release()
         await self.queue.expire()
         await self.outbox.expire()
         await self.downlink.save()

@@ -1,22 +1,24 @@
 """`concentrator-agent run` and `concentrator-agent key`."""
 
-import argparse
-import asyncio
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from concentrator_agent.config import Config, load
 from edge import config as toml
-from edge import logs, sealedfile
+from edge import lean, logs, sealedfile
 from meterwire import transport_key
 from meterwire.errors import MeterspanError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 ended as asked, 1 could not go on, 2 the configuration or the call is wrong."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     try:
         config = load(options.config)
     except MeterspanError as error:
@@ -36,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(arguments: Sequence[str] | None) -> "Namespace":
+    import argparse
+
     parser = argparse.ArgumentParser(prog="concentrator-agent", description="The concentrator's daemon.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the concentrator")
@@ -44,10 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, key):
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
     run.add_argument("--check-config", action="store_true", help="print the effective configuration and stop")
-    return parser
+    return parser.parse_args(arguments)
 
 
 def _run(config: Config) -> None:
+    lean.forget("argparse", "gettext", "tomllib")
+    import asyncio
+
     from concentrator_agent.app import ConcentratorApp
 
     logs.configure(config.log.format, config.log.level)

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Final
@@ -36,13 +35,14 @@ class DeviceRefused(MeterspanError):
 
 @dataclass(slots=True)
 class _Assembly:
-    """The parts of one revision that have come so far, and the ids to answer when it is applied."""
+    """Which parts of one revision have come so far, and the ids to answer when it is applied."""
 
     revision: int
     base: int | None
     parts: int
-    held: dict[int, DevicesCommand] = field(default_factory=dict)
+    held: set[int] = field(default_factory=set)
     ids: list[str] = field(default_factory=list)
+    refused: list[tuple[str, DeviceRefused]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,126 +71,100 @@ class DeviceTable:
 
     async def take(self, command: DevicesCommand) -> Applied:
         """Take one part of a revision; apply it durably when all parts are in. Raises StorageError."""
-        if command.part > command.parts:
-            return _refusal([command.id], "format", f"part {command.part} of {command.parts} does not exist")
+        refusal = self._refusal(command)
+        if refusal is not None:
+            return Applied((refusal,))
         if command.revision == self.revision:
             return Applied((Result(command.id),))
-        if command.base is not None and command.base != self.revision:
-            return _refusal(
-                [command.id],
-                "revision_gap",
-                f"revision {self.revision} runs here, not {command.base}: send the whole table",
-            )
-        if command.revision < self.revision:
-            return _refusal([command.id], "revision_old", f"revision {self.revision} runs here already")
         assembly = self._assembly
-        if assembly is None or (assembly.revision, assembly.base, assembly.parts) != (
+        fresh = assembly is None or (assembly.revision, assembly.base, assembly.parts) != (
             command.revision,
             command.base,
             command.parts,
-        ):
+        )
+        if assembly is None or fresh:
             assembly = self._assembly = _Assembly(command.revision, command.base, command.parts)
-        assembly.held[command.part] = command
+        if command.part not in assembly.held:
+            await self._stage(command, assembly, fresh)
         if command.id not in assembly.ids and len(assembly.ids) < MAX_IDS:
             assembly.ids.append(command.id)
         if len(assembly.held) < assembly.parts:
             return Applied()
-        refused = await self._apply(assembly)
-        self._assembly = None
-        return Applied(tuple(Result(one) for one in assembly.ids), tuple(refused), changed=True)
+        return await self._apply(assembly)
 
-    async def _apply(self, assembly: _Assembly) -> list[tuple[str, DeviceRefused]]:
-        writes: list[Callable[[sqlite3.Connection], None]] = []
-        refused: list[tuple[str, DeviceRefused]] = []
-        named: set[str] = set()
-        removed: set[str] = set()
-        for command in (assembly.held[part] for part in sorted(assembly.held)):
-            removed.update(command.remove)
-            for number, entry in enumerate(command.upsert):
-                if number % UNWRAPPED_PER_TURN == UNWRAPPED_PER_TURN - 1:
-                    await asyncio.sleep(0)
-                named.add(entry.dev_eui)
-                try:
-                    writes.append(self._write(entry))
-                except DeviceRefused as error:
-                    refused.append((entry.dev_eui, error))
-        removed -= named
+    def _refusal(self, command: DevicesCommand) -> Result | None:
+        if command.part > command.parts:
+            return Result(command.id, "format", f"part {command.part} of {command.parts} does not exist")
+        if command.revision == self.revision:
+            return None
+        if command.base is not None and command.base != self.revision:
+            sentence = f"revision {self.revision} runs here, not {command.base}: send the whole table"
+            return Result(command.id, "revision_gap", sentence)
+        if command.revision < self.revision:
+            return Result(command.id, "revision_old", f"revision {self.revision} runs here already")
+        return None
 
+    async def _stage(self, command: DevicesCommand, assembly: _Assembly, fresh: bool) -> None:
+        rows: list[store.StagedRow] = []
+        for number, entry in enumerate(command.upsert):
+            if number % UNWRAPPED_PER_TURN == UNWRAPPED_PER_TURN - 1:
+                await asyncio.sleep(0)
+            try:
+                rows.append(self._row(entry))
+            except DeviceRefused as error:
+                rows.append(store.StagedRow(entry.dev_eui, "keep"))
+                assembly.refused.append((entry.dev_eui, error))
+
+        def job(connection: sqlite3.Connection) -> None:
+            if fresh:
+                store.clear_stage(connection)
+            store.stage(connection, rows, command.remove)
+
+        await self._database.run(job)
+        assembly.held.add(command.part)
+
+    async def _apply(self, assembly: _Assembly) -> Applied:
         def job(connection: sqlite3.Connection) -> int:
-            gone: Iterable[str] = removed
-            if assembly.base is None:
-                gone = store.device_euis(connection) - named
-            store.remove_devices(connection, gone)
-            for write in writes:
-                write(connection)
+            store.apply_stage(connection, whole=assembly.base is None)
             store.put_setting(connection, REVISION, str(assembly.revision).encode())
             return store.count_devices(connection)
 
         self.count = await self._database.run(job)
         self.revision = assembly.revision
-        return refused
+        self._assembly = None
+        return Applied(tuple(Result(one) for one in assembly.ids), tuple(assembly.refused), changed=True)
 
-    def _write(self, entry: DeviceEntry) -> Callable[[sqlite3.Connection], None]:
-        """What brings the entry into the store. Raises DeviceRefused."""
+    def _row(self, entry: DeviceEntry) -> store.StagedRow:
+        """The entry with its keys sealed for the store. Raises DeviceRefused."""
         if (entry.root_key is None) == (entry.abp is None):
             raise DeviceRefused("format", "a device has either a root key or the keys of one fixed session")
+        common = store.StagedRow(entry.dev_eui, "put", entry.join_eui, entry.lorawan, int(entry.foreign))
+        known = store.device(self._database.read, entry.dev_eui)
         if entry.root_key is not None:
-            return self._write_otaa(entry, self._unwrap(entry.root_key, entry.dev_eui, "root"))
-        return self._write_abp(entry)
-
-    def _write_otaa(self, entry: DeviceEntry, key: bytes) -> Callable[[sqlite3.Connection], None]:
-        known = store.device(self._database.read, entry.dev_eui)
-        same = (
-            known is not None
-            and known.root_key is not None
-            and known.join_eui == entry.join_eui
-            and compare_digest(open_root_key(self._credential, entry.dev_eui, known.root_key), key)
-        )
-        sealed = self._credential.seal(key, _PURPOSE, bytes.fromhex(entry.dev_eui))
-
-        def write(connection: sqlite3.Connection) -> None:
-            store.put_device(connection, _row(entry, sealed))
-            if not same:
-                store.forget_activation(connection, entry.dev_eui)
-
-        return write
-
-    def _write_abp(self, entry: DeviceEntry) -> Callable[[sqlite3.Connection], None]:
+            key = self._unwrap(entry.root_key, entry.dev_eui, "root")
+            sealed = self._credential.seal(key, _PURPOSE, bytes.fromhex(entry.dev_eui))
+            return common._replace(root_key=sealed, same=int(self._same_root(known, entry, key)))
         assert entry.abp is not None
-        keys = SessionKeys(
-            self._unwrap(entry.abp.nwk_s_key, entry.dev_eui, "nwk"),
-            self._unwrap(entry.abp.app_s_key, entry.dev_eui, "app"),
-        )
         dev_addr = int(entry.abp.dev_addr, 16)
-        known = store.device(self._database.read, entry.dev_eui)
-        sessions_known = store.sessions_of(self._database.read, entry.dev_eui)
-        same = (
-            known is not None
-            and known.root_key is None
-            and any(
-                row.dev_addr == dev_addr and sessions.open_keys(self._credential, row) == keys for row in sessions_known
-            )
-        )
-        session = store.SessionRow(
-            id=0,
-            dev_eui=entry.dev_eui,
+        nwk_s_key = self._unwrap(entry.abp.nwk_s_key, entry.dev_eui, "nwk")
+        keys = SessionKeys(nwk_s_key, self._unwrap(entry.abp.app_s_key, entry.dev_eui, "app"))
+        return common._replace(
             dev_addr=dev_addr,
-            epoch=0,
-            pending=0,
             keys=sessions.seal_keys(self._credential, keys, entry.dev_eui, dev_addr, 0),
-            fcnt_up=0,
-            fcnt_down=0,
-            counter=None,
             mac=mac.MacState(mac.factory_parameters(self._plan)).encode(),
+            same=int(self._same_session(known, dev_addr, keys)),
         )
 
-        def write(connection: sqlite3.Connection) -> None:
-            store.put_device(connection, _row(entry, None))
-            if not same:
-                store.forget_activation(connection, entry.dev_eui)
-                store.put_session(connection, session)
+    def _same_root(self, known: store.DeviceRow | None, entry: DeviceEntry, key: bytes) -> bool:
+        if known is None or known.root_key is None or known.join_eui != entry.join_eui:
+            return False
+        return compare_digest(open_root_key(self._credential, entry.dev_eui, known.root_key), key)
 
-        return write
+    def _same_session(self, known: store.DeviceRow | None, dev_addr: int, keys: SessionKeys) -> bool:
+        if known is None or known.root_key is not None:
+            return False
+        rows = store.sessions_of(self._database.read, known.dev_eui)
+        return any(row.dev_addr == dev_addr and sessions.open_keys(self._credential, row) == keys for row in rows)
 
     def _unwrap(self, wrapped: WrappedKey, dev_eui: str, purpose: str) -> bytes:
         try:
@@ -210,11 +184,3 @@ class DeviceTable:
 def open_root_key(credential: Credential, dev_eui: str, sealed: bytes) -> bytes:
     """The 16-byte root key of a device row. Raises SealedFileUnreadable under another credential."""
     return credential.open(sealed, _PURPOSE, bytes.fromhex(dev_eui))
-
-
-def _row(entry: DeviceEntry, sealed: bytes | None) -> store.DeviceRow:
-    return store.DeviceRow(entry.dev_eui, entry.join_eui, entry.lorawan, int(entry.foreign), sealed, None, 0, 0)
-
-
-def _refusal(ids: list[str], code: str, sentence: str) -> Applied:
-    return Applied(tuple(Result(one, code, sentence) for one in ids))

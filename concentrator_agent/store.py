@@ -41,6 +41,18 @@ CREATE TABLE session (
     UNIQUE (dev_eui, pending)
 );
 CREATE INDEX session_dev_addr ON session (dev_addr);
+CREATE TABLE staged (                       -- entries of a device-table revision until all its parts are in
+    dev_eui TEXT PRIMARY KEY,
+    action TEXT NOT NULL,                   -- put, remove, or keep (refused: stays as it is)
+    join_eui TEXT,
+    lorawan TEXT,
+    is_foreign INTEGER,
+    root_key BLOB,
+    dev_addr INTEGER,
+    keys BLOB,
+    mac BLOB,
+    same INTEGER NOT NULL DEFAULT 0         -- 1 when the keys are those in use
+) WITHOUT ROWID;
 CREATE TABLE downlink (
     id TEXT PRIMARY KEY,
     dev_eui TEXT NOT NULL,
@@ -81,6 +93,21 @@ class SessionRow(NamedTuple):
     mac: bytes
 
 
+class StagedRow(NamedTuple):
+    """`dev_addr`, `keys` and `mac` belong to activation by personalisation."""
+
+    dev_eui: str
+    action: str
+    join_eui: str | None = None
+    lorawan: str | None = None
+    is_foreign: int = 0
+    root_key: bytes | None = None
+    dev_addr: int | None = None
+    keys: bytes | None = None
+    mac: bytes | None = None
+    same: int = 0
+
+
 class DownlinkRow(NamedTuple):
     id: str
     dev_eui: str
@@ -108,33 +135,48 @@ def device(connection: sqlite3.Connection, dev_eui: str) -> DeviceRow | None:
     return DeviceRow(*row) if row else None
 
 
-def device_euis(connection: sqlite3.Connection) -> set[str]:
-    return {dev_eui for (dev_eui,) in connection.execute("SELECT dev_eui FROM device")}
-
-
 def count_devices(connection: sqlite3.Connection) -> int:
     count: int = connection.execute("SELECT count(*) FROM device").fetchone()[0]
     return count
 
 
-def put_device(connection: sqlite3.Connection, row: DeviceRow) -> None:
-    connection.execute(
-        "INSERT INTO device (dev_eui, join_eui, lorawan, is_foreign, root_key) VALUES (?, ?, ?, ?, ?) ON CONFLICT "
-        "(dev_eui) DO UPDATE SET join_eui = excluded.join_eui, lorawan = excluded.lorawan, "
-        "is_foreign = excluded.is_foreign, root_key = excluded.root_key",
-        row[:5],
-    )
+def clear_stage(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM staged")
 
 
-def forget_activation(connection: sqlite3.Connection, dev_eui: str) -> None:
-    """New keys: nonces and sessions of the old ones mean nothing any more. The join nonce goes on rising."""
-    connection.execute("UPDATE device SET last_dev_nonce = NULL WHERE dev_eui = ?", (dev_eui,))
-    connection.execute("DELETE FROM nonce WHERE dev_eui = ?", (dev_eui,))
-    connection.execute("DELETE FROM session WHERE dev_eui = ?", (dev_eui,))
+def stage(connection: sqlite3.Connection, rows: Iterable[StagedRow], removed: Iterable[str]) -> None:
+    """Lay down one part of a revision. A device that is both removed and named anew stays."""
+    places = ", ".join("?" * len(StagedRow._fields))
+    connection.executemany(f"INSERT OR REPLACE INTO staged VALUES ({places})", rows)  # noqa: S608
+    query = "INSERT OR IGNORE INTO staged (dev_eui, action) VALUES (?, 'remove')"
+    connection.executemany(query, ((dev_eui,) for dev_eui in removed))
 
 
-def remove_devices(connection: sqlite3.Connection, dev_euis: Iterable[str]) -> None:
-    connection.executemany("DELETE FROM device WHERE dev_eui = ?", ((dev_eui,) for dev_eui in dev_euis))
+def apply_stage(connection: sqlite3.Connection, *, whole: bool) -> None:
+    """Make the device table what is staged; `whole`: devices that are not named leave it.
+
+    Where keys are new, nonces and sessions of the old ones mean nothing any more; the join nonce goes on rising.
+    """
+    if whole:
+        connection.execute("DELETE FROM device WHERE dev_eui NOT IN (SELECT dev_eui FROM staged)")
+    connection.execute("DELETE FROM device WHERE dev_eui IN (SELECT dev_eui FROM staged WHERE action = 'remove')")
+    for query in _APPLY:
+        connection.execute(query)
+    clear_stage(connection)
+
+
+_NEW: Final = "(SELECT dev_eui FROM staged WHERE action = 'put' AND same = 0)"
+_APPLY: Final = (
+    "INSERT INTO device (dev_eui, join_eui, lorawan, is_foreign, root_key) "
+    "SELECT dev_eui, join_eui, lorawan, is_foreign, root_key FROM staged WHERE action = 'put' "
+    "ON CONFLICT (dev_eui) DO UPDATE SET join_eui = excluded.join_eui, lorawan = excluded.lorawan, "
+    "is_foreign = excluded.is_foreign, root_key = excluded.root_key",
+    f"UPDATE device SET last_dev_nonce = NULL WHERE dev_eui IN {_NEW}",  # noqa: S608
+    f"DELETE FROM nonce WHERE dev_eui IN {_NEW}",  # noqa: S608
+    f"DELETE FROM session WHERE dev_eui IN {_NEW}",  # noqa: S608
+    "INSERT INTO session (dev_eui, dev_addr, epoch, pending, keys, mac) SELECT dev_eui, dev_addr, 0, 0, keys, mac "
+    "FROM staged WHERE keys IS NOT NULL AND action = 'put' AND same = 0",
+)
 
 
 def nonce_used(connection: sqlite3.Connection, dev_eui: str, dev_nonce: int) -> bool:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import tomllib
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -164,6 +163,8 @@ def read(path: Path) -> Document:
 
 def parse(text: str, source: Path) -> Document:
     """The TOML `text` that came from `source`. Raises ConfigError."""
+    import tomllib  # let go of after the start, see edge.lean
+
     try:
         return Document(source, text, tomllib.loads(text))
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -116,7 +116,7 @@ class Database:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
-            "cache_size=-1024",
+            "cache_size=-256",
             "temp_store=MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -73,6 +73,7 @@ class Forwarders:
         self._on_change = on_change
         self._pending: dict[tuple[str, bytes], asyncio.Future[str | None]] = {}
         self._token = 0
+        self._buffer = memoryview(bytearray(gwmp.MAX_DATAGRAM))
         self._door = gate.door(Interface.RADIO, self._send)
         self.known: dict[str, Forwarder] = {}
         self.counts: Counter[str] = Counter()
@@ -151,13 +152,13 @@ class Forwarders:
     def _readable(self) -> None:
         for _ in range(DATAGRAMS_PER_TURN):
             try:
-                datagram, address = self._socket.recvfrom(gwmp.MAX_DATAGRAM + 1)
+                size, address = self._socket.recvfrom_into(self._buffer)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:  # an ICMP answer to an earlier datagram of ours
                 log.debug("UDP error", extra={"error": str(error)})
                 return
-            self.take(datagram, address)
+            self.take(bytes(self._buffer[:size]), address)
 
     def take(self, datagram: bytes, address: Address) -> None:
         """Handle one datagram. Never raises for what a peer sends."""

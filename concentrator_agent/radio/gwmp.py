@@ -137,7 +137,7 @@ class _LoosePush(msgspec.Struct):
     rxpk: list[msgspec.Raw] = []
 
 
-class _TxAck(msgspec.Struct):
+class _TxAck(msgspec.Struct, frozen=True):
     error: str = "NONE"
 
 

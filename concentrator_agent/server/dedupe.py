@@ -46,6 +46,7 @@ class Dedupe:
 
     def add(self, reception: Reception, now: float, *, alone: bool = False) -> bool:
         """Take a copy; true when it is the first of its frame. `alone`: no other gateway is there to be waited for."""
+        self.forget(now)
         uplink = self._frames.get(reception.phy)
         if uplink is not None:
             if uplink.closed:
@@ -79,9 +80,13 @@ class Dedupe:
             uplink.due = now
             self._closed.append(uplink)
             taken.append(uplink)
+        self.forget(now)
+        return taken
+
+    def forget(self, now: float) -> None:
+        """Let go of frames whose late copies need not be expected any more."""
         while self._closed and self._closed[0].due + REMEMBER_S <= now:
             del self._frames[self._closed.popleft().phy]
-        return taken
 
     @property
     def under_way(self) -> int:

@@ -28,6 +28,7 @@ from meterwire.lorawan.mac_commands import (
 )
 from meterwire.lorawan.plan import Region
 
+MAX_SHARED: Final = 64
 MAX_REFUSALS: Final = 3  # of one command; then the device keeps what it has
 
 
@@ -62,10 +63,16 @@ class MacState(msgspec.Struct):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(MacState)
+_shared: dict[Parameters, Parameters] = {}
 
 
 def decode_state(stored: bytes) -> MacState:
-    return _decoder.decode(stored)
+    """Most sessions run the same parameters, so these share one object."""
+    state = _decoder.decode(stored)
+    if len(_shared) >= MAX_SHARED:
+        _shared.clear()
+    state.current = _shared.setdefault(state.current, state.current)
+    return state
 
 
 def factory_parameters(plan: Region) -> Parameters:

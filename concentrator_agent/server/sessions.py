@@ -92,6 +92,7 @@ class Sessions:
         self._limit = limit
         self._devices: OrderedDict[str, Device] = OrderedDict()
         self._addresses: dict[int, list[str]] = {}
+        self._busy: frozenset[str] | set[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -124,7 +125,13 @@ class Sessions:
             keys = open_keys(self._credential, session_row)
             device.sessions.append(Session(session_row, keys))
         self._devices[dev_eui] = device
+        self._trim()
         return device
+
+    def protect(self, busy: set[str]) -> None:
+        """Keep the devices in `busy`, a set that may grow, until the next call: their state is not in the store yet."""
+        self._busy = busy
+        self._trim()
 
     def forget(self, dev_eui: str) -> None:
         """The store is right again: something changed there, or a commit failed."""
@@ -140,10 +147,13 @@ class Sessions:
         self._devices.clear()
         self._addresses.clear()
 
-    def trim(self) -> None:
-        """Let go of what is over the limit; only when nothing is under way that the store does not have."""
+    def _trim(self) -> None:
+        """Let go of the least recently used while there are too many."""
         while len(self._devices) > self._limit:
-            self.forget(next(iter(self._devices)))
+            oldest = next(iter(self._devices))
+            if oldest in self._busy:
+                break
+            self.forget(oldest)
         if len(self._addresses) > 4 * self._limit:
             self._addresses.clear()
 

@@ -96,6 +96,7 @@ class UplinkServer:
     async def process(self, uplinks: Sequence[Uplink]) -> None:
         """Handle a batch: all of it is durable or, when the store fails, none of it was ever heard."""
         work = Work()
+        self._sessions.protect(work.touched)
         for uplink in uplinks:
             try:
                 self._one(uplink, work)
@@ -113,7 +114,7 @@ class UplinkServer:
             await self._settle(item, acknowledged)
         for response in work.responses:
             self._downlink.respond(response)
-        self._sessions.trim()
+        self._sessions.protect(set())
 
     async def _commit(self, work: Work) -> bool:
         progress = [session.progress() for session in work.progress.values()]
