@@ -50,13 +50,16 @@ class Sender:
         self._radio, self._source, self._timer, self._dates, self._clock = radio, source, timer, dates, clock
         self._confirm_every, self._on_sent, self._progress = confirm_every, on_sent, progress
         self._since_confirmed = 0
-        self._epoch = 0  # the session that the next two lines are about
-        self._reported = False
+        self._epoch = radio.epoch  # the session that the next two lines are about; one that was kept has been reported
+        self._reported = radio.epoch > 0
         self._register_at, self._register_pause = 0.0, REGISTER_AGAIN_S[0]
 
     async def run(self) -> None:
         """Until cancelled."""
-        due, first = self._clock.time(), True
+        await self._patiently(self._radio.ready(USUAL_SIZE))
+        due = self._register_at = self._timer.soon_after(self._clock.time())
+        first = True
+        await self._wait(due)
         while True:
             await self._patiently(self._radio.ready(USUAL_SIZE))
             await self._register()

@@ -3,8 +3,11 @@
 from hashlib import sha256
 from math import floor
 from random import Random
+from typing import Final
 
 from meterwire.ids import DevEUI
+
+FIRST_WITHIN_S: Final = 10.0
 
 
 class SlotTimer:
@@ -14,6 +17,10 @@ class SlotTimer:
         share = int.from_bytes(sha256(dev_eui.bytes).digest()[:8], "big") / 2**64
         self._period_s, self._phase_s = period_s, share * period_s
         self._jitter_s, self._random = jitter * period_s, random
+
+    def soon_after(self, now: float) -> float:
+        """When to send for the first time: soon, but not all adapters that got power together at once."""
+        return now + self._random.uniform(0.0, min(self._jitter_s, FIRST_WITHIN_S))
 
     def next_after(self, now: float) -> float:
         """The next instant whose undelayed time lies after `now` (Unix seconds)."""

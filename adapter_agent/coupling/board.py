@@ -25,7 +25,7 @@ from meterwire.reading import Reading
 
 log = logging.getLogger(__name__)
 
-HELLO_S: Final = 5.0
+HELLO_S: Final = 2.0
 
 
 class Board:

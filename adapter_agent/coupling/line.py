@@ -47,6 +47,7 @@ class CouplingLine:
         while True:
             try:
                 with Line(self._config.device, self._config.baud, writable=True) as line:
+                    line.discard()
                     log.info("the coupling line is open", extra={"device": self._config.device})
                     pause, told = first, False
                     await self._use(line)

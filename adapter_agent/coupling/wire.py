@@ -1,6 +1,7 @@
 """What travels between the two boards: messages in frames that survive a noisy line.
 
-A frame is A5 5A, length 2 (big-endian), MessagePack body, CRC-32 of length and body.
+A frame is A5 5A, length 2 (big-endian), the same inverted, MessagePack body, CRC-32 of the body. A damaged length thus
+shows at once, instead of making the receiver wait for bytes that never come.
 """
 
 from collections import Counter
@@ -22,7 +23,7 @@ MAX_REGISTERS: Final = 255
 MAX_TELEGRAMS: Final = 64
 
 _MAGIC: Final = b"\xa5\x5a"
-_HEAD, _TAIL = 4, 4
+_HEAD, _TAIL = 6, 4
 
 InputNumber = Annotated[int, Meta(ge=0, lt=MAX_INPUTS)]
 Counter32 = Annotated[int, Meta(ge=0, le=2**32)]
@@ -98,8 +99,9 @@ def pack(message: Message) -> bytes:
     body = _encode(message)
     if len(body) > MAX_BODY:
         raise LimitExceeded(f"a coupling message of {len(body)} bytes; at most {MAX_BODY} travel")
-    covered = len(body).to_bytes(2, "big") + body
-    return _MAGIC + covered + crc32(covered).to_bytes(4, "big")
+    length = len(body)
+    head = length.to_bytes(2, "big") + (length ^ 0xFFFF).to_bytes(2, "big")
+    return _MAGIC + head + body + crc32(body).to_bytes(4, "big")
 
 
 class Unpacker:
@@ -118,13 +120,13 @@ class Unpacker:
             if len(self._buffer) < _HEAD:
                 return messages
             length = int.from_bytes(self._buffer[2:4], "big")
-            if length > MAX_BODY:
+            if length > MAX_BODY or int.from_bytes(self._buffer[4:6], "big") != length ^ 0xFFFF:
                 self._skip("length")
                 continue
             end = _HEAD + length + _TAIL
             if len(self._buffer) < end:
                 return messages
-            if crc32(self._buffer[2 : end - _TAIL]).to_bytes(4, "big") != self._buffer[end - _TAIL : end]:
+            if crc32(self._buffer[_HEAD : end - _TAIL]).to_bytes(4, "big") != self._buffer[end - _TAIL : end]:
                 self._skip("crc")
                 continue
             try:

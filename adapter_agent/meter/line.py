@@ -63,6 +63,11 @@ class Line:
                     return b""
                 raise LineError(f"{self.device} cannot be read ({error.strerror}); check the cable") from None
 
+    def discard(self) -> None:
+        """Forget what came in before the line was open, which another line setting may have garbled."""
+        if os.isatty(self._fd):
+            termios.tcflush(self._fd, termios.TCIFLUSH)
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The stream piece by piece, until its end."""
         while True:

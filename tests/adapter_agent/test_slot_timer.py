@@ -30,3 +30,8 @@ def test_adapters_are_spread_evenly_over_the_period():
 def test_the_next_instant_lies_ahead_and_within_a_period_and_its_jitter(now, period_s, jitter):
     due = timer(7, period_s, jitter).next_after(now)
     assert now - 1e-3 <= due <= now + period_s * (1 + jitter) + 1e-3
+
+
+@given(st.floats(0, 4e9), st.floats(1, 86_400), st.floats(0, 1))
+def test_the_first_time_comes_soon(now, period_s, jitter):
+    assert now <= timer(7, period_s, jitter).soon_after(now) <= now + min(10, jitter * period_s) + 1e-3

@@ -116,6 +116,7 @@ async def push(meter: int) -> None:
         ("reading", b"12345.6", METER[16:40]),
         ("telegram", b"telegrams", b"12345.6"),
     ],
+    ids=["bytes", "reading", "telegram"],
 )
 async def test_the_same_telegrams_come_out_wherever_decoding_and_sealing_sit(
     tmp_path, carries, on_the_wire, not_on_the_wire
