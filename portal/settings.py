@@ -139,6 +139,8 @@ KEK_PUBLIC_FILE = os.environ.get("MSPAN_KEK_PUBLIC_FILE", "")
 # Both are derived from the secret key when there is no file; every portal process needs the same ones.
 AUDIT_KEY_FILE = os.environ.get("MSPAN_AUDIT_KEY_FILE", "")
 TOKEN_PEPPERS_FILE = os.environ.get("MSPAN_TOKEN_PEPPERS_FILE", "")
+# Who may read /metrics; empty: this machine only.
+METRICS_TOKEN = _secret("MSPAN_METRICS_TOKEN")
 
 # Days after which rows are deleted, by kind; 0 keeps them for ever.
 RETENTION_DAYS = {
@@ -167,6 +169,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("MSPAN_BEHIND_PROXY") else None
 SECURE_SSL_REDIRECT = TLS
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked for by machines, behind the proxy
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -193,17 +196,40 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PAGINATION_CLASS": "portal.api.pagination.CursorPagination",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["portal.api.filters.Backend"],
+    "EXCEPTION_HANDLER": "portal.api.errors.handle",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "PAGE_SIZE": 50,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Meterspan",
     "DESCRIPTION": "Fleet and readings of smart-meter communication adapters.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "portal.api.schema.add_errors",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "portal.ops.logs.JsonFormatter"},
+        "console": {"()": "portal.ops.logs.ConsoleFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if os.environ.get("MSPAN_LOG_FORMAT") == "json" else "console",
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": os.environ.get("MSPAN_LOG_LEVEL", "INFO").upper()},
+    "loggers": {"django": {"handlers": [], "propagate": True, "level": "INFO"}, "django.server": {"propagate": True}},
 }

@@ -1,5 +1,37 @@
-"""Addresses of the API."""
+"""Addresses of the API and its description."""
 
-from django.urls import URLPattern
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.permissions import AllowAny
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern] = []
+from portal.api.adapters import Adapters
+from portal.api.concentrators import Concentrators
+from portal.api.diagnosis import Events, Telegrams
+from portal.api.errors import not_found
+from portal.api.metering_points import MeteringPoints, Meters
+from portal.api.pairings import Pairings
+from portal.api.readings import Readings
+from portal.api.sites import Sites
+
+router = SimpleRouter()
+for name, resource in (
+    ("sites", Sites),
+    ("metering-points", MeteringPoints),
+    ("meters", Meters),
+    ("concentrators", Concentrators),
+    ("adapters", Adapters),
+    ("pairings", Pairings),
+    ("readings", Readings),
+    ("telegrams", Telegrams),
+    ("events", Events),
+):
+    router.register(name, resource, basename=f"api-{name}")
+
+_described = {"permission_classes": [AllowAny]}
+urlpatterns = [
+    path("v1/", include(router.urls)),
+    path("schema/", SpectacularAPIView.as_view(**_described), name="api-schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="api-schema", **_described), name="api-docs"),
+    re_path("", not_found),
+]

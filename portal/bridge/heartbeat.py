@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from provisioning.keys.services import take_in
 from provisioning.keys.vault import Vault
 
 log = logging.getLogger(__name__)
+
+FORGOTTEN = timedelta(days=1)  # a bridge that was taken away
 
 
 class Heartbeat:
@@ -32,6 +35,7 @@ class Heartbeat:
         """Write the heartbeat; keep the broker's passwords; now and then take handed-in keys into the vault."""
         values = {"started_at": self._started_at, "at": timezone.now(), "connected": connected, "figures": figures}
         Bridge.objects.update_or_create(name=self._name, defaults=values)
+        Bridge.objects.filter(at__lt=timezone.now() - FORGOTTEN).delete()
         if self._broker_folder is not None:
             mqtt: dict[str, Any] = settings.MQTT
             if keep_passwords(self._broker_folder, mqtt["username"], mqtt["password"]):

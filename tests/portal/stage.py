@@ -73,9 +73,11 @@ class Stage:
 
     name: str = "acme"
     vault: Vault = field(default_factory=Vault.from_settings)
+    organisation: Organisation = None  # type: ignore[assignment]  # a new one, called `name`
 
     def __post_init__(self) -> None:
-        self.organisation = Organisation.objects.create(name=self.name, slug=self.name)
+        if self.organisation is None:
+            self.organisation = Organisation.objects.create(name=self.name, slug=self.name)
         self.site = Site.objects.create(organisation=self.organisation, name="Main street 1")
         self.concentrator = Concentrator.objects.create(
             organisation=self.organisation, site=self.site, eui=f"70b3d57ed00c{next(_numbers):04x}", name="Cellar"
