@@ -57,39 +57,41 @@ class Sender:
     async def run(self) -> None:
         """Until cancelled."""
         await self._patiently(self._radio.ready(USUAL_SIZE))
-        due = self._register_at = self._timer.soon_after(self._clock.time())
+        due = self._register_at = self._monotonic(self._timer.soon_after(self._clock.time()))
         first = True
         await self._wait(due)
         while True:
             await self._patiently(self._radio.ready(USUAL_SIZE))
             await self._register()
-            if self._dates.now() is not None and (self._source.changed.is_set() or due <= self._clock.time()):
+            if self._dates.now() is not None and (self._source.changed.is_set() or due <= self._clock.monotonic()):
                 try:
                     something = await self._send_telegrams()
                     if not something and self._dates.stale:
                         await self._send(None, b"", confirmed=False)  # a silent meter is no reason to forget the date
                     first = first and not something
-                    now = self._clock.time()
-                    due = now + FIRST_READING_S if first else self._timer.next_after(now)
+                    now = self._clock.monotonic()
+                    due = (
+                        now + FIRST_READING_S if first else self._monotonic(self._timer.next_after(self._clock.time()))
+                    )
                 except MeterspanError as error:
                     log.error("no telegram was made: %s", error, extra={"code": error.code})
-                    due = self._clock.time() + FAULT_S
+                    due = self._clock.monotonic() + FAULT_S
             await self._wait(due)
 
     async def _register(self) -> None:
         """After each join, before any reading: tell the full inner counter, ask for the time."""
         if self._radio.epoch != self._epoch:
             self._epoch, self._reported = self._radio.epoch, False
-            self._register_at, self._register_pause = self._clock.time(), REGISTER_AGAIN_S[0]
+            self._register_at, self._register_pause = self._clock.monotonic(), REGISTER_AGAIN_S[0]
         if self._dates.stale:
             self._radio.want_time()
-        if not self._registering or self._clock.time() < self._register_at:
+        if not self._registering or self._clock.monotonic() < self._register_at:
             return
         if not self._reported:
             self._reported = await self._report()
         else:
             await self._send(None, b"", confirmed=False)  # the report has arrived, the time has not
-        self._register_at = self._clock.time() + self._register_pause
+        self._register_at = self._clock.monotonic() + self._register_pause
         self._register_pause = min(self._register_pause * 2, REGISTER_AGAIN_S[1])
 
     @property
@@ -132,17 +134,23 @@ class Sender:
         return sent
 
     async def _wait(self, due: float) -> None:
-        """Until the next regular telegram, the next attempt to register, a change worth telling or a new session."""
+        """Until the next regular telegram, the next attempt to register, a change worth telling or a new session.
+
+        All times here are monotonic.
+        """
         until = self._register_at if self._dates.now() is None else due
         if self._registering:
             until = min(until, self._register_at)
-        while (left := until - self._clock.time()) > 0 and self._radio.epoch == self._epoch:
+        while (left := until - self._clock.monotonic()) > 0 and self._radio.epoch == self._epoch:
             self._progress()
-            waking = self._source.changed
             if self._dates.now() is None:
                 await self._clock.sleep(min(left, STEP_S))
-            elif await wait_for(waking, self._clock, min(left, STEP_S)):
+            elif await wait_for(self._source.changed, self._clock, min(left, STEP_S)):
                 return
+
+    def _monotonic(self, moment: float) -> float:
+        """The monotonic time of a Unix time ahead: a clock that is set meanwhile moves no telegram."""
+        return self._clock.monotonic() + moment - self._clock.time()
 
     async def _patiently(self, work: Coroutine[Any, Any, T]) -> T:
         """Await something that may take for ever, such as a network in reach, and say meanwhile that all is well."""

@@ -17,7 +17,7 @@ class AirBudget:
 
     def __init__(self, ledger: DutyCycleLedger) -> None:
         self._ledger = ledger
-        self._quiet_until = 0.0
+        self._quiet_from = self._quiet_until = 0.0
         self._unsaved_s = 0.0
 
     @property
@@ -31,6 +31,8 @@ class AirBudget:
     def earliest(self, length: int, link: Link, now: float) -> float:
         """When a frame may go out on one of the link's channels; infinity for one that no budget holds."""
         air = _air(length, link)
+        if now < self._quiet_from:  # the clock was set back
+            self._quiet_until = 0.0
         return max(
             self._quiet_until,
             min((self._ledger.earliest(c.frequency_hz, air, now) for c in link.usable()), default=now),
@@ -47,7 +49,7 @@ class AirBudget:
         channel = random.choice(free)
         self.book(channel.frequency_hz, air, now)
         if link.max_duty:
-            self._quiet_until = now + air * 2**link.max_duty
+            self._quiet_from, self._quiet_until = now, now + air * 2**link.max_duty
         return channel
 
     def book(self, frequency_hz: int, air_s: float, now: float) -> None:

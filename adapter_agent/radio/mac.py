@@ -11,14 +11,14 @@ from typing import Final
 from adapter_agent.radio.base import NotJoined, PayloadTooLong, RadioEvents, Sent
 from adapter_agent.radio.budget import AirBudget
 from adapter_agent.radio.due import Due
-from adapter_agent.radio.join import Joining, NoncesExhausted, Request
+from adapter_agent.radio.join import Joining, Request
 from adapter_agent.radio.link import Link, LinkChannel
 from adapter_agent.radio.phy import Exchange, Heard, Phy, PhyError, Window
 from adapter_agent.radio.settings import Identity, MacSettings
 from adapter_agent.radio.state import RadioStore, SessionState
 from adapter_agent.waiting import wait_for
 from edge.clock import Clock
-from meterwire.errors import AuthenticationError, CounterExhausted, FormatError, ReplayError
+from meterwire.errors import AuthenticationError, CounterExhausted, FormatError, MeterspanError, ReplayError
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.crypto import FCNT_LIMIT, Session, full_fcnt, is_retransmission
 from meterwire.lorawan.frame import MAX_FOPTS, DataFrame, parse
@@ -32,7 +32,6 @@ RETRANSMIT_S: Final = (1.0, 3.0)
 SILENCE_CHECK: Final = 64  # uplinks without any downlink, then the network is asked for a sign of life …
 SILENCE_REJOIN: Final = SILENCE_CHECK + 32  # … and after so many it is given up
 STEP_S: Final = 60.0  # longest sleep at a stretch, so that a clock that was set is noticed
-HOUR_S: Final = 3600.0
 
 
 class NotForUs(FormatError):
@@ -98,14 +97,18 @@ class EndDevice:
         """Join, join again where needed, and send what the network waits for. Ends by cancellation only."""
         while True:
             self._wake.clear()
-            if self._join_wanted:
-                await self._try_to_join()
-            elif self._due.uplink:
-                await self._clock.sleep(self._random.uniform(*RETRANSMIT_S))
-                if self._due.uplink and self._state.session is not None:
-                    await self._send_empty()
-            else:
-                await self._wake.wait()
+            try:
+                if self._join_wanted:
+                    await self._try_to_join()
+                elif self._due.uplink:
+                    await self._clock.sleep(self._random.uniform(*RETRANSMIT_S))
+                    if self._due.uplink and self._state.session is not None:
+                        await self._send_empty()
+                else:
+                    await self._wake.wait()
+            except MeterspanError as error:  # a full disk, for one: nothing may leave before it is saved
+                log.error("the radio has to wait: %s", error, extra={"code": error.code})
+                await self._clock.sleep(STEP_S)
 
     async def ready(self, size: int) -> None:
         """Wait until `size` bytes may be sent at once."""
@@ -122,7 +125,7 @@ class EndDevice:
     ) -> Sent:
         """As `AdapterRadio.send`. One frame at a time; its repetitions are part of it."""
         if at is not None:
-            await self._until(at)
+            await self._until(lambda _: at)
         async with self._air:
             await self._available()
             options = self._due.options()
@@ -158,13 +161,7 @@ class EndDevice:
 
     async def _try_to_join(self) -> None:
         await self._available()
-        try:
-            request = self._joining.request()
-        except NoncesExhausted as error:
-            log.error("this device cannot join any more: %s", error)
-            self._rejoin = False
-            await self._clock.sleep(HOUR_S)
-            return
+        request = self._joining.request()
         allowed_in = self._joining.earliest(request, self._clock.time()) - self._clock.time()
         if not await self._paused(max(self._joining.pause(), allowed_in)):
             return
@@ -252,7 +249,7 @@ class EndDevice:
         return Sent(port, payload, fcnt, confirmed, acknowledged, end)
 
     async def _transmit(self, frame: bytes, link: Link) -> tuple[Exchange, tuple[Window, Window]]:
-        await self._until(self._budget.earliest(len(frame), link, self._clock.time()))
+        await self._until(lambda now: self._budget.earliest(len(frame), link, now))
         channel = self._budget.take(len(frame), link, self._clock.time(), self._random)
         if self._budget.save_due:
             self._save()
@@ -359,10 +356,11 @@ class EndDevice:
 
     # Time and state
 
-    async def _until(self, moment: float) -> None:
-        if moment == inf:
-            raise PhyError("the duty cycle never allows a frame this long")
-        while (wait := moment - self._clock.time()) > 0:
+    async def _until(self, moment: Callable[[float], float]) -> None:
+        """Wait for a Unix time, asked for again and again, because the clock may be set meanwhile."""
+        while (wait := moment(self._clock.time()) - self._clock.time()) > 0:
+            if wait == inf:
+                raise PhyError("the duty cycle never allows a frame this long")
             await self._clock.sleep(min(wait, STEP_S))
 
     def _save(self) -> None:

@@ -210,6 +210,16 @@ async def test_the_time_is_asked_for_daily(house):
     assert len(again) == 2
 
 
+@pytest.mark.parametrize("jump", [-100_000.0, 100_000.0])
+async def test_setting_the_machines_clock_moves_no_telegram_and_no_date(house, jump):
+    async with house.running():
+        await house.pass_time(60, energy(IMPORT, 1))
+        house.clock.jump(jump)
+        before = len(house.telegrams)
+        await house.pass_time(3 * 900, energy(IMPORT, 2), every_s=60)
+        assert 2 <= len(house.telegrams) - before <= 4
+
+
 async def test_an_adapter_without_keys_does_not_start(tmp_path):
     house = House(tmp_path)
     (tmp_path / "keys.json").unlink()

@@ -1,6 +1,7 @@
 """What the decoder makes of right, odd and hostile SML."""
 
 import time
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -209,6 +210,25 @@ def test_every_single_bit_error_is_refused_and_costs_only_its_own_frame():
         spoilt[at // 8] ^= 1 << at % 8
         readings, _ = read(bytes(spoilt) + good)
         assert [values(reading) for reading in readings] == [{"1-0:1.8.0*255": "12345.6"}], at
+
+
+@given(
+    st.dictionaries(
+        st.binary(min_size=6, max_size=6),
+        st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-12, 6), st.sampled_from([27, 30, 33, 35])),
+        max_size=20,
+    )
+)
+def test_any_registers_come_back_exactly(registers):
+    entries = [
+        entry(obis.hex(), signed(raw, 8), unit=unsigned(unit, 1), scaler=signed(scaler, 1))
+        for obis, (raw, scaler, unit) in registers.items()
+    ]
+    [reading], refused = read(telegram(*entries))
+    assert refused == {}
+    assert {obis: value.value for obis, value in reading.registers.items()} == {
+        "{}-{}:{}.{}.{}*{}".format(*obis): Decimal(raw).scaleb(scaler) for obis, (raw, scaler, _) in registers.items()
+    }
 
 
 @given(st.binary(max_size=300))

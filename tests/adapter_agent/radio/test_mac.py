@@ -12,6 +12,7 @@ from adapter_agent.radio.phy import PhyError
 from adapter_agent.radio.settings import Identity, MacSettings
 from adapter_agent.radio.state import FCNT_BLOCK, RadioStore
 from edge.clock import ManualClock
+from edge.sealedfile import SealedFileError
 from meterwire.lorawan import mac_commands as mac
 from meterwire.lorawan.frame import JoinAccept
 from meterwire.lorawan.gpstime import gps_seconds
@@ -56,7 +57,7 @@ class Bench:
         await finish(self.clock, self.device.ready(20))
 
     async def send(self, *arguments, **options):
-        return await finish(self.clock, self.device.send(*arguments, **options), 4000)
+        return await finish(self.clock, self.device.send(*arguments, **options), 8000)
 
     @property
     def last(self):
@@ -465,12 +466,41 @@ async def test_sending_without_a_session_is_refused():
         await bench.send(16, b"x")
 
 
+async def test_a_full_disk_keeps_join_requests_back_until_the_nonce_is_saved(caplog):
+    bench = Bench()
+    write = bench.file.write
+
+    def full(content: bytes) -> None:
+        raise SealedFileError("no space left")
+
+    bench.file.write = full
+    async with bench.running():
+        await bench.clock.advance(300)
+        assert bench.network.joins == []
+        assert "no space left" in caplog.text
+        bench.file.write = write
+        await bench.join()
+
+
+@pytest.mark.parametrize("jump", [-400_000.0, 400_000.0])
+async def test_a_clock_that_is_set_stops_nothing(jump):
+    bench = Bench(data_rate=0)
+    async with bench.running():
+        await bench.join()
+        for _ in range(16):
+            await bench.send(16, b"x" * 40)
+        bench.clock.jump(jump)
+        begin = bench.clock.monotonic()
+        await bench.send(16, b"x" * 40)
+        assert bench.clock.monotonic() - begin < 2 * 3600
+
+
 async def test_a_device_without_nonces_says_so_and_lives_on(caplog):
     bench = Bench()
     bench.device._state.dev_nonce = 0x10000
     async with bench.running():
         await bench.clock.advance(10)
-    assert "cannot join any more" in caplog.text
+    assert "all 65536 DevNonces are used" in caplog.text
     assert bench.network.joins == []
 
 
