@@ -1,6 +1,6 @@
 """The adapter's configuration: TOML into frozen values, each fault named with file, line and cure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from msgspec import Meta
 
 from adapter_agent.meter import INTERFACES
-from adapter_agent.meter.line import BAUD_RATES
+from adapter_agent.meter.line import BAUD_RATES, STANDARD_INPUT
 from adapter_agent.radio import RADIOS
 from edge.config import ConfigError, Document, read
 from meterwire.errors import FormatError
@@ -171,7 +171,7 @@ def check(document: Document, *, board: bool | None = False) -> Loaded:
     _check_sampler(config.sampler, document)
     if board is not None:
         _check_halves(config, document, board)
-    return Loaded(config, radio, section)
+    return Loaded(_with_paths(config, document.source.parent), radio, section)
 
 
 def _radio(document: Document) -> tuple[Radio, Any]:
@@ -182,6 +182,15 @@ def _radio(document: Document) -> tuple[Radio, Any]:
     if kind is None:
         raise document.error("radio.type", f"unknown radio '{radio.type}'", f"known here: {', '.join(sorted(RADIOS))}")
     return radio, document.convert(kind.config, "radio", ignore=RADIO_COMMON)
+
+
+def _with_paths(config: Config, folder: Path) -> Config:
+    """Devices named relative to the file's folder."""
+    inputs = [
+        one if one.device == STANDARD_INPUT else replace(one, device=str(folder / one.device)) for one in config.input
+    ]
+    coupling = config.coupling and replace(config.coupling, device=str(folder / config.coupling.device))
+    return replace(config, input=tuple(inputs), coupling=coupling)
 
 
 def _check_inputs(config: Config, document: Document) -> None:

@@ -33,6 +33,11 @@ def test_little_is_enough():
     assert [str(obis) for obis in loaded.config.sampler.registers] == ["1-0:1.8.0", "1-0:2.8.0"]
 
 
+@pytest.mark.parametrize(("device", "meant"), [("meter", "/etc/meter"), ("/dev/tty", "/dev/tty"), ("-", "-")])
+def test_devices_are_found_from_the_files_folder(device, meant):
+    assert checked(MINIMAL.replace("/dev/ttyUSB0", device)).config.input[0].device == meant
+
+
 @pytest.mark.parametrize(
     ("change", "line", "complaint"),
     [
