@@ -7,6 +7,7 @@ LimitExceeded. Nothing here looks at a clock: times and ids are arguments.
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -28,6 +29,10 @@ Id = Annotated[str, Meta(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")]  # 128 bits
 Eui = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z"
 Time = Annotated[str, Meta(pattern=_TIME)]
+# Of fixed length only: the telegrams of a message are so many that their alphabets are checked all at once.
+_TelegramId = Annotated[str, Meta(min_length=26, max_length=26)]
+_TelegramEui = Annotated[str, Meta(min_length=16, max_length=16)]
+_TelegramTime = Annotated[str, Meta(min_length=24, max_length=24)]
 TimeQuality = Literal["gps", "ntp", "free", "none"]
 Text = Annotated[str, Meta(max_length=500)]
 Code = Annotated[str, Meta(max_length=40, pattern=r"^[a-z0-9_]+\Z")]
@@ -37,7 +42,7 @@ Payload = Annotated[bytes, Meta(max_length=242)]
 class Rx(Struct, frozen=True):
     """One gateway's reception: gateway EUI, RSSI in dBm, SNR in dB."""
 
-    gw: Eui
+    gw: _TelegramEui
     rssi: Annotated[float, Meta(ge=-200, le=50)]
     snr: Annotated[float, Meta(ge=-50, le=50)]
 
@@ -50,15 +55,15 @@ class Telegram(Struct, frozen=True, omit_defaults=True):
     unique for a foreign device. `received_at` is the end of reception; `freq` in Hz; `rx` best SNR first.
     """
 
-    id: Id
-    dev_eui: Eui
+    id: _TelegramId
+    dev_eui: _TelegramEui
     fport: Annotated[int, Meta(ge=0, le=255)]
     fcnt: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
     payload: Payload
     rx: Annotated[tuple[Rx, ...], Meta(min_length=1, max_length=32)]
     dr: Annotated[int, Meta(ge=0, le=15)]
     freq: Annotated[int, Meta(ge=0, le=2_000_000_000)]
-    received_at: Time
+    received_at: _TelegramTime
     time_quality: TimeQuality
     counter: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] | None = None
     epoch: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] = 0
@@ -214,6 +219,7 @@ T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 _version = msgspec.json.Decoder(type=msgspec.defstruct("_Version", [("v", int)]))
+_telegram = msgspec.json.Decoder(type=Telegram)
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(type=kind) for kind in (TelegramBatch, Event, State, Receipt, Command)
 }
@@ -229,7 +235,18 @@ def decode_telegrams(body: bytes) -> TelegramBatch:
     batch: TelegramBatch = _decode(body, TelegramBatch)
     if len(batch.telegrams) > MAX_TELEGRAMS:
         raise LimitExceeded(f"{len(batch.telegrams)} telegrams in one message; at most {MAX_TELEGRAMS} are accepted")
+    _check_alphabets(batch.telegrams)
     return batch
+
+
+def decode_telegram(body: bytes | msgspec.Raw) -> Telegram:
+    """Read one telegram of an `up/telegram`, for a message that is not readable as a whole. Raises FormatError."""
+    try:
+        telegram = _telegram.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FormatError(f"no valid telegram: {error}") from None
+    _check_alphabets((telegram,))
+    return telegram
 
 
 def decode_event(body: bytes) -> Event:
@@ -287,6 +304,21 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 def _milliseconds(unix: float) -> int:
     # By way of microseconds: the float nearest to a whole millisecond often lies just below it.
     return round(unix * 1_000_000) // 1000
+
+
+_IDS = re.compile(r"(?:[0-7][0-9A-HJKMNP-TV-Z]{25})*")
+_EUIS = re.compile(r"(?:[0-9a-f]{16})*")
+_TIMES = re.compile(f"(?:{_TIME[1:-2]})*")
+
+
+def _check_alphabets(telegrams: Sequence[Telegram]) -> None:
+    """Three patterns for a whole message; one for each field would cost more than all the rest of its decoding."""
+    ids = "".join([telegram.id for telegram in telegrams])
+    euis = "".join([telegram.dev_eui for telegram in telegrams] + [rx.gw for item in telegrams for rx in item.rx])
+    times = "".join([telegram.received_at for telegram in telegrams])
+    for name, pattern, text in (("id", _IDS, ids), ("EUI", _EUIS, euis), ("time", _TIMES, times)):
+        if not pattern.fullmatch(text):
+            raise FormatError(f"no valid message: a telegram holds a text that is no {name}")
 
 
 def _decode(body: bytes, kind: Any) -> Any:

@@ -98,9 +98,10 @@ TEMPLATES = [
     }
 ]
 
+# Under ASGI each request has a thread of its own; a connection kept open would be lost with it.
 DATABASES = {
     "default": dj_database_url.parse(
-        os.environ.get("MSPAN_DATABASE_URL", f"sqlite:///{DATA_DIR / 'portal.sqlite3'}"), conn_max_age=60
+        os.environ.get("MSPAN_DATABASE_URL", f"sqlite:///{DATA_DIR / 'portal.sqlite3'}"), conn_max_age=0
     )
 }
 if "sqlite" in str(DATABASES["default"]["ENGINE"]):

@@ -18,7 +18,6 @@ class _Named(msgspec.Struct):
 
 
 _parts = msgspec.json.Decoder(_Parts)
-_telegram = msgspec.json.Decoder(Telegram)
 _named = msgspec.json.Decoder(_Named)
 
 
@@ -91,9 +90,9 @@ def _one_by_one(mail: Mail, body: bytes) -> list[Telegram]:
     telegrams = []
     for part in parts:
         try:
-            telegrams.append(_telegram.decode(part))
-        except (msgspec.DecodeError, RecursionError) as error:
-            mail.refusals.append(Refusal(FormatError.code, f"unreadable telegram: {error}", _id_of(part)))
+            telegrams.append(messages.decode_telegram(part))
+        except FormatError as error:
+            mail.refusals.append(Refusal(error.code, str(error), _id_of(part)))
     return telegrams
 
 

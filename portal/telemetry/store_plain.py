@@ -11,7 +11,7 @@ from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch, moment
 from portal.telemetry.fields import ulid_bytes
 from portal.telemetry.models import TimeQuality
 from portal.telemetry.store import Lookup
-from portal.telemetry.store_extras import write_extras
+from portal.telemetry.store_notes import write_notes
 
 _QUALITY = {str(choice.label): choice.value for choice in TimeQuality}
 
@@ -20,6 +20,7 @@ _TELEGRAM = """INSERT INTO telemetry_telegram (id, organisation_id, concentrator
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 _READING = """INSERT INTO telemetry_reading (adapter_id, counter, measured_at, register, value, metering_point_id)
     VALUES (%s, %s, %s, %s, %s, %s)"""
+_LATE = "INSERT INTO telemetry_latehour (start, adapter_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _UPSERT = status_sql.upsert(f"(SELECT {', '.join(f'%s AS {name}' for name in status_sql.COLUMNS)}) WHERE true")
 
 
@@ -35,7 +36,8 @@ class PlainStore(Lookup):
             cursor.executemany(_TELEGRAM, [_telegram_row(arrival, stored_at) for arrival in new])
             cursor.executemany(_READING, [row for arrival in new for row in _reading_rows(arrival)])
             cursor.executemany(_UPSERT, [_status_row(adapter) for adapter in batch.touched])
-        write_extras(batch)
+            cursor.executemany(_LATE, [(_moment(start), adapter) for start, adapter in batch.late])
+        write_notes(batch)
 
 
 def _telegram_row(arrival: Arrival, stored_at: Any) -> tuple[Any, ...]:

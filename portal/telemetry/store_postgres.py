@@ -1,4 +1,4 @@
-"""Writes a batch to PostgreSQL by binary COPY; adapter states go through a temporary table into one upsert."""
+"""Writes a batch to PostgreSQL by binary COPY; what may be there already goes through a temporary table."""
 
 from struct import Struct
 from typing import Any, cast
@@ -11,7 +11,7 @@ from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch
 from portal.telemetry.fields import ulid_bytes
 from portal.telemetry.models import TimeQuality
 from portal.telemetry.store import Lookup
-from portal.telemetry.store_extras import write_extras
+from portal.telemetry.store_notes import write_notes
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -48,6 +48,14 @@ _status = Struct(">hiqiqiqiqiqiqiqiqididihiqiqiq").pack
 _status_key, _status_counts = Struct(">hiqiq").pack, Struct(">iqiqiq").pack
 _status_well, _status_end = Struct(">iiqidiq").pack, Struct(">iqidiq").pack
 
+_LATE_TABLE = (
+    "CREATE TEMPORARY TABLE IF NOT EXISTS late_change (start timestamptz, adapter_id bigint) ON COMMIT DELETE ROWS"
+)
+_LATE = "COPY late_change (start, adapter_id) FROM STDIN (FORMAT BINARY)"
+_INSERT_LATE = """INSERT INTO telemetry_latehour (start, adapter_id)
+    SELECT start, adapter_id FROM late_change ORDER BY start, adapter_id ON CONFLICT DO NOTHING"""
+_late = Struct(">hiqiq").pack
+
 
 class PostgresStore(Lookup):
     """One per thread and connection."""
@@ -60,13 +68,12 @@ class PostgresStore(Lookup):
         _copy(_TELEGRAM, [_telegram_row(arrival, stored_at) for arrival in new])
         _copy(_READING, _reading_rows(new))
         if batch.touched:
-            with connection.cursor() as cursor:
-                cursor.execute(_STATUS_TABLE)
-            _copy(_STATUS, [_status_row(adapter) for adapter in batch.touched])
-            with connection.cursor() as cursor:
-                cursor.execute(_UPSERT)
-                cursor.execute("DELETE FROM status_change")  # the commit empties it only where it is the outermost
-        write_extras(batch)
+            states = [_status_row(adapter) for adapter in batch.touched]
+            _merge(_STATUS_TABLE, _STATUS, states, _UPSERT, "DELETE FROM status_change")
+        if batch.late:
+            hours = [_late(2, 8, start - _EPOCH_US, 8, adapter) for start, adapter in batch.late]
+            _merge(_LATE_TABLE, _LATE, hours, _INSERT_LATE, "DELETE FROM late_change")
+        write_notes(batch)
 
 
 def _copy(statement: str, rows: list[bytes]) -> None:
@@ -74,6 +81,15 @@ def _copy(statement: str, rows: list[bytes]) -> None:
         return
     with connection.cursor() as cursor, connection.wrap_database_errors, cast(Any, cursor).copy(statement) as copy:
         copy.write(_HEADER + b"".join(rows) + _TRAILER)
+
+
+def _merge(table: str, copy: str, rows: list[bytes], statement: str, empty: str) -> None:
+    """Through a temporary table, which the commit empties only when it is the outermost transaction's."""
+    with connection.cursor() as cursor:
+        cursor.execute(table)
+        _copy(copy, rows)
+        cursor.execute(statement)
+        cursor.execute(empty)
 
 
 def _telegram_row(arrival: Arrival, stored_at: int) -> bytes:

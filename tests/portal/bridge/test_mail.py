@@ -86,3 +86,30 @@ def test_no_input_makes_the_reader_raise(body: bytes, branch: str) -> None:
 def test_no_telegrams_make_the_reader_raise(content: Any) -> None:
     body = json.dumps({"v": 1, "id": "x", "time": "x", "telegrams": [content]}).encode()
     assert read(UP, body).telegrams == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("id", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ"),
+        ("id", "01aaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("dev_eui", "70B3D57ED1000001"),
+        ("dev_eui", "70b3d57ed100000\n"),
+        ("dev_eui", "70b3d57ed100000\0"),
+        ("received_at", "2026-01-01T11:00:00.000+"),
+        ("received_at", "٢٠٢٦-01-01T11:00:00.000Z"),
+    ],
+)
+def test_a_telegram_with_a_text_of_another_alphabet_is_refused_alone(field: str, text: str) -> None:
+    good, bad = telegram(DEV_EUI), telegram(DEV_EUI)
+    body = raw(good, bad)
+    body["telegrams"][1][field] = text
+    mail = read(UP, json.dumps(body).encode())
+    assert mail.telegrams == (good,)
+    assert [refusal.code for refusal in mail.refusals] == ["format"]
+
+
+def test_a_gateway_name_is_checked_too() -> None:
+    body = raw(telegram(DEV_EUI))
+    body["telegrams"][0]["rx"][0]["gw"] = "X" * 16
+    assert read(UP, json.dumps(body).encode()).refusals

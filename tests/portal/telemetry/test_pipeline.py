@@ -192,8 +192,9 @@ def test_an_age_that_nobody_can_mean_is_refused(stage: Stage) -> None:
     assert errors(stage.run(stage.device().telegram((1, 1), (27, 2**63)))) == ["format"]
 
 
-def test_a_day_that_does_not_exist_is_refused_and_still_stored(stage: Stage) -> None:
-    assert errors(stage.run(stage.device().telegram(received_at="2026-02-31T10:00:00.000Z"))) == ["format"]
+@pytest.mark.parametrize("text", ["2026-02-31T10:00:00.000Z", "2026-02-01T24:00:00.000Z", "2026-02-01T10:00:60.000Z"])
+def test_a_moment_that_does_not_exist_is_refused_and_still_stored(stage: Stage, text: str) -> None:
+    assert errors(stage.run(stage.device().telegram(received_at=text))) == ["format"]
     assert Telegram.objects.get().received_at == at(NOON + 1)
 
 

@@ -1,19 +1,14 @@
-"""What a batch writes beside telegrams, readings and states: its notes as events, and the hours it comes late for."""
+"""Turns the pipeline's notes into events."""
 
 import secrets
 
 from meterwire.messages import ulid
 from portal.telemetry.arrivals import MICROSECONDS, Batch, moment
-from portal.telemetry.models import AdapterEvent, LateHour
+from portal.telemetry.models import AdapterEvent
 
 
-def write_extras(batch: Batch) -> None:
+def write_notes(batch: Batch) -> None:
     """In the batch's transaction. A note on a telegram that is `known` was stored with it."""
-    if batch.late:
-        LateHour.objects.bulk_create(
-            [LateHour(start=moment(start), adapter_id=adapter) for start, adapter in sorted(batch.late)],
-            ignore_conflicts=True,
-        )
     AdapterEvent.objects.bulk_create(
         AdapterEvent(
             id=ulid(batch.now_us / MICROSECONDS, secrets.token_bytes(10)),
