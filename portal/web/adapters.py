@@ -165,7 +165,9 @@ def _by_number(access: Access, text: str, compact: str) -> list[int]:
         euis = list(part[: MAX_FOUND - len(keys)])
         keys += adapters.filter(dev_eui__in=euis).values_list("pk", flat=True)
     if not keys:
-        keys += adapters.filter(serial__in={text.strip(), compact}).values_list("pk", flat=True)[:MAX_FOUND]
+        keys += adapters.filter(serial__in={text.strip(), text.strip().upper(), compact}).values_list("pk", flat=True)[
+            :MAX_FOUND
+        ]
     return keys
 
 

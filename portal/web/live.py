@@ -127,7 +127,7 @@ def _add(
         return
     try:
         read = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     for row in read if isinstance(read, list) else [read]:
         if not isinstance(row, dict) or not isinstance(row.get("kind"), str):

@@ -93,6 +93,7 @@ def shown(number: int) -> Shown:
     index, input_ = split_number(number)
     register = REGISTERS[index]
     unit, shift, digits = _SHOWN.get(register.unit, (register.unit, 0, max(0, -register.exponent)))
+    digits = max(digits, -(register.exponent + shift))
     name = str(NAMES[index])
     rate = _RATES.get(register.unit, ("", 0, 0))
     counter = bool(rate[0])

@@ -25,7 +25,7 @@ DAYS: dict[Range, int] = {"day": 1, "week": 7, "month": 30}
 MAX_POINTS = 300  # per register in a day; more are thinned to their means
 MAX_ROWS = 40_000
 LOOK_BACK = timedelta(hours=3)  # a counter's first interval begins before the window
-COARSE = 100  # a counter that only moves in steps this large is drawn between its moves
+COARSE = 1000  # a counter that only moves in steps this large is drawn between its moves
 
 Point = tuple[float, int]  # Unix seconds, stored integer
 
@@ -37,6 +37,7 @@ class Window:
     range: Range
     start: datetime
     end: datetime
+    newest: bool
 
     @classmethod
     def of(cls, range_: str, end: str, now: datetime) -> "Window":
@@ -44,9 +45,9 @@ class Window:
         kind: Range = range_ if range_ in DAYS else "day"
         until = min(_moment(end) or now, now)
         if kind == "day":
-            return cls(kind, until - timedelta(days=1), until)
+            return cls(kind, until - timedelta(days=1), until, until == now)
         until = day_of(until, -1)
-        return cls(kind, day_of(until, DAYS[kind]), until)
+        return cls(kind, day_of(until, DAYS[kind]), until, until > now)
 
     @property
     def before(self) -> datetime:

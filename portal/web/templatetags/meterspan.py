@@ -18,9 +18,19 @@ from provisioning.pairing.models import Pairing
 
 register = template.Library()
 
-register.filter("figure", figures.figure)
-register.filter("span", figures.span)
 register.filter("eui", figures.eui)
+
+
+@register.filter
+def figure(value: figures.Number | str | None, digits: int = 0) -> str:
+    """A number; what a template does not find (an empty text) is none."""
+    return figures.figure(None if isinstance(value, str) else value, digits)
+
+
+@register.filter
+def span(seconds: float | str | None) -> str:
+    """A duration."""
+    return figures.span(None if isinstance(seconds, str) else seconds)
 
 
 @register.simple_tag
@@ -155,9 +165,9 @@ def get(mapping: Mapping[object, object] | None, key: object) -> object | None:
 
 
 @register.filter
-def rate(dr: int | None) -> str:
+def rate(dr: int | str | None) -> str:
     """An EU868 data rate as people name it."""
-    if dr is None:
+    if not isinstance(dr, int):
         return figures.NONE
     return f"SF{12 - dr}" if dr <= 5 else {6: "SF7/250", 7: "FSK"}.get(dr, f"DR{dr}")
 

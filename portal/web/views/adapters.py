@@ -159,7 +159,7 @@ def _answer(data: dict[str, object], window: series.Window) -> JsonResponse:
         "start": window.start.timestamp(),
         "end": window.end.timestamp(),
         "before": int(window.before.timestamp()),
-        "after": int(window.after.timestamp()) if window.end < now else None,
+        "after": None if window.newest else int(window.after.timestamp()),
         "label": f"{day(window.start)} – {day(min(window.end, now))}",
     }
     answer = JsonResponse(data)

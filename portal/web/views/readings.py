@@ -19,6 +19,7 @@ from provisioning.fleet.queries import visible_adapters, visible_sites
 
 MAX_SITES_LISTED = 300
 MAX_EXPORTED = 20_000  # adapters
+EARLIEST = date(2000, 1, 1)
 _KNOWN = dict.fromkeys(readings.CHOICES)
 
 
@@ -103,10 +104,12 @@ def _register(request: PageRequest) -> int | None:
 
 
 def _days(request: PageRequest) -> tuple[date | None, date | None]:
-    found = []
+    found: list[date | None] = []
+    latest = timezone.localdate() + timedelta(days=1)
     for name in ("first", "last"):
         try:
-            found.append(parse_date(request.GET.get(name, "")[:10]))
+            day = parse_date(request.GET.get(name, "")[:10])
         except ValueError:
-            found.append(None)
+            day = None
+        found.append(min(max(day, EARLIEST), latest) if day else None)
     return found[0], found[1]

@@ -1,0 +1,1 @@
+"""Tests of the pages, mirror of portal/web."""

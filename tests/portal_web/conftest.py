@@ -1,0 +1,45 @@
+"""Fixtures of the pages' tests."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from portal.web.punctuality import hours
+from portal.web.recency import recency
+from portal.web.snapshot import snapshots
+from provisioning.accounts.models import User
+from tests.cast import Cast, cast
+from tests.portal_web.world import World
+
+__all__ = ["cast"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> Iterator[None]:
+    """Facts that were counted in one test are not shown in the next."""
+    for shelf in (snapshots, hours, recency):
+        shelf.forget()
+    cache.clear()
+    yield
+    for shelf in (snapshots, hours, recency):
+        shelf.forget()
+
+
+@pytest.fixture
+def world(cast: Cast) -> World:
+    return World(cast)
+
+
+@pytest.fixture
+def browse(db: None) -> Callable[[User | None], Client]:
+    """A browser, logged in as somebody or (None) not at all."""
+
+    def browser(user: User | None) -> Client:
+        client = Client(headers={"accept-language": "en"})
+        if user is not None:
+            client.force_login(user)
+        return client
+
+    return browser

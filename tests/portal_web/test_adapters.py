@@ -1,0 +1,234 @@
+"""The list of adapters, its search, and the page of one."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from provisioning.accounts.models import User
+from provisioning.fleet.models import Adapter, MeteringPoint, Site
+from provisioning.fleet.services import archive_adapter
+from provisioning.keys.models import DeviceKey
+from provisioning.pairing.models import Pairing
+from provisioning.pairing.services import unpair
+from tests.cast import STAGE
+from tests.portal_web.world import PERIOD, World
+
+Browse = Callable[[User | None], Client]
+
+
+def text(client: Client, url: str) -> str:
+    answer = client.get(url)
+    assert answer.status_code == 200
+    return " ".join(answer.content.decode().split())
+
+
+def shown(client: Client, query: str) -> list[str]:
+    """The DevEUIs of the rows, in order."""
+    rows = client.get(f"/adapters/?{query}").context["lines"]
+    return [line.adapter.dev_eui for line in rows]
+
+
+def page_of(world: World, client: Client, adapter: Adapter | None = None) -> str:
+    return text(client, reverse("adapter", args=[(adapter or world.adapter).pk]))
+
+
+def test_the_filters_part_the_fleet_by_state(world: World, browse: Browse) -> None:
+    client = browse(world.cast.viewer)
+    silent, never, gone = (world.paired_adapter()[0] for _ in range(3))
+    world.heard()
+    world.silent(silent)
+    for pairing in gone.pairings.all():
+        unpair(STAGE, pairing, reason="test")
+    archive_adapter(STAGE, gone)
+    assert shown(client, "state=heard") == [world.adapter.dev_eui]
+    assert shown(client, "state=silent") == [silent.dev_eui]
+    assert shown(client, "state=never") == [never.dev_eui]
+    assert shown(client, "state=archived") == [gone.dev_eui]
+    assert len(shown(client, "")) == 3
+
+
+def test_the_list_sorts_by_number_and_by_last_reading(world: World, browse: Browse) -> None:
+    client = browse(world.cast.viewer)
+    second, third = world.paired_adapter()[0], world.paired_adapter()[0]
+    world.heard(ago=timedelta(minutes=5))
+    world.heard(second, timedelta(minutes=1))
+    world.heard(third, timedelta(minutes=9))
+    first = world.adapter.dev_eui
+    assert shown(client, "sort=eui") == sorted([first, second.dev_eui, third.dev_eui])
+    assert shown(client, "sort=last") == [second.dev_eui, first, third.dev_eui]
+    assert shown(client, "sort=oldest") == [third.dev_eui, first, second.dev_eui]
+    site = world.site.pk
+    assert shown(client, f"sort=oldest&site={site}") == [third.dev_eui, first, second.dev_eui]
+
+
+@pytest.mark.parametrize("sort", ["eui", "last", "oldest", "nonsense"])
+@pytest.mark.parametrize("state", ["", "heard", "silent", "never", "archived", "nonsense"])
+def test_no_choice_of_state_and_order_fails(state: str, sort: str, world: World, browse: Browse) -> None:
+    world.heard()
+    assert browse(world.cast.viewer).get(f"/adapters/?state={state}&sort={sort}&page=2").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "1EMH00{n:08d}", "1 emh 00 {a} {b}", "{n:08d}", "{eui}", "{EUI}", "{eui_dashes}", "{eui_end}", "MS24-7",
+        "ms24-7", "Kastanienhof", "kastanienhof 7", "Musterplatz 4", "66280", "north wing", "North wing", "kitchen",
+    ],
+)  # fmt: skip
+def test_the_search_finds_an_adapter_by_all_its_names(query: str, world: World, browse: Browse) -> None:
+    other = world.paired_adapter(world.cast.site("Somewhere 1"))[0]
+    meter = world.pairing.meter
+    assert meter is not None
+    Site.objects.filter(pk=world.site.pk).update(street="Musterplatz 4", postcode="66280")
+    Adapter.objects.filter(pk=world.adapter.pk).update(serial="MS24-7", location="Kitchen, under the sink")
+    MeteringPoint.objects.filter(pk=world.pairing.metering_point_id).update(name="North wing 3")
+    number = int(meter.meter_id[-8:])
+    eui = world.adapter.dev_eui
+    asked = query.format(
+        n=number, a=f"{number:08d}"[:4], b=f"{number:08d}"[4:], eui=eui, EUI=eui.upper(), eui_end=eui[-6:],
+        eui_dashes="-".join(eui[i : i + 2] for i in range(0, 16, 2)),
+    )  # fmt: skip
+    found = browse(world.cast.viewer).get("/adapters/", {"q": asked}).context["lines"]
+    assert [line.adapter.dev_eui for line in found] == [eui]
+    assert other.dev_eui != eui
+
+
+@pytest.mark.parametrize("query", ["%", "_", "'", "\\", "x" * 500, "0x", "ü", "a%00", "..", "1EMH 00 9999 9999"])
+def test_a_search_without_a_result_says_what_can_be_searched_for(query: str, world: World, browse: Browse) -> None:
+    answer = browse(world.cast.viewer).get("/adapters/", {"q": query})
+    assert answer.status_code == 200
+    assert "Nothing was found for" in answer.content.decode()
+
+
+def test_the_page_shows_the_last_value_of_each_register_in_a_readable_unit(world: World, browse: Browse) -> None:
+    world.readings([12_345_000, 12_345_678])
+    world.readings([-1500], 7)
+    world.readings([2301], 11)
+    page = page_of(world, browse(world.cast.viewer))
+    assert '12,345.678 <span class="unit">kWh</span>' in page
+    assert '−1,500 <span class="unit">W</span>' in page
+    assert '230.1 <span class="unit">V</span>' in page
+
+
+def test_the_stations_tell_how_far_an_adapter_has_come(world: World, browse: Browse) -> None:
+    client = browse(world.cast.viewer)
+    stations = client.get(reverse("adapter", args=[world.adapter.pk])).context["life"]
+    assert [s.form for s in stations] == ["done", "done", "now", "done", "todo", "todo"]
+    world.event("joined")
+    world.readings([1000])
+    world.heard()
+    stations = client.get(reverse("adapter", args=[world.adapter.pk])).context["life"]
+    assert [s.form for s in stations] == ["done"] * 5 + ["now"]
+    assert stations[-1].text == "every 15 min"
+    world.silent()
+    assert client.get(reverse("adapter", args=[world.adapter.pk])).context["life"][-1].form == "fail"
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({}, "on time"),
+        ({"ago": 2 * PERIOD}, "late"),
+        ({"ago": 9 * PERIOD, "state": "silent"}, "silent"),
+        ({"last_error": "tag_mismatch", "last_error_at": "now"}, "refused"),
+    ],
+)
+def test_the_state_is_said_in_one_word(changes: dict[str, object], word: str, world: World, browse: Browse) -> None:
+    if changes.get("last_error_at"):
+        changes = {**changes, "last_error_at": world.now + timedelta(seconds=1)}
+    world.heard(**changes)  # type: ignore[arg-type]
+    page = page_of(world, browse(world.cast.operator))
+    assert f">{word}</span>" in page
+
+
+def test_refused_frames_come_with_cause_and_cure_once_per_cause(world: World, browse: Browse) -> None:
+    for counter in range(5):
+        world.telegram(counter, error="tag_mismatch")
+    world.event("join_refused", "nonce_used")
+    page = page_of(world, browse(world.cast.operator))
+    assert page.count("The inner seal does not fit") == 1
+    assert "× 5" in page
+    assert "Compare the key check value" in page
+    assert "this nonce was used before" in page
+
+
+def test_gaps_are_counted_from_the_inner_counter(world: World, browse: Browse) -> None:
+    world.heard()
+    for back, counter in enumerate([20, 19, 15, 14]):
+        world.telegram(counter, back * PERIOD)
+    answer = browse(world.cast.operator).get(reverse("adapter", args=[world.adapter.pk]))
+    radio = answer.context["radio"]
+    assert (radio.received, radio.lost, [g.lost for g in radio.gaps]) == (4, 3, [3])
+
+
+def test_a_foreign_device_has_gaps_by_join_and_frame_counter(world: World, browse: Browse) -> None:
+    for back, (epoch, fcnt) in enumerate([(2, 2), (2, 0), (1, 900)]):
+        world.telegram(0, back * PERIOD, counter=None, epoch=epoch, fcnt=fcnt)
+    radio = browse(world.cast.operator).get(reverse("adapter", args=[world.adapter.pk])).context["radio"]
+    assert radio.lost == 1, "a join begins a new count and loses nothing"
+
+
+def test_raw_telegrams_can_be_copied(world: World, browse: Browse) -> None:
+    telegram = world.telegram(7)
+    page = page_of(world, browse(world.cast.operator))
+    assert f'data-copy="{bytes(telegram.payload).hex()}"' in page
+
+
+def test_a_viewer_sees_readings_and_no_radio(world: World, browse: Browse) -> None:
+    world.readings([1000])
+    world.telegram(7)
+    page = page_of(world, browse(world.cast.viewer))
+    assert "Last readings" in page
+    assert "Raw telegrams" not in page
+    assert "Refused frames" not in page
+
+
+def test_an_auditor_sees_radio_and_no_readings(world: World, browse: Browse) -> None:
+    world.readings([1000])
+    page = page_of(world, browse(world.cast.auditor))
+    assert "Raw telegrams" in page
+    assert "Last readings" not in page
+
+
+def test_keys_are_shown_by_check_value_and_never_by_value(world: World, browse: Browse) -> None:
+    page = page_of(world, browse(world.cast.custodian))
+    for key in DeviceKey.objects.filter(adapter=world.adapter):
+        assert key.check_value in page
+        assert bytes(key.sealed).hex() not in page
+
+
+def test_series_answers_with_columns_for_the_chart(world: World, browse: Browse) -> None:
+    world.readings([10_000, 10_250])
+    client = browse(world.cast.viewer)
+    data = client.get(reverse("adapter-series", args=[world.adapter.pk]), {"group": "energy"}).json()
+    assert data["series"][0]["values"] == [None, 1000.0]
+    assert data["after"] is None
+    assert data["end"] - data["start"] == 86400
+    assert client.get(reverse("adapter-series", args=[world.adapter.pk]), {"group": "steam"}).status_code == 404
+
+
+def test_link_quality_answers_with_columns_for_the_chart(world: World, browse: Browse) -> None:
+    world.telegram(1, PERIOD)
+    world.telegram(2)
+    url = reverse("adapter-link", args=[world.adapter.pk])
+    for range_ in ("day", "week", "month"):
+        data = browse(world.cast.operator).get(url, {"range": range_}).json()
+        assert [s["unit"] for s in data["series"]] == ["dBm", "dB", "DR"]
+        assert data["series"][0]["values"][-1] == -87.0
+
+
+def test_archiving_asks_for_the_number_and_names_what_is_gone(world: World, browse: Browse) -> None:
+    client = browse(world.cast.operator)
+    url = reverse("adapter-archive", args=[world.adapter.pk])
+    assert "no more readings come" in text(client, url)
+    assert client.post(url, {"confirm": "0000"}).status_code == 409
+    refused = client.post(url, {"confirm": world.adapter.dev_eui[-4:]})
+    assert "This adapter is paired; unpair it first." in refused.content.decode()
+    unpair(STAGE, Pairing.objects.get(adapter=world.adapter), reason="test")
+    assert client.post(url, {"confirm": world.adapter.dev_eui[-4:].upper()}).status_code == 302
+    world.adapter.refresh_from_db()
+    assert world.adapter.archived_at is not None
+    assert "archived" in page_of(world, client)

@@ -1,0 +1,159 @@
+"""The first page and the incidents: what is counted, what is said, and never one row per adapter."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from portal.web import summary
+from portal.web.access import Access
+from portal.web.punctuality import Hour
+from portal.web.snapshot import snapshots
+from portal.web.views.overview import punctual
+from provisioning.accounts.models import Role, User
+from provisioning.fleet.models import Concentrator
+from tests.portal_web.world import World
+
+Browse = Callable[[User | None], Client]
+
+
+def titles(world: World) -> list[str]:
+    snapshots.forget()
+    access = Access(world.cast.owner, world.cast.home.member(Role.ADMINISTRATOR), several=False)
+    return [incident.title for incident in summary.incidents(access)]
+
+
+def text(browse: Browse, user: User, url: str = "/") -> str:
+    return " ".join(browse(user).get(url).content.decode().split())
+
+
+def test_adapters_are_counted_as_heard_silent_and_never_heard(world: World, browse: Browse) -> None:
+    world.heard()
+    for _ in range(2):
+        world.silent(world.paired_adapter()[0])
+    for _ in range(3):
+        world.paired_adapter()
+    page = text(browse, world.cast.viewer)
+    assert '<b>1 <span class="of">of 6</span></b>' in page
+    assert "1 heard, 2 silent, 3 never heard" in page
+
+
+def test_an_empty_organisation_is_told_the_first_steps(world: World, browse: Browse) -> None:
+    page = text(browse, world.cast.away.people[Role.OPERATOR])
+    assert "three steps to the first reading" in page
+    assert reverse("site-new") in page
+
+
+def test_nothing_wrong_is_said_to_be_nothing_to_do(world: World, browse: Browse) -> None:
+    world.heard()
+    assert titles(world) == []
+    assert "Nothing to do" in text(browse, world.cast.viewer, "/incidents/")
+
+
+def test_a_lost_backhaul_is_one_incident_with_what_waits(world: World, browse: Browse) -> None:
+    for _ in range(3):
+        world.silent(world.paired_adapter()[0])
+    Concentrator.objects.filter(pk=world.concentrator.pk).update(online=False, queue_depth=1444, devices=4)
+    assert titles(world) == ["Kastanienhof 7 has lost its backhaul"]
+    page = text(browse, world.cast.viewer, "/incidents/")
+    assert "4 adapters affected · 1,444 readings wait in its outbox" in page
+
+
+def test_silent_adapters_of_a_site_are_one_incident(world: World) -> None:
+    world.heard()
+    for _ in range(3):
+        world.silent(world.paired_adapter()[0])
+    assert titles(world) == ["Kastanienhof 7: 3 adapters are silent"]
+
+
+def test_refused_telegrams_are_grouped_by_their_cause(world: World) -> None:
+    for _ in range(3):
+        world.heard(world.paired_adapter()[0], last_error="tag_mismatch", last_error_at=world.now)
+    world.heard(last_error="unknown_key_slot", last_error_at=world.now - timedelta(hours=2))
+    old, _pairing = world.paired_adapter()
+    world.heard(old, last_error="format", last_error_at=world.now - timedelta(days=3))
+    assert titles(world) == [
+        "The inner seal does not fit",
+        "Sealed with a key slot that the portal does not know",
+    ]
+
+
+def test_a_key_that_waits_and_one_that_changed_are_told_apart(world: World) -> None:
+    world.heard()
+    Concentrator.objects.filter(pk=world.concentrator.pk).update(announced_key="ab" * 32)
+    assert titles(world) == ["Kastanienhof 7 announces another key than the approved one"]
+    Concentrator.objects.filter(pk=world.concentrator.pk).update(public_key="", key_approved_at=None)
+    assert titles(world) == ["Kastanienhof 7 waits for the approval of its key"]
+
+
+def test_a_lost_gateway_and_a_free_clock_are_incidents(world: World) -> None:
+    world.heard()
+    gateways = [{"gw": "0" * 16, "online": False}, {"gw": "1" * 16, "online": True}]
+    Concentrator.objects.filter(pk=world.concentrator.pk).update(gateways=gateways, clock_quality="free")
+    assert titles(world) == [
+        "Kastanienhof 7 has lost a radio gateway",
+        "The clock of Kastanienhof 7 is not synchronised",
+    ]
+
+
+def test_the_site_in_trouble_comes_first(world: World, browse: Browse) -> None:
+    world.heard()
+    quiet = world.cast.site("Aaa street 1")
+    trouble = world.cast.site("Zzz street 9")
+    world.heard(world.paired_adapter(quiet)[0])
+    world.silent(world.paired_adapter(trouble)[0])
+    page = text(browse, world.cast.viewer)
+    assert page.index("Zzz street 9") < page.index("Aaa street 1") < page.rindex("Kastanienhof 7")
+
+
+def test_readings_on_time_count_late_and_lost_ones(world: World, browse: Browse) -> None:
+    world.heard()
+    for counter in range(1, 9):
+        world.telegram(counter, counter * timedelta(minutes=1) + timedelta(hours=3))
+    world.telegram(10, timedelta(hours=3))  # 9 is lost
+    late = world.now - timedelta(hours=3)
+    world.telegram(11, timedelta(hours=3), received_at=late, stored_at=late + timedelta(minutes=40))
+    page = text(browse, world.cast.viewer)
+    shares = [f"<b>{part / whole * 100:.2f}"[:7] for part, whole in ((9, 11), (9, 10))]
+    assert any(share in page for share in shares), "two hours are possible when the minutes lie across a full hour"
+
+
+def test_an_auditor_sees_no_readings(world: World, browse: Browse) -> None:
+    world.heard()
+    assert "Readings on time" not in text(browse, world.cast.auditor)
+
+
+def test_a_hundred_per_cent_is_only_said_when_nothing_is_missing(world: World) -> None:
+    hour = Hour(world.now - timedelta(hours=2), 99_999, 100_000)
+    told = punctual([hour])
+    assert told is not None
+    assert told.share == "99.99 %"
+    assert punctual([]) is None
+
+
+@pytest.mark.parametrize("part", ["overview", "incidents"])
+def test_htmx_gets_a_part_and_not_a_page(part: str, world: World, browse: Browse) -> None:
+    url = "/" if part == "overview" else "/incidents/"
+    answer = browse(world.cast.viewer).get(url, headers={"hx-request": "true", "hx-target": part})
+    assert answer.status_code == 200
+    assert b"<html" not in answer.content
+
+
+def test_a_part_asked_for_after_the_session_ended_leads_to_the_login(world: World, browse: Browse) -> None:
+    answer = browse(None).get("/", headers={"hx-request": "true", "hx-target": "overview"})
+    assert answer.status_code == 401
+    assert answer.headers["HX-Redirect"] == reverse("login")
+
+
+def test_a_member_limited_to_sites_sees_only_their_figures(world: World, browse: Browse) -> None:
+    world.heard()
+    world.silent(world.paired_adapter(world.cast.site("Elsewhere 1"))[0])
+    member = world.cast.home.member(Role.VIEWER)
+    member.all_sites = False
+    member.save()
+    member.site_access.create(site=world.site)
+    page = text(browse, world.cast.viewer)
+    assert '<b>1 <span class="of">of 1</span></b>' in page
+    assert "Elsewhere 1" not in page

@@ -1,0 +1,69 @@
+"""The number of queries does not grow with the fleet."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from portal.web.snapshot import snapshots
+from provisioning.accounts.models import User
+from tests.portal_web.world import World
+
+Browse = Callable[[User | None], Client]
+
+# page -> the most queries it may take, the session, the user and the facts for the navigation included
+BUDGETS = {
+    "/": 14,
+    "/incidents/": 13,
+    "/sites/": 14,
+    "/adapters/": 16,
+    "/adapters/?state=silent": 18,
+    "/adapters/?state=never": 16,
+    "/adapters/?sort=last": 18,
+    "/adapters/?q=1EMH": 19,
+    "/concentrators/": 14,
+    "/readings/": 17,
+    "/readings/?q=Flat": 21,
+    "/audit/": 14,
+    "/tokens/": 16,
+}
+
+
+def count(client: Client, url: str) -> int:
+    snapshots.forget()
+    with CaptureQueriesContext(connection) as queries:
+        assert client.get(url).status_code == 200
+    return len(queries)
+
+
+@pytest.mark.parametrize("url", BUDGETS)
+def test_a_list_stays_within_its_budget_however_long_it_is(url: str, world: World, browse: Browse) -> None:
+    client = browse(world.cast.owner)
+    world.heard()
+    before = count(client, url)
+    for number in range(6):
+        site = world.cast.site()
+        for _ in range(3):
+            adapter, _pairing = world.paired_adapter(site)
+            if number % 3 == 0:
+                world.silent(adapter)
+            elif number % 3 == 1:
+                world.heard(adapter)
+    after = count(client, url)
+    assert after <= BUDGETS[url], f"{after} queries"
+    assert after <= before + 2, f"{before} queries for one adapter, {after} for nineteen"
+
+
+@pytest.mark.parametrize(("name", "budget"), [("site", 20), ("concentrator", 17), ("adapter", 24)])
+def test_a_page_of_one_thing_stays_within_its_budget(name: str, budget: int, world: World, browse: Browse) -> None:
+    client = browse(world.cast.owner)
+    world.readings(list(range(1000, 3000, 100)))
+    world.heard()
+    for counter in range(10):
+        world.telegram(counter)
+        world.telegram(counter, error="tag_mismatch")
+    row = {"site": world.site, "concentrator": world.concentrator, "adapter": world.adapter}[name]
+    assert count(client, reverse(name, args=[row.pk])) <= budget

@@ -1,0 +1,149 @@
+"""A small building with everything that a page can show, and its rows of telemetry."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.utils import timezone
+
+from meterwire.messages import ulid
+from portal.telemetry.models import AdapterEvent, AdapterStatus, Reading, Silence, Telegram
+from provisioning.accounts.models import ApiToken
+from provisioning.accounts.services import create_token
+from provisioning.fleet.models import Adapter, Concentrator, Site
+from provisioning.pairing.models import Pairing
+from tests.cast import Cast
+
+PERIOD = timedelta(minutes=15)
+GATEWAY = "0016c001f1000001"
+
+
+@dataclass
+class World:
+    """Names of the home organisation carry `mark`, so that a page of another one can be searched for it."""
+
+    cast: Cast
+    now: datetime = field(default_factory=timezone.now)
+    mark: str = "Kastanienhof"
+
+    def __post_init__(self) -> None:
+        self.site = self.cast.site(f"{self.mark} 7")
+        self.concentrator = self.cast.concentrator(self.site)
+        Concentrator.objects.filter(pk=self.concentrator.pk).update(
+            name=f"{self.mark} attic",
+            online=True,
+            last_state_at=self.now,
+            running_revision=1,
+            clock_quality="ntp",
+            gateways=[{"gw": GATEWAY, "online": True, "last_seen": self.now.isoformat()}],
+        )
+        self.concentrator.refresh_from_db()
+        self.adapter, self.pairing = self.paired_adapter()
+        self.token: ApiToken = create_token(self.cast.owner, self.cast.organisation, f"{self.mark} script").token
+
+    def paired_adapter(self, site: Site | None = None) -> tuple[Adapter, Pairing]:
+        """An adapter with keys that reads a meter; it was not heard yet."""
+        adapter = self.cast.keyed_adapter(site or self.site, self.concentrator)
+        point = self.cast.metering_point(site or self.site)
+        self.cast.meter(point)
+        return adapter, self.cast.pairing(adapter, point)
+
+    def heard(self, adapter: Adapter | None = None, ago: timedelta = timedelta(0), **changes: Any) -> AdapterStatus:
+        """What the pipeline would know of it."""
+        adapter = adapter or self.adapter
+        fields: dict[str, Any] = {
+            "organisation": adapter.organisation,
+            "concentrator": self.concentrator,
+            "state": "heard",
+            "last_seen": self.now - ago,
+            "first_counter": 1,
+            "last_counter": 10,
+            "epoch": 1,
+            "fcnt": 10,
+            "rssi": -87.0,
+            "snr": 7.5,
+            "dr": 5,
+            "telegrams": 10,
+            "received": 10,
+            "period_s": PERIOD.total_seconds(),
+        }
+        status, _made = AdapterStatus.objects.update_or_create(adapter=adapter, defaults={**fields, **changes})
+        return status
+
+    def silent(self, adapter: Adapter | None = None, ago: timedelta = timedelta(hours=5)) -> AdapterStatus:
+        """Heard once, and then no more."""
+        adapter = adapter or self.adapter
+        Silence.objects.create(organisation=adapter.organisation, adapter=adapter, since=self.now - ago)
+        return self.heard(adapter, ago, state="silent")
+
+    def reading(
+        self, value: int | None, ago: timedelta = timedelta(0), register: int = 1, adapter: Adapter | None = None
+    ) -> Reading:
+        """One register value; counters rise with time."""
+        at = self.now - ago
+        return Reading.objects.create(
+            adapter=adapter or self.adapter,
+            counter=int(at.timestamp()),
+            register=register,
+            measured_at=at,
+            value=value,
+            metering_point=self.pairing.metering_point,
+        )
+
+    def readings(self, values: list[int], register: int = 1, step: timedelta = PERIOD) -> None:
+        """Values at equal distances, the last one now."""
+        for back, value in enumerate(reversed(values)):
+            self.reading(value, back * step, register)
+
+    def telegram(self, number: int, ago: timedelta = timedelta(0), **changes: Any) -> Telegram:
+        """One telegram as it was received."""
+        at = self.now - ago
+        fields: dict[str, Any] = {
+            "id": ulid(at.timestamp(), secrets.token_bytes(10)),
+            "organisation": self.adapter.organisation,
+            "concentrator": self.concentrator,
+            "adapter": self.adapter,
+            "dev_eui": self.adapter.dev_eui,
+            "received_at": at,
+            "stored_at": at + timedelta(seconds=1),
+            "counter": number,
+            "fcnt": number,
+            "epoch": 1,
+            "freq": 868_100_000,
+            "rssi": -87.0,
+            "snr": 7.5,
+            "fport": 16,
+            "dr": 5,
+            "time_quality": 2,
+            "payload": bytes.fromhex("11267f619cc262b842d3e97ed2d1c10f"),
+            "rx": [{"gw": GATEWAY, "rssi": -87.0, "snr": 7.5}],
+        }
+        return Telegram.objects.create(**{**fields, **changes})
+
+    def event(self, kind: str, reason: str = "", ago: timedelta = timedelta(0), **changes: Any) -> AdapterEvent:
+        """Something that the concentrator reported."""
+        at = self.now - ago
+        fields: dict[str, Any] = {
+            "id": ulid(at.timestamp(), secrets.token_bytes(10)),
+            "organisation": self.adapter.organisation,
+            "concentrator": self.concentrator,
+            "adapter": self.adapter,
+            "dev_eui": self.adapter.dev_eui,
+            "kind": kind,
+            "reason": reason,
+            "at": at,
+        }
+        return AdapterEvent.objects.create(**{**fields, **changes})
+
+
+def body(answer: Any) -> bytes:
+    """The content of an answer, of a streamed one too."""
+    if not answer.streaming:
+        return bytes(answer.content)
+
+    async def collect() -> bytes:
+        return b"".join([chunk async for chunk in answer.streaming_content])
+
+    return async_to_sync(collect)()
