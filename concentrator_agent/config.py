@@ -1,10 +1,9 @@
 """The concentrator's configuration file as frozen types; `concentrator.example.toml` explains every key."""
 
-import dataclasses
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from concentrator_agent.modes import GateSettings, Interface, Mode
@@ -17,8 +16,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400 * 365)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concentrator:
+class Concentrator(msgspec.Struct, frozen=True, kw_only=True):
     eui: GatewayEUI
     state_dir: Path
     credential_file: Path | None = None
@@ -42,16 +40,14 @@ class Concentrator:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Udp:
+class Udp(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 1700
     allowed_gateways: tuple[GatewayEUI, ...] = ()
     max_power_dbm: Annotated[int, Meta(ge=0, le=27)] = 27
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mqtt:
+class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: Annotated[int, Meta(ge=1, le=65535)] = 8883
     tls: bool = True
@@ -75,16 +71,14 @@ class Mqtt:
         return Tls(self.ca_file, self.cert_file, self.key_file) if self.tls else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outbox:
+class Outbox(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: Annotated[int, Meta(ge=100_000, le=64 * 1024**3)] = 64 * 1024 * 1024
     max_age_days: Annotated[float, Meta(gt=0, le=3650)] = 90.0
     max_unreceipted: Annotated[int, Meta(ge=1, le=200)] = 20
     resend_s: Seconds = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionSettings:
+class RegionSettings(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "EU868"
     net_id: Annotated[int, Meta(ge=0, le=0xFFFFFF)] = 0
     rx_delay_s: Annotated[int, Meta(ge=1, le=15)] = 1
@@ -118,36 +112,32 @@ class RegionSettings:
         return tuple(channel.frequency_hz for channel in channels)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class Server(msgspec.Struct, frozen=True, kw_only=True):
     dedupe_ms: Annotated[int, Meta(ge=0, le=700)] = 200
     cached_devices: Annotated[int, Meta(ge=1, le=65536)] = 256
     device_status_h: Annotated[float, Meta(ge=0, le=8760)] = 24.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
+class Clock(msgspec.Struct, frozen=True, kw_only=True):
     quality: Literal["auto", "ntp", "free", "none"] = "auto"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class Log(msgspec.Struct, frozen=True, kw_only=True):
     format: Literal["console", "json"] = "console"
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Without `mqtt` the concentrator collects and keeps; nothing leaves it."""
 
     concentrator: Concentrator
-    udp: Udp = field(default_factory=Udp)
+    udp: Udp = msgspec.field(default_factory=Udp)
     mqtt: Mqtt | None = None
-    outbox: Outbox = field(default_factory=Outbox)
-    region: RegionSettings = field(default_factory=RegionSettings)
-    server: Server = field(default_factory=Server)
-    clock: Clock = field(default_factory=Clock)
-    log: Log = field(default_factory=Log)
+    outbox: Outbox = msgspec.field(default_factory=Outbox)
+    region: RegionSettings = msgspec.field(default_factory=RegionSettings)
+    server: Server = msgspec.field(default_factory=Server)
+    clock: Clock = msgspec.field(default_factory=Clock)
+    log: Log = msgspec.field(default_factory=Log)
 
     @property
     def eui(self) -> str:
@@ -159,7 +149,7 @@ class Config:
 
     def replace(self, section: str, **changes: Any) -> "Config":
         """A copy with some keys of one section changed; for tests and tools."""
-        return dataclasses.replace(self, **{section: dataclasses.replace(getattr(self, section), **changes)})
+        return msgspec.structs.replace(self, **{section: msgspec.structs.replace(getattr(self, section), **changes)})
 
 
 def load(path: Path) -> Config:

@@ -2,9 +2,10 @@
 
 import asyncio
 import sqlite3
-from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Final
+
+import msgspec
 
 from concentrator_agent import store
 from concentrator_agent.server import mac, sessions
@@ -33,20 +34,18 @@ class DeviceRefused(MeterspanError):
         self.reason = reason
 
 
-@dataclass(slots=True)
-class _Assembly:
+class _Assembly(msgspec.Struct, eq=False):
     """Which parts of one revision have come so far, and the ids to answer when it is applied."""
 
     revision: int
     base: int | None
     parts: int
-    held: set[int] = field(default_factory=set)
-    ids: list[str] = field(default_factory=list)
-    refused: list[tuple[str, DeviceRefused]] = field(default_factory=list)
+    held: set[int] = msgspec.field(default_factory=set)
+    ids: list[str] = msgspec.field(default_factory=list)
+    refused: list[tuple[str, DeviceRefused]] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """What one command led to: `results` for the receipt (empty while parts are missing), refused entries."""
 
     results: tuple[Result, ...] = ()

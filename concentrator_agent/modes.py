@@ -6,9 +6,10 @@ the gate is its one owner.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final, Generic, ParamSpec, TypeVar
+
+import msgspec
 
 from edge.clock import Clock
 from meterwire.errors import MeterspanError
@@ -60,8 +61,7 @@ class InterfaceClosed(MeterspanError):
     temporary = True
 
 
-@dataclass(frozen=True, slots=True)
-class GateSettings:
+class GateSettings(msgspec.Struct, frozen=True):
     """`exclusive`: local and third interface take turns, `local_s` and `third_s` seconds each; only in SMGw mode.
     `han_outside`: the HAN leads out of the building, so it counts as third. `off`: switched off for good.
     """

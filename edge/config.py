@@ -1,4 +1,4 @@
-"""Reads a TOML file into frozen dataclasses; what is wrong is named with file, line and cure."""
+"""Reads a TOML file into frozen dataclasses or structs; what is wrong is named with file, line and cure."""
 
 import dataclasses
 import re
@@ -41,8 +41,7 @@ class Secret:
     __str__ = __repr__
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A parsed TOML file whose parts can be converted one by one (a registry converts its own section)."""
 
     source: Path
@@ -50,11 +49,11 @@ class Document:
     data: Mapping[str, Any]
 
     def convert(self, kind: type[T], at: str = "", ignore: Sequence[str] = ()) -> T:
-        """The table at the dotted path `at` ("" = the file, "input[0]" = first of an array) as the dataclass `kind`.
+        """The table at the dotted path `at` ("": the file, "input[0]": an array's first) as a dataclass or struct.
 
         Keys named in `ignore` belong to somebody else. A missing table is an empty one. Field types may be
         scalars with msgspec `Meta` bounds, Path (relative ones start at the file's folder), Secret, a value type
-        with `parse`, nested dataclasses, tuples of them, and dict. Raises ConfigError.
+        with `parse`, nested tables of the same sort, tuples of them, and dict. Raises ConfigError.
         """
         table = self._table(at)
         if not isinstance(table, dict):
@@ -89,7 +88,7 @@ class Document:
                     except MeterspanError as error:
                         raise self._error(path, f"'{path}': {error}", "correct the value") from None
             return value
-        if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+        if isinstance(value, dict) and _is_table(kind):
             return {
                 key: self._parsed(item, hint, f"{path}.{key}" if path else key)
                 for key, item, hint in _fields_in(value, kind)
@@ -102,7 +101,7 @@ class Document:
         if origin is dict and isinstance(value, dict):
             return {key: self._parsed(item, arguments[1], f"{path}.{key}") for key, item in value.items()}
         if origin in (typing.Union, types.UnionType):
-            tables = [argument for argument in arguments if dataclasses.is_dataclass(argument)]
+            tables = [argument for argument in arguments if _is_table(argument)]
             return self._parsed(value, tables[0], path) if len(tables) == 1 else value
         return value
 
@@ -125,7 +124,7 @@ class Document:
         for key, value, field_kind in _fields_in(table, kind):
             path = f"{at}.{key}" if at else key
             if field_kind is None:
-                known = [field.name for field in dataclasses.fields(kind)] + list(also)
+                known = [*_names(kind), *also]
                 raise self._error(path, f"unknown key '{key}'", _suggestion(key, known))
             for sub_path, sub_table, sub_kind in _nested(value, field_kind, path):
                 self._refuse_unknown_keys(sub_table, sub_kind, sub_path)
@@ -175,7 +174,7 @@ def parse(text: str, source: Path) -> Document:
 
 
 def load(path: Path, kind: type[T]) -> T:
-    """The whole file as the dataclass `kind`. Raises ConfigError."""
+    """The whole file as the dataclass or struct `kind`. Raises ConfigError."""
     return read(path).convert(kind)
 
 
@@ -190,17 +189,29 @@ def _is_value_type(kind: Any) -> bool:
     return dataclasses.is_dataclass(kind) and hasattr(kind, "parse")
 
 
+def _is_table(kind: Any) -> bool:
+    if not isinstance(kind, type) or _is_value_type(kind):
+        return False
+    return dataclasses.is_dataclass(kind) or issubclass(kind, msgspec.Struct)
+
+
+def _names(kind: Any) -> list[str]:
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    return list(kind.__struct_fields__)
+
+
 def _fields_in(table: Any, kind: Any) -> list[tuple[str, Any, Any]]:
-    if not dataclasses.is_dataclass(kind) or not isinstance(table, dict):
+    if not _is_table(kind) or not isinstance(table, dict):
         return []
     hints = typing.get_type_hints(kind)
-    names = {field.name for field in dataclasses.fields(kind)}
+    names = set(_names(kind))
     return [(key, value, hints[key] if key in names else None) for key, value in table.items()]
 
 
 def _nested(value: Any, kind: Any, path: str) -> list[tuple[str, Any, Any]]:
-    """(path, table, dataclass) of every dataclass inside a value of the type `kind`."""
-    if dataclasses.is_dataclass(kind):
+    """(path, table, type) of every table type inside a value of the type `kind`."""
+    if _is_table(kind):
         return [(path, value, kind)]
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
@@ -227,15 +238,15 @@ def _suggestion(key: str, known: Sequence[str]) -> str:
 
 
 def _write_table(config: Any, path: str, lines: list[str]) -> None:
-    values = [(field.name, getattr(config, field.name)) for field in dataclasses.fields(config)]
+    values = [(name, getattr(config, name)) for name in _names(type(config))]
     tables: list[tuple[str, Any, bool]] = []
     for name, value in values:
         below = f"{path}.{name}" if path else name
         if value is None:
             continue
-        if dataclasses.is_dataclass(value) and not _is_value_type(value):
+        if _is_table(type(value)):
             tables.append((below, value, False))
-        elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]) and not _is_value_type(value[0]):
+        elif isinstance(value, tuple) and value and _is_table(type(value[0])):
             tables.extend((below, item, True) for item in value)
         else:
             lines.append(f"{name} = {_toml(name, value)}")

@@ -10,10 +10,10 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiomqtt
+import msgspec
 
 from edge.clock import Clock, SystemClock
 from meterwire.errors import MeterspanError
@@ -40,8 +40,7 @@ class LinkRefused(MeterspanError):
     code = "link_refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(msgspec.Struct, frozen=True):
     """TLS towards the broker. `ca_file` None: the system's authorities; certificate and key authenticate the client."""
 
     ca_file: Path | None = None
@@ -61,30 +60,31 @@ class Tls:
         return context
 
 
-@dataclass(frozen=True, slots=True)
-class Will:
+class Will(msgspec.Struct, frozen=True):
     """What the broker publishes for us when the connection is lost."""
 
     topic: str
-    payload: bytes = field(repr=False)
+    payload: bytes
     retain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class LinkSettings:
+class LinkSettings(msgspec.Struct, frozen=True):
     """Where and as whom to connect; `will` is asked anew for each connection."""
 
     host: str
     port: int
     client_id: str
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     tls: Tls | None = None
     keepalive_s: int = 30
     reconnect_min_s: float = 0.5
     reconnect_max_s: float = 30.0
     max_inflight: int = 20
-    will: Callable[[], Will] | None = field(default=None, repr=False)
+    will: Callable[[], Will] | None = None
+
+    def __repr__(self) -> str:
+        return f"LinkSettings({self.client_id} at {self.host}:{self.port})"
 
 
 class MqttLink:

@@ -5,8 +5,9 @@ Drop policy: when a bound is reached the oldest entries go first; they are count
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from edge.clock import Clock
 from edge.database import Database
@@ -41,16 +42,14 @@ class Stored(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """Bounds: bytes on disk (bodies and rows) and the age in seconds after which an entry is dropped."""
 
     max_bytes: int = 64 * 1024 * 1024
     max_age_s: float = 90 * 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(msgspec.Struct, frozen=True):
     depth: int
     bytes: int
     oldest_age_s: float

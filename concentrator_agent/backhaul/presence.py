@@ -1,7 +1,8 @@
 """The retained `state` message: birth, heartbeat, last will (design 5.5)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from concentrator_agent.radio.forwarders import Forwarders
 from edge.clock import Clock
@@ -12,8 +13,7 @@ from meterwire import messages
 VERSION = "0.1.0"
 
 
-@dataclass(slots=True)
-class Presence:
+class Presence(msgspec.Struct, eq=False):
     """Knows what to say about this concentrator. `boot` names this start of the process."""
 
     clock: Clock

@@ -1,7 +1,8 @@
 """What every concentrator radio hands to the network server, and takes from it."""
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from meterwire.messages import TimeQuality
 
@@ -24,8 +25,7 @@ class Reception(NamedTuple):
     time_quality: TimeQuality
 
 
-@dataclass(frozen=True, slots=True)
-class Transmission:
+class Transmission(msgspec.Struct, frozen=True):
     """One downlink: to be on the air when the gateway's counter reads `tmst`."""
 
     phy: bytes

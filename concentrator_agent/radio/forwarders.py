@@ -9,7 +9,8 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from concentrator_agent.modes import Gate, Interface, InterfaceClosed
 from concentrator_agent.radio import gwmp
@@ -37,8 +38,7 @@ class UdpUnusable(MeterspanError):
     code = "udp_port"
 
 
-@dataclass(slots=True)
-class Forwarder:
+class Forwarder(msgspec.Struct, eq=False):
     """One gateway: where its last PULL_DATA came from and when (monotonic seconds) it was last heard."""
 
     eui: str

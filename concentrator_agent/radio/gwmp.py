@@ -5,7 +5,6 @@ Datagrams come from anybody: every length and number is bounded, and what is wro
 
 import binascii
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Annotated, Any, Final
@@ -42,8 +41,7 @@ class GwmpError(FormatError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(msgspec.Struct, frozen=True):
     """One received packet. `gateway_time` is the Unix time that the gateway itself gives, None without GPS."""
 
     phy: bytes
@@ -55,8 +53,7 @@ class Packet:
     gateway_time: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Datagram:
+class Datagram(msgspec.Struct, frozen=True):
     """A datagram from a gateway. `eui` is 16 lower-case hex digits. `error` is TX_ACK's, None when it accepted.
 
     `dropped` counts the packets of a PUSH_DATA that cannot be used, by reason.
@@ -67,7 +64,7 @@ class Datagram:
     eui: str
     packets: tuple[Packet, ...] = ()
     error: str | None = None
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = msgspec.field(default_factory=Counter)
 
 
 def parse(datagram: bytes, region: Region) -> Datagram:

@@ -7,7 +7,6 @@ what room is left (design 5.6: payload first).
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -36,10 +35,10 @@ MAX_UNDER_WAY: Final = 1000
 HEADER_OCTETS: Final = 8  # FHDR and FPort of the MACPayload
 OUTSIDE_OCTETS: Final = 5  # MHDR and MIC, which a data rate's limit does not count
 LEDGER: Final = "duty_cycle"
+NOTHING: Final = "nothing"
 
 
-@dataclass(slots=True)
-class Response:
+class Response(msgspec.Struct, eq=False):
     """What an uplink calls for. Exactly one of `accept` (join) and `session` is set.
 
     `wanted`: the device waits for any downlink (ADRACKReq, sticky answers).
@@ -51,11 +50,10 @@ class Response:
     accept: bytes | None = None
     ack: bool = False
     wanted: bool = False
-    answers: list[MacCommand] = field(default_factory=list)
+    answers: list[MacCommand] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(msgspec.Struct, frozen=True):
     """A composed downlink and what travels in it."""
 
     phy: bytes
@@ -136,7 +134,7 @@ class Downlink:
             log.exception("a downlink failed")
             return
         self.counts[reason] += 1
-        if reason != "sent":
+        if reason not in ("sent", NOTHING):
             log.info("no downlink", extra={"reason": reason, "dev_eui": response.device and response.device.dev_eui})
 
     async def _send_accept(self, response: Response) -> str:
@@ -154,6 +152,8 @@ class Downlink:
         device, session = response.device, response.session
         assert device is not None
         assert session is not None
+        if not self.needed(response):
+            return NOTHING  # the uplink itself settled what was waiting
         frame: _Frame | None = None
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:

@@ -1,8 +1,9 @@
 """Strangers: devices that are heard but are not in the table, in a bounded list."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from concentrator_agent.events import Events, link
 from concentrator_agent.radio.base import Reception
@@ -12,8 +13,7 @@ MAX_STRANGERS: Final = 1000
 REPORT_EVERY_S: Final = 3600.0
 
 
-@dataclass(slots=True)
-class Stranger:
+class Stranger(msgspec.Struct, eq=False):
     """What is known of one: how often and when (Unix s) it was heard."""
 
     count: int

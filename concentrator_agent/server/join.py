@@ -3,8 +3,9 @@
 import random
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from concentrator_agent import devices, store
 from concentrator_agent.config import RegionSettings
@@ -27,8 +28,7 @@ class JoinRefused(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(msgspec.Struct, frozen=True):
     """A request that may be answered: `accept` is ready for the air, `write` makes it durable first."""
 
     dev_addr: int

@@ -1,8 +1,9 @@
 """Downlinks that wait for their device's next window: bounded, in order, each with its end."""
 
 import sqlite3
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from concentrator_agent import store
 from concentrator_agent.events import Events
@@ -19,8 +20,7 @@ KEY_EXCHANGE_PORT: Final = 34
 _CONFIGURATION: Final = frozenset({CONFIGURATION_PORT, KEY_EXCHANGE_PORT})
 
 
-@dataclass(slots=True)
-class Item:
+class Item(msgspec.Struct, eq=False):
     """One downlink. `failure` names why the last attempt came to nothing."""
 
     row: store.DownlinkRow
@@ -79,7 +79,12 @@ class DownlinkQueue:
         return Result(command.id)
 
     def waiting(self, dev_eui: str) -> bool:
-        return bool(self._items.get(dev_eui))
+        """Whether something may be sent to the device now."""
+        items = self._items.get(dev_eui)
+        if not items:
+            return False
+        now = self._clock.time()
+        return any(item.row.expires_at > now and not item.in_the_air for item in items)
 
     def next(self, dev_eui: str, room: int) -> tuple[Item | None, bool]:
         """(the first item that fits into `room` octets, whether more wait behind it)."""

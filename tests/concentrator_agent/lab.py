@@ -86,7 +86,10 @@ class Mote:
 
     def entry(self, **changes: Any) -> messages.DeviceEntry:
         entry = messages.DeviceEntry(
-            self.dev_eui, JOIN_EUI, wrapped(self.key, self.dev_eui), lorawan=self.lorawan  # type: ignore[arg-type]
+            self.dev_eui,
+            JOIN_EUI,
+            wrapped(self.key, self.dev_eui),
+            lorawan=self.lorawan,  # type: ignore[arg-type]
         )
         return msgspec.structs.replace(entry, **changes)
 
@@ -102,13 +105,10 @@ class Mote:
         self.fcnt = 0
         return self.accept
 
-    def personalise(self, dev_addr: int) -> messages.DeviceEntry:
+    def personalise(self, dev_addr: int, nwk: bytes = b"n" * 16, app: bytes = b"a" * 16) -> messages.DeviceEntry:
         """Activation by personalisation: the entry for the table."""
-        keys = SessionKeys(b"n" * 16, b"a" * 16)
-        self.session = Session(keys, dev_addr)
-        abp = messages.Abp(
-            f"{dev_addr:08x}", wrapped(b"n" * 16, self.dev_eui, "nwk"), wrapped(b"a" * 16, self.dev_eui, "app")
-        )
+        self.session = Session(SessionKeys(nwk, app), dev_addr)
+        abp = messages.Abp(f"{dev_addr:08x}", wrapped(nwk, self.dev_eui, "nwk"), wrapped(app, self.dev_eui, "app"))
         return self.entry(root_key=None, abp=abp)
 
     def frame(
@@ -211,7 +211,9 @@ class Lab:
         (transmission,) = await self.hear(mote.join_request(), **how)
         return mote.take_accept(transmission.phy)
 
-    async def devices(self, *entries: messages.DeviceEntry, base: int | None = None, remove: Sequence[str] = ()) -> Applied:
+    async def devices(
+        self, *entries: messages.DeviceEntry, base: int | None = None, remove: Sequence[str] = ()
+    ) -> Applied:
         command = messages.DevicesCommand(
             id=messages.ulid(self.clock.time(), random.randbytes(10)),
             time=messages.timestamp(self.clock.time()),

@@ -1,4 +1,4 @@
-"""Joining: nonces by the rules of each LoRaWAN version, one session at a time, the old one kept until it is replaced."""
+"""Joining: nonces by the rules of each LoRaWAN version; the old session is kept until the new one is heard."""
 
 import pytest
 
