@@ -1,6 +1,7 @@
 """Fixtures of the pages' tests."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.core.cache import cache
@@ -25,6 +26,12 @@ def nothing_kept() -> Iterator[None]:
     yield
     for shelf in (snapshots, hours, recency):
         shelf.forget()
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """A password is hashed a hundred thousand times; here once is enough."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

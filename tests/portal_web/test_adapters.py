@@ -64,43 +64,39 @@ def test_the_list_sorts_by_number_and_by_last_reading(world: World, browse: Brow
     assert shown(client, f"sort=oldest&site={site}") == [third.dev_eui, first, second.dev_eui]
 
 
-@pytest.mark.parametrize("sort", ["eui", "last", "oldest", "nonsense"])
-@pytest.mark.parametrize("state", ["", "heard", "silent", "never", "archived", "nonsense"])
-def test_no_choice_of_state_and_order_fails(state: str, sort: str, world: World, browse: Browse) -> None:
+def test_no_choice_of_state_and_order_fails(world: World, browse: Browse) -> None:
     world.heard()
-    assert browse(world.cast.viewer).get(f"/adapters/?state={state}&sort={sort}&page=2").status_code == 200
+    client = browse(world.cast.viewer)
+    for state in ("", "heard", "silent", "never", "archived", "nonsense"):
+        for sort in ("eui", "last", "oldest", "nonsense"):
+            assert client.get(f"/adapters/?state={state}&sort={sort}&page=2").status_code == 200
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "1EMH00{n:08d}", "1 emh 00 {a} {b}", "{n:08d}", "{eui}", "{EUI}", "{eui_dashes}", "{eui_end}", "MS24-7",
-        "ms24-7", "Kastanienhof", "kastanienhof 7", "Musterplatz 4", "66280", "north wing", "North wing", "kitchen",
-    ],
-)  # fmt: skip
-def test_the_search_finds_an_adapter_by_all_its_names(query: str, world: World, browse: Browse) -> None:
-    other = world.paired_adapter(world.cast.site("Somewhere 1"))[0]
+def test_the_search_finds_an_adapter_by_all_its_names(world: World, browse: Browse) -> None:
+    world.paired_adapter(world.cast.site("Somewhere 1"))
     meter = world.pairing.meter
     assert meter is not None
     Site.objects.filter(pk=world.site.pk).update(street="Musterplatz 4", postcode="66280")
     Adapter.objects.filter(pk=world.adapter.pk).update(serial="MS24-7", location="Kitchen, under the sink")
     MeteringPoint.objects.filter(pk=world.pairing.metering_point_id).update(name="North wing 3")
-    number = int(meter.meter_id[-8:])
-    eui = world.adapter.dev_eui
-    asked = query.format(
-        n=number, a=f"{number:08d}"[:4], b=f"{number:08d}"[4:], eui=eui, EUI=eui.upper(), eui_end=eui[-6:],
-        eui_dashes="-".join(eui[i : i + 2] for i in range(0, 16, 2)),
-    )  # fmt: skip
-    found = browse(world.cast.viewer).get("/adapters/", {"q": asked}).context["lines"]
-    assert [line.adapter.dev_eui for line in found] == [eui]
-    assert other.dev_eui != eui
+    number, eui = meter.meter_id, world.adapter.dev_eui
+    client = browse(world.cast.viewer)
+    for query in (
+        number, number.lower(), f"{number[0]} {number[1:4]} {number[4:6]} {number[6:10]} {number[10:]}", number[-8:],
+        eui, eui.upper(), "-".join(eui[i : i + 2] for i in range(0, 16, 2)), eui[-6:],
+        "MS24-7", "ms24-7", "Kastanienhof", "kastanienhof 7", "Musterplatz 4", "66280",
+        "north wing", "North wing", "kitchen",
+    ):  # fmt: skip
+        found = client.get("/adapters/", {"q": query}).context["lines"]
+        assert [line.adapter.dev_eui for line in found] == [eui], query
 
 
-@pytest.mark.parametrize("query", ["%", "_", "'", "\\", "x" * 500, "0x", "ü", "a%00", "..", "1EMH 00 9999 9999"])
-def test_a_search_without_a_result_says_what_can_be_searched_for(query: str, world: World, browse: Browse) -> None:
-    answer = browse(world.cast.viewer).get("/adapters/", {"q": query})
-    assert answer.status_code == 200
-    assert "Nothing was found for" in answer.content.decode()
+def test_a_search_without_a_result_says_what_can_be_searched_for(world: World, browse: Browse) -> None:
+    client = browse(world.cast.viewer)
+    for query in ("%", "_", "'", "\\", "x" * 500, "0x", "ü", "a%00", "..", "1EMH 00 9999 9999"):
+        answer = client.get("/adapters/", {"q": query})
+        assert answer.status_code == 200, query
+        assert "Nothing was found for" in answer.content.decode(), query
 
 
 def test_the_page_shows_the_last_value_of_each_register_in_a_readable_unit(world: World, browse: Browse) -> None:

@@ -20,6 +20,7 @@ DEADLINE_S = 10
 
 Publish = Callable[[Any], Awaitable[None]]
 Event = tuple[str, Any]
+Scenario = Callable[[AsyncIterator[Event], Publish], Awaitable[None]]
 
 
 def follow(
