@@ -138,7 +138,9 @@ class Document(msgspec.Struct, frozen=True):
             return self._error(
                 path, f"'{name}' is missing", f"add a line '{name} = …' to [{path}]" if path else f"add '{name}'"
             )
-        return self._error(path, f"'{path}': {problem[:1].lower()}{problem[1:]}", "correct the value")
+        if problem.startswith(("Expected", "Invalid", "Object")):
+            problem = problem[:1].lower() + problem[1:]
+        return self._error(path, f"'{path}': {problem}", "correct the value")
 
     def _error(self, path: str, problem: str, cure: str) -> ConfigError:
         line = line_of(self.text, _steps(path))
