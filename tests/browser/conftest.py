@@ -1,0 +1,193 @@
+"""A portal served by uvicorn on a database of its own, and a headless Chromium that looks at it."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.browser.stage import EMAIL, PASSWORD
+from tests.support.processes import Service, free_port, redis
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+START_DEADLINE_S = 30
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 800}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass
+class Portal:
+    """A running portal: its address, the keys of what was seeded, and a way to let something happen."""
+
+    url: str
+    cache: Service
+    environment: dict[str, str]
+    rows: dict[str, Any] = field(default_factory=dict)
+
+    def stage(self, *arguments: object) -> dict[str, Any]:
+        """Run a command of tests.browser.stage."""
+        command = [sys.executable, "-m", "tests.browser.stage", *map(str, arguments)]
+        run = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+        return answer
+
+    def pages(self) -> dict[str, str]:
+        """Every page that a person can look at."""
+        rows = self.rows
+        return {
+            "overview": "/",
+            "incidents": "/incidents/",
+            "sites": "/sites/",
+            "site": f"/sites/{rows['site']}/",
+            "site form": f"/sites/{rows['site']}/edit/",
+            "adapters": "/adapters/",
+            "no adapters": "/adapters/?q=nothing",
+            "adapter": f"/adapters/{rows['adapter']}/",
+            "refused adapter": f"/adapters/{rows['refused']}/",
+            "silent adapter": f"/adapters/{rows['silent']}/",
+            "pair": f"/adapters/{rows['adapter']}/pair/",
+            "unpair": f"/pairings/{rows['pairing']}/end/",
+            "archive": f"/adapters/{rows['adapter']}/archive/",
+            "new adapter": "/adapters/new/",
+            "concentrators": "/concentrators/",
+            "concentrator": f"/concentrators/{rows['concentrator']}/",
+            "key to approve": f"/concentrators/{rows['waiting']}/",
+            "password": f"/concentrators/{rows['concentrator']}/password/",
+            "new concentrator": "/concentrators/new/",
+            "readings": "/readings/",
+            "audit": "/audit/",
+            "tokens": "/tokens/",
+            "revoke": f"/tokens/{rows['token']}/revoke/",
+            "account": "/account/",
+            "organisations": "/organisations/",
+            "not found": "/nowhere/",
+        }
+
+
+@pytest.fixture(scope="package")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    folder = tmp_path_factory.mktemp("portal")
+    cache = redis()
+    port = free_port()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("MSPAN_")},
+        "DJANGO_SETTINGS_MODULE": "portal.settings",
+        "MSPAN_SECRET_KEY": "only-for-tests-" + "x" * 50,
+        "MSPAN_TLS": "0",
+        "MSPAN_DATA_DIR": str(folder),
+        "MSPAN_DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}",
+        "MSPAN_REDIS_URL": f"redis://127.0.0.1:{cache.port}/0",
+        "MSPAN_KEK_FILE": str(folder / "kek"),
+    }
+    started = Portal(f"http://127.0.0.1:{port}", cache, environment)
+    (folder / "kek").touch(mode=0o600)
+    (folder / "kek").write_bytes(os.urandom(32))
+    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
+    started.rows = started.stage("seed")
+    del environment["MSPAN_KEK_FILE"]  # web workers hold no key
+    command = [sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "uvicorn.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, "--timeout-graceful-shutdown", "1"], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+        try:
+            _wait(started.url, server, folder / "uvicorn.log")
+            yield started
+        finally:
+            server.terminate()
+            server.wait(10)
+            cache.stop()
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip("needs Chromium: apt-get install chromium")
+    arguments = [*ARGUMENTS, "--no-sandbox"] if os.geteuid() == 0 else ARGUMENTS
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def session(portal: Portal, chromium: Browser) -> dict[str, Any]:
+    """The cookies of a person who has logged in once."""
+    context = chromium.new_context()
+    page = context.new_page()
+    log_in(page, portal)
+    state: dict[str, Any] = dict(context.storage_state())
+    context.close()
+    return state
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def window(portal: Portal, chromium: Browser, session: dict[str, Any]) -> Iterator[Open]:
+    """Opens a logged-in page (`logged_in=False`: a fresh one); whatever the browser complained about fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and "status of 404" not in message.text:
+            complaints.append(f"{message.type}: {message.text}")
+
+    def opened(path: str = "/", logged_in: bool = True, **options: Any) -> Page:
+        options = {"viewport": DESKTOP, "locale": "en-GB", "storage_state": session if logged_in else None, **options}
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
+        page.goto(portal.url + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def log_in(page: Page, portal: Portal) -> None:
+    """By the form, as a person does."""
+    page.goto(f"{portal.url}/login/")
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="Overview").wait_for()
+
+
+def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = monotonic() + START_DEADLINE_S
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/login/", timeout=2).close()
+        except OSError:
+            if server.poll() is not None or monotonic() > deadline:
+                raise RuntimeError(f"the portal did not start:\n{log.read_text()[-2000:]}") from None
+            sleep(0.05)
+        else:
+            return

@@ -1,0 +1,102 @@
+"""Charts are drawn, and what happens in the cellar appears on the open page."""
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, Open, Portal
+
+SOON_MS = 15_000
+# How many pixels of the plot have the colour of the first line, give or take smoothing.
+INK = """
+() => {
+  const canvas = document.querySelector('.plot canvas');
+  const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const probe = document.createElement('span');
+  probe.style.color = 'var(--series-1)';
+  document.body.append(probe);
+  const [r, g, b] = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
+  probe.remove();
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4)
+    if (data[i + 3] > 200 && Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 30) count++;
+  return count;
+}
+"""
+
+
+def drawn(page: Page) -> int:
+    page.locator(".plot canvas").first.wait_for()
+    return int(page.evaluate(INK))
+
+
+def test_the_chart_of_an_adapter_is_drawn_in_every_range_and_view(portal: Portal, window: Open) -> None:
+    page = window(f"/adapters/{portal.rows['adapter']}/")
+    chart = page.locator("[data-chart]").first
+    assert drawn(page) > 300
+    for name in ("Week", "Month", "Day", "Counter", "Flow"):
+        with page.expect_response("**/series/**"):
+            chart.get_by_role("button", name=name, exact=True).click()
+        expect(chart.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true")
+        expect(chart.locator(".plot[aria-busy]")).to_have_count(0)
+        assert drawn(page) > 100, name
+    with page.expect_response("**/series/**"):
+        chart.get_by_role("button", name="Power", exact=True).click()
+    expect(chart.locator("[data-views]")).to_be_hidden()
+    with page.expect_response("**/series/**"):
+        chart.get_by_role("button", name="Earlier").click()
+    expect(chart.get_by_role("button", name="Later")).to_be_enabled()
+
+
+def test_the_chart_fits_a_phone_and_a_dark_room(portal: Portal, window: Open) -> None:
+    page = window(f"/adapters/{portal.rows['adapter']}/", viewport=PHONE, color_scheme="dark")
+    assert drawn(page) > 100
+    box = page.locator(".plot canvas").first.bounding_box()
+    assert box is not None
+    assert box["width"] <= PHONE["width"]
+
+
+def test_the_chart_can_be_read_by_keyboard_and_as_a_table(portal: Portal, window: Open) -> None:
+    page = window(f"/adapters/{portal.rows['adapter']}/")
+    drawn(page)
+    page.locator(".plot").first.focus()
+    page.keyboard.press("End")
+    expect(page.locator("#announce")).to_contain_text("Import")
+    expect(page.locator("#announce")).to_contain_text(" W")
+    expect(page.locator(".tip").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".tip").first).to_be_hidden()
+    page.get_by_text("The same as a table").first.click()
+    expect(page.locator("[data-table] tbody tr").first).to_be_visible()
+
+
+def test_a_reading_appears_on_the_open_page_of_its_adapter(portal: Portal, window: Open) -> None:
+    page = window(f"/adapters/{portal.rows['adapter']}/")
+    expect(page.locator(".live")).to_have_text("live")
+    drawn(page)
+    with page.expect_response("**/series/**", timeout=SOON_MS):
+        portal.stage("reading", portal.rows["adapter"], 987_654_321)
+    expect(page.locator("#latest")).to_contain_text("987,654.321", timeout=SOON_MS)
+
+
+def test_a_list_and_the_overview_follow_silence_and_return(portal: Portal, window: Open) -> None:
+    adapter = portal.rows["silent"]
+    overview = window("/")
+    listed = window("/adapters/")
+    for page in (overview, listed):
+        expect(page.locator(".live")).to_have_text("live")
+    row = listed.locator(f'tr[data-adapter="{adapter}"]')
+    expect(row.locator(".st")).to_have_text("silent")
+    portal.stage("reading", adapter, 1000)
+    expect(row.locator(".st")).to_have_text("on time", timeout=SOON_MS)
+    expect(overview.locator(".tile").first).to_contain_text("3 of 3", timeout=SOON_MS)
+    portal.stage("silence", adapter)
+    expect(overview.locator(".tile").first).to_contain_text("2 of 3", timeout=SOON_MS)
+    expect(row.locator(".st")).to_have_text("silent", timeout=SOON_MS)
+
+
+def test_a_lost_connection_is_said_and_found_again(portal: Portal, window: Open) -> None:
+    page = window("/")
+    expect(page.locator(".live")).to_have_text("live")
+    portal.cache.kill()
+    expect(page.locator(".live")).to_have_text("reconnecting", timeout=SOON_MS)
+    portal.cache.start()
+    expect(page.locator(".live")).to_have_text("live", timeout=SOON_MS)
