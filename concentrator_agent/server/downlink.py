@@ -18,7 +18,7 @@ from concentrator_agent.server import mac
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.queue import DownlinkQueue, Item
 from concentrator_agent.server.sessions import Device, Session
-from concentrator_agent.server.windows import Window, book, data_windows, has_air, join_windows, power_dbm
+from concentrator_agent.server.windows import Window, book, data_windows, deafens, has_air, join_windows, power_dbm
 from edge.clock import Clock
 from edge.database import Database, StorageError
 from meterwire.errors import FormatError
@@ -36,6 +36,8 @@ HEADER_OCTETS: Final = 8  # FHDR and FPort of the MACPayload
 OUTSIDE_OCTETS: Final = 5  # MHDR and MIC, which a data rate's limit does not count
 LEDGER: Final = "duty_cycle"
 NOTHING: Final = "nothing"
+REFUSED: Final = "refused"
+LONG_ANSWER_EVERY_S: Final = 20.0  # a gateway that was busy in RX1 answers at length in RX2 at most this often
 
 
 class Response(msgspec.Struct, eq=False):
@@ -85,6 +87,7 @@ class Downlink:
         self._max_power_dbm = max_power_dbm
         self._status_every_s = status_every_s
         self._tasks: set[asyncio.Task[None]] = set()
+        self._deaf_at: dict[str, float] = {}  # by gateway, monotonic
         self._ledgers: dict[str, DutyCycleLedger] = self._load_ledgers()
         self.counts: Counter[str] = Counter()
 
@@ -142,7 +145,10 @@ class Downlink:
         frame = _Frame(response.accept)
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
-            for window in join_windows(self._plan, copy):
+            first, *_ = windows = join_windows(self._plan, copy)
+            for window in windows:
+                if reason == REFUSED and self._spare_the_ears(copy.gateway, window, first, len(frame.phy)):
+                    break
                 reason = await self._try(response.uplink, copy, window, frame)
                 if reason == "sent":
                     return reason
@@ -157,7 +163,11 @@ class Downlink:
         frame: _Frame | None = None
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
-            for window in data_windows(self._plan, copy, session.mac.current):
+            first, *_ = windows = data_windows(self._plan, copy, session.mac.current)
+            for window in windows:
+                length = 0 if frame is None else len(frame.phy)
+                if reason == REFUSED and self._spare_the_ears(copy.gateway, window, first, length):
+                    break
                 room = self._plan.data_rate(window.dr).max_mac_payload
                 if not self._could_send(response.uplink, window):
                     reason = "too_late"
@@ -179,6 +189,17 @@ class Downlink:
                 if item is not None:
                     item.failure = reason
         return reason
+
+    def _spare_the_ears(self, gateway: str, later: Window, earlier: Window, length: int) -> bool:
+        """Whether to leave out a long second window because the gateway has sent such a one a moment ago."""
+        if not deafens(later, earlier, length):
+            return False
+        now = self._clock.monotonic()
+        if now - self._deaf_at.get(gateway, -LONG_ANSWER_EVERY_S) < LONG_ANSWER_EVERY_S:
+            self.counts["ears_spared"] += 1
+            return True
+        self._deaf_at[gateway] = now
+        return False
 
     def _compose(self, response: Response, device: Device, session: Session, room: int) -> _Frame:
         """A frame of at most `room` octets of MACPayload, under a counter of its own."""
@@ -219,9 +240,9 @@ class Downlink:
             await self._radio.send(transmission)
         except TransmissionRefused as refused:
             self.counts[f"gateway_{refused.reason}"] += 1
-            return "too_late" if refused.reason == "too_late" else "refused"
+            return "too_late" if refused.reason == "too_late" else REFUSED
         except InterfaceClosed:
-            return "refused"
+            return REFUSED
         return "sent"
 
     async def _note_sent(self, session: Session, frame: _Frame) -> None:

@@ -1,12 +1,14 @@
 """The receive windows that an uplink opens, and whether the sub-band still has air for them. Pure."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from concentrator_agent.radio.base import Reception
 from concentrator_agent.server.mac import Parameters
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.dutycycle import DutyCycleLedger
 from meterwire.lorawan.plan import Region
+
+DEAF_FACTOR: Final = 4.0
 
 
 class Window(NamedTuple):
@@ -33,6 +35,16 @@ def join_windows(plan: Region, uplink: Reception) -> tuple[Window, Window]:
     delay = plan.join_accept_delay1_s
     rx1 = Window(1, delay, uplink.freq, plan.rx1_dr(uplink.dr, 0))
     return rx1, Window(2, delay + plan.rx2_after_rx1_s, plan.rx2_frequency_hz, plan.rx2_dr)
+
+
+def deafens(later: Window, earlier: Window, phy_length: int) -> bool:
+    """Whether the later window takes over DEAF_FACTOR times the air of the earlier one.
+
+    A gateway hears nothing on any channel while it sends. Where many devices ask at once, answers at SF12 in RX2 cost
+    more uplinks than they serve: the whole site would fall behind, and the device asks again by itself.
+    """
+    longer = airtime_s(phy_length, later.dr, uplink=False)
+    return longer > DEAF_FACTOR * airtime_s(phy_length, earlier.dr, uplink=False)
 
 
 def power_dbm(plan: Region, freq: int, limit: int) -> int:

@@ -137,6 +137,16 @@ async def test_the_ledger_survives_a_restart(make_lab, lab: Lab, mote: Mote) -> 
     assert make_lab().downlink.used_s(GATEWAY_A, 868_100_000) == used > 0
 
 
+async def test_a_busy_gateway_is_not_kept_deaf_by_one_long_answer_after_the_other(lab: Lab, mote: Mote) -> None:
+    for refusals, answers in ((["collision_packet"], 1), (["collision_packet"], 0), ([], 1)):
+        lab.radio.refusals = refusals
+        assert len(await lab.hear(mote.frame(confirmed=True), dr=5)) == answers
+    await lab.clock.advance(60)
+    lab.radio.refusals = ["collision_packet"]
+    (transmission,) = await lab.hear(mote.frame(confirmed=True), dr=5)
+    assert transmission.dr == 0
+
+
 @pytest.mark.parametrize("refusal", ["too_late", "collision_packet", "tx_freq"])
 async def test_a_refusing_gateway_gets_the_same_frame_for_rx2(lab: Lab, mote: Mote, refusal: str) -> None:
     lab.radio.refusals = [refusal]

@@ -9,7 +9,7 @@ CONCENTRATOR_EUI = "0016c001f1a20001"
 GATEWAY_EUI = "0016c001f1a20002"
 JOIN_EUI = "70b3d57ed0000001"
 REGISTERS = ("1-0:1.8.0", "1-0:2.8.0", "1-0:16.7.0")
-PERIOD_SECONDS = 60
+PERIOD_SECONDS = 30
 
 _CONCENTRATOR = """\
 [concentrator]
@@ -25,6 +25,9 @@ port = {mqtt}
 tls = false
 password_file = "{folder}/concentrator.password"
 heartbeat_s = 10
+
+[region]
+rx2_dr = 3
 """
 
 _ADAPTER = """\
