@@ -114,6 +114,11 @@ if "sqlite" in str(DATABASES["default"]["ENGINE"]):
     DATABASES["default"]["TEST"] = (
         {"NAME": os.environ.get("MSPAN_TEST_SQLITE", "")} if "MSPAN_TEST_SQLITE" in os.environ else {}
     )
+else:
+    # A server that vanished without a word is noticed within a minute, so that the bridge can try again.
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        connect_timeout=10, keepalives_idle=20, keepalives_interval=10, keepalives_count=3, tcp_user_timeout=30_000
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = os.environ.get("MSPAN_REDIS_URL", "redis://127.0.0.1:6379/0")

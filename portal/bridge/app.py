@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -104,7 +105,8 @@ class Bridge:
             self._stopping.set()
             if collecting.done():
                 collecting.result()
-                await asyncio.wait_for(self._outcomes.join(), DRAIN_S)
+                with suppress(TimeoutError):  # what is not told now is asked for again
+                    await asyncio.wait_for(self._outcomes.join(), DRAIN_S)
             for part in serving:
                 if part.done():
                     part.result()

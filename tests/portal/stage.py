@@ -80,7 +80,7 @@ class Stage:
             self.organisation = Organisation.objects.create(name=self.name, slug=self.name)
         self.site = Site.objects.create(organisation=self.organisation, name="Main street 1")
         self.concentrator = Concentrator.objects.create(
-            organisation=self.organisation, site=self.site, eui=f"70b3d57ed00c{next(_numbers):04x}", name="Cellar"
+            organisation=self.organisation, site=self.site, eui=f"70b3d57ee00c{next(_numbers):04x}", name="Cellar"
         )
         self.source = Source(self.concentrator.pk, self.organisation.pk, self.concentrator.eui)
         self.pipeline = self.pipeline_for()
@@ -93,7 +93,7 @@ class Stage:
         """A registered adapter; `keyed`: the portal holds the key of its slot."""
         adapter = Adapter.objects.create(
             organisation=self.organisation, site=self.site, concentrator=self.concentrator, join_eui="70b3d57ed0000000",
-            dev_eui=f"70b3d57ed1{next(_numbers):06x}", **fields,
+            dev_eui=f"70b3d57ee1{next(_numbers):06x}", **fields,
         )  # fmt: skip
         key = InnerKey(next(_numbers).to_bytes(16, "big"))
         if keyed:

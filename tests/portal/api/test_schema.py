@@ -1,5 +1,6 @@
 """The API's own description: complete, and true under fire."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,4 +73,14 @@ def test_every_operation_describes_its_errors(client: Client) -> None:
             wanted = {"400", "401", "403", "404", "405"} | (set() if method == "get" else {"409", "415"})
             assert wanted <= set(operation["responses"]), (path, method)
     assert client.get("/api/schema/").status_code == 200
-    assert b"swagger" in client.get("/api/docs/").content.lower()
+
+
+def test_the_documentation_obeys_the_content_security_policy(client: Client) -> None:
+    page = client.get("/api/docs/")
+    assert "script-src" in page["Content-Security-Policy"]
+    text = page.content.decode()
+    assert "<style" not in text
+    scripts = re.findall(r"<script(.*?)>(.*?)</script>", text)
+    assert len(scripts) == 3
+    assert all("src=" in attributes and not content for attributes, content in scripts)
+    assert b"SwaggerUIBundle" in client.get("/api/docs/?script=").content
