@@ -1,4 +1,4 @@
-"""What happens behind the browser's back: `python -m tests.browser.stage seed|reading|silence`, in a process of its own.
+"""What happens behind the browser's back: `python -m tests.browser.stage seed|reading|silence`, in its own process.
 
 The portal under test runs as a server on a database of its own; this writes to the same one and publishes what the
 bridge would publish.

@@ -16,8 +16,10 @@ INK = """
   const [r, g, b] = getComputedStyle(probe).color.match(/\\d+/g).map(Number);
   probe.remove();
   let count = 0;
-  for (let i = 0; i < data.length; i += 4)
-    if (data[i + 3] > 200 && Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 30) count++;
+  for (let i = 0; i < data.length; i += 4) {
+    const distance = Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b);
+    if (data[i + 3] > 200 && distance < 30) count++;
+  }
   return count;
 }
 """

@@ -1,4 +1,4 @@
-"""Every page in a real browser: on a phone, in both themes and languages, by keyboard, without scripts, for everybody."""
+"""Every page in a real browser: on a phone, in both themes and languages, by keyboard, without scripts."""
 
 import re
 from pathlib import Path
