@@ -114,7 +114,7 @@ def test_readings_on_time_count_late_and_lost_ones(world: World, browse: Browse)
     for counter in (1, 2, 3, 4, 5, 6, 7, 8, 10):  # 9 is lost
         world.telegram(counter, world.now - hour - timedelta(minutes=counter))
     at = hour + timedelta(minutes=11)
-    world.telegram(11, received_at=at, stored_at=at + timedelta(minutes=40))
+    world.telegram(11, world.now - at, stored_at=at + timedelta(minutes=40))
     assert "<b>81.81 %</b>" in text(browse, world.cast.viewer)
 
 
