@@ -19,15 +19,16 @@ class AdapterRecord:
     `sealed_slots` those of keys that the portal does not share. `keyless`: it knows no inner key at all. `pairings`
     lists (from, before, metering point) by input. `marked_us`: when the use of a key was last noted.
 
-    The second block mirrors AdapterStatus; of it `last_counter` and (`epoch`, `fcnt`) run ahead within a batch.
+    The second block mirrors AdapterStatus; of it `last_counter` and (`epoch`, `fcnt`) run ahead within a batch;
+    `reported` is the counter that the adapter announced after its last join.
     The third holds what the batch adds.
     """
 
     __slots__ = (
         "delivering", "dev_eui", "due_us", "epoch", "error", "error_us", "fcnt", "foreign", "high", "keyless",
         "last_counter", "last_us", "latest", "low", "marked_us", "new_period_s", "openers", "organisation", "pairings",
-        "period_s", "pk", "received", "refusals", "refused", "sealed_slots", "stored_counter", "telegrams", "touched",
-        "used",
+        "period_s", "pk", "received", "refusals", "refused", "reported", "sealed_slots", "stored_counter", "telegrams",
+        "touched", "used",
     )  # fmt: skip
 
     def __init__(self, pk: int, organisation: int, dev_eui: str, foreign: bool = False) -> None:
@@ -38,7 +39,7 @@ class AdapterRecord:
         self.sealed_slots: frozenset[int] = frozenset()
         self.keyless = True
         self.pairings: dict[int, list[tuple[int, int, int]]] = {}
-        self.last_counter = self.stored_counter = self.fcnt = -1
+        self.last_counter = self.stored_counter = self.reported = self.fcnt = -1
         self.epoch = self.last_us = self.marked_us = self.used = 0
         self.period_s: float | None = None
         self.settle()

@@ -16,7 +16,7 @@ from provisioning.keys.services import heard_under, mark_used
 from provisioning.keys.vault import Vault
 from provisioning.pairing.models import Pairing
 
-MAX_ADAPTERS = 100_000  # about 2 kB each
+MAX_ADAPTERS = 100_000  # about 1.1 kB each
 CHUNK = 2_000
 MARK_US = 3_600 * MICROSECONDS  # the use of a key is noted once an hour
 PORTAL = "portal"  # the partner of keys that we share

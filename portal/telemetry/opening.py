@@ -6,7 +6,7 @@ from meterwire import config_records
 from meterwire.config_records import CounterReport, FirmwareReport
 from meterwire.errors import FormatError, MeterspanError, TagMismatch
 from meterwire.seal import ValuesOpener
-from meterwire.values_telegram import HEADER_LENGTH, PORT, parse_values
+from meterwire.values_telegram import HEADER_LENGTH, PORT, parse_values, restore_counter
 from portal.telemetry.arrivals import Arrival, Batch, Note
 
 # Ports that travel between our own devices (design 5.1); those without a step of their own are kept as they came.
@@ -64,7 +64,7 @@ def open_values(arrivals: Iterable[Arrival]) -> None:
 
 
 def read_registrations(batch: Batch) -> None:
-    """Note what port 33 reports: the counter that comes next and the firmware. It is not sealed, so only noted."""
+    """Note what port 33 reports: the counter that comes next and the firmware. It is not sealed: a hint, no proof."""
     for arrival in batch.arrivals:
         if arrival.telegram.fport != config_records.PORT or arrival.error is not None:
             continue
@@ -78,25 +78,26 @@ def read_registrations(batch: Batch) -> None:
         detail: dict[str, object] = {"version": part.version, "part": part.part, "parts": part.parts}
         for record in part.records:
             if isinstance(record, CounterReport):
-                detail["counter"] = record.counter
+                detail["counter"] = arrival.adapter.reported = record.counter
             elif isinstance(record, FirmwareReport):
                 detail["firmware"] = record.version
         batch.notes.append(Note(arrival, "registered", "", detail))
 
 
 def _candidates(arrival: Arrival) -> Iterator[int]:
-    """Counters with the telegram's low half, likeliest first: the concentrator's, the next, the one before it."""
+    """Counters with the telegram's low half, likeliest first; at least one.
+
+    The concentrator's, the next after the last known, the one before that, the next after the last reported.
+    """
     telegram, adapter = arrival.telegram, arrival.adapter
     assert adapter is not None
     low = telegram.payload[1] << 8 | telegram.payload[2]
     if telegram.counter is not None and telegram.counter & 0xFFFF == low:
         yield telegram.counter
-    following = adapter.last_counter + 1
-    restored = following + ((low - following) & 0xFFFF)
-    if restored <= 0xFFFFFFFF:
-        yield restored
-    if restored >= 0x10000:
-        yield restored - 0x10000
+    restored = restore_counter(low, adapter.last_counter + 1)
+    yield from (counter for counter in (restored, restored - 0x10000) if 0 <= counter <= 0xFFFFFFFF)
+    if adapter.reported >= 0 and (counter := restore_counter(low, adapter.reported)) <= 0xFFFFFFFF:
+        yield counter
 
 
 def _try_others(arrival: Arrival, opener: ValuesOpener, tried: int) -> None:

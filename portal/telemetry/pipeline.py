@@ -71,14 +71,14 @@ def find_key(_: Pipeline, batch: Batch) -> None:
     opening.find_keys(batch.arrivals)
 
 
-def open_or_keep_sealed(_: Pipeline, batch: Batch) -> None:
-    """The values, proven by their tag, and the full counter. Refuses `tag_mismatch`, `format` and its kinds."""
-    opening.open_values(batch.arrivals)
-
-
 def read_registration(_: Pipeline, batch: Batch) -> None:
     """What an adapter reports after a join. Refuses `format`."""
     opening.read_registrations(batch)
+
+
+def open_or_keep_sealed(_: Pipeline, batch: Batch) -> None:
+    """The values, proven by their tag, and the full counter. Refuses `tag_mismatch`, `format` and its kinds."""
+    opening.open_values(batch.arrivals)
 
 
 def advance_counter(_: Pipeline, batch: Batch) -> None:
@@ -105,8 +105,8 @@ READ: tuple[Step, ...] = (
     read_times,
     find_adapter,
     find_key,
-    open_or_keep_sealed,
     read_registration,
+    open_or_keep_sealed,
     advance_counter,
     pair_and_date,
 )

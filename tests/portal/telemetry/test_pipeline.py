@@ -291,6 +291,14 @@ def test_the_full_counter_is_found_without_or_against_the_concentrators_word(sta
     assert lower.counter == 65_531
 
 
+def test_the_counter_that_an_adapter_reports_after_its_join_finds_the_full_one(stage: Stage) -> None:
+    device = stage.device()
+    sealed = [device.telegram(seal_counter=number, counter=None) for number in (70_000, 70_001)]
+    assert errors(stage.run(sealed[0])) == ["tag_mismatch"]
+    [payload] = config_records.encode(1, [CounterReport(69_999)])
+    assert errors(stage.run(telegram(device.row.dev_eui, fport=33, payload=payload), sealed[1])) == [None, None]
+
+
 def test_the_highest_counter_is_no_special_case(stage: Stage) -> None:
     device = stage.device()
     assert errors(stage.run(device.telegram(seal_counter=2**32 - 1))) == [None]
