@@ -7,7 +7,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,6 +96,15 @@ class Database:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._jobs.put((job, future))
         return await future
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """One view of the committed data for many reads through `read`, which is quicker. Do not await inside."""
+        self.read.execute("BEGIN")
+        try:
+            yield self.read
+        finally:
+            self.read.execute("COMMIT")
 
     def on_rollback(self, callback: Callable[[], None]) -> None:
         """Called on the writer thread when work was undone, so that counts held in memory can be taken anew."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from concentrator_agent.backhaul.outbox_pump import OutboxPump
 from concentrator_agent.devices import DeviceTable
 from concentrator_agent.events import Events
+from concentrator_agent.modes import InterfaceClosed
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
 from concentrator_agent.store import device
@@ -96,5 +97,5 @@ class Commands:
         receipt = messages.Receipt(self._ulids(), messages.timestamp(self._clock.time()), results)
         try:
             await self._publish(topics.UP_RECEIPT, messages.encode(receipt))
-        except LinkDown:
+        except (LinkDown, InterfaceClosed):
             log.info("a receipt could not be sent; the command will come again")

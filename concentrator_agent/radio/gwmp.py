@@ -115,7 +115,7 @@ def pull_resp(token: bytes, phy: bytes, *, tmst: int, freq: int, datr: str | int
 
 class _Rxpk(msgspec.Struct, gc=False):
     tmst: Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
-    freq: Annotated[float, msgspec.Meta(ge=100, le=3000)]
+    freq: Annotated[float, msgspec.Meta(ge=100, le=2000)]
     datr: str | int
     data: Annotated[str, msgspec.Meta(max_length=MAX_BASE64)]
     rssi: Annotated[float, msgspec.Meta(ge=-200, le=50)] = -200.0
@@ -123,7 +123,7 @@ class _Rxpk(msgspec.Struct, gc=False):
     stat: int = 1
     size: int | None = None
     time: Annotated[str, msgspec.Meta(max_length=40)] | None = None
-    tmms: int | None = None
+    tmms: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] | None = None
 
 
 class _Push(msgspec.Struct, gc=False):

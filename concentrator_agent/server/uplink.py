@@ -97,15 +97,16 @@ class UplinkServer:
         """Handle a batch: all of it is durable or, when the store fails, none of it was ever heard."""
         work = Work()
         self._sessions.protect(work.touched)
-        for uplink in uplinks:
-            try:
-                self._one(uplink, work)
-            except MeterspanError as error:
-                self.counts[error.code] += 1
-                log.debug("uplink refused", extra={"code": error.code, "error": str(error)})
-            except Exception:
-                self.counts["error"] += 1
-                log.exception("an uplink could not be handled")
+        with self._database.snapshot():
+            for uplink in uplinks:
+                try:
+                    self._one(uplink, work)
+                except MeterspanError as error:
+                    self.counts[error.code] += 1
+                    log.debug("uplink refused", extra={"code": error.code, "error": str(error)})
+                except Exception:
+                    self.counts["error"] += 1
+                    log.exception("an uplink could not be handled")
         if work and not await self._commit(work):
             return
         for dev_eui in work.joining:

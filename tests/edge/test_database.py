@@ -84,6 +84,18 @@ async def test_a_file_size_limit_of_the_system_is_a_temporary_storage_error(tmp_
     database.close()
 
 
+async def test_a_snapshot_shows_one_state_for_many_reads(store: Database) -> None:
+    await store.run(insert(1))
+    with store.snapshot() as read:
+        assert read.execute("SELECT count(*) FROM t").fetchone() == (1,)
+        other = sqlite3.connect(store.path)
+        other.execute("INSERT INTO t VALUES (2)")
+        other.commit()
+        other.close()
+        assert read.execute("SELECT count(*) FROM t").fetchone() == (1,)
+    assert store.read.execute("SELECT count(*) FROM t").fetchone() == (2,)
+
+
 def test_a_second_process_is_refused(store: Database) -> None:
     with pytest.raises(StorageUnusable, match="in use by another process"):
         Database(store.path, [TABLE]).open()
