@@ -54,7 +54,7 @@ class Portless(Service):
 
 @contextmanager
 def standing(adapters: int, *, period_s: float, confirm_every: int) -> Iterator[Stand]:
-    """Everything but the building: database, cache, broker, bridge, concentrator; adapters provisioned and configured."""
+    """Everything but the building: database, cache, broker, bridge, concentrator; adapters are provisioned."""
     folder = Path(tempfile.mkdtemp(prefix="mspan-stand-"))
     started: list[Service] = []
     try:

@@ -19,8 +19,8 @@ from meterwire.values_telegram import PORT, parse_values
 from tests.flows.stand import Stand, standing
 
 ADAPTERS = 50
-PERIOD_S = 10.0
-BETWEEN_KILLS = 50  # acknowledged telegrams
+PERIOD_S = 15.0
+BETWEEN_KILLS = 40  # acknowledged telegrams
 DOWN_S = 1.5
 STARTS_PER_SECOND = 5
 DEADLINE_S = 150.0
