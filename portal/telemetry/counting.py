@@ -7,7 +7,7 @@ STARTING_PERIOD_S = 900.0  # until the real one is known
 MIN_SILENCE_S = 60.0
 GRACE_US = 300 * MICROSECONDS  # an hour is condensed ten minutes after its end at the earliest
 HOUR_US = 3_600 * MICROSECONDS
-SMOOTHING = 0.25
+RISING, FALLING = 0.5, 0.25  # how fast the period follows; too long a period is the smaller mistake
 MAX_STEP = 2.0  # the period follows by at most this factor per telegram, so that an outage does not pass for one
 
 
@@ -53,8 +53,10 @@ def count(batch: Batch) -> None:
 def _period(adapter: AdapterRecord, seconds: float) -> float | None:
     """The smoothed distance of telegrams after this batch, judged by counters so that losses do not show."""
     known = adapter.period_s
-    counted = adapter.stored_counter >= 0 and adapter.high >= 0
-    steps = adapter.high - adapter.stored_counter if counted else adapter.telegrams
+    before, now = adapter.stored_counter, adapter.high
+    if (before < 0) != (now < 0):
+        return known  # a report between values telegrams, or before the first one: it follows no period
+    steps = now - before if now >= 0 else adapter.telegrams
     if seconds <= 0 or steps <= 0:
         return known
     seen = seconds / steps
@@ -64,4 +66,4 @@ def _period(adapter: AdapterRecord, seconds: float) -> float | None:
         seen = known * MAX_STEP
     elif seen < known / MAX_STEP:
         seen = known / MAX_STEP
-    return known + SMOOTHING * (seen - known)
+    return known + (RISING if seen > known else FALLING) * (seen - known)

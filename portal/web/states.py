@@ -14,6 +14,7 @@ from provisioning.fleet.models import Concentrator
 
 Form = Literal["ok", "warn", "bad", "idle"]
 LATE = 1.75  # of the smoothed period: a telegram is overdue, but not yet called silence
+LATE_AT_LEAST_S = 45.0  # less than that nobody can act on
 STALE = timedelta(minutes=3)  # a concentrator's heartbeat is due every minute
 
 
@@ -33,7 +34,7 @@ def of_adapter(status: AdapterStatus | None, now: datetime, archived: bool = Fal
         return State("bad", _("silent"))
     if status.last_error_at is not None and status.last_error_at > status.last_seen:
         return State("warn", _("refused"))
-    if status.period_s and (now - status.last_seen).total_seconds() > LATE * status.period_s:
+    if status.period_s and (now - status.last_seen).total_seconds() > max(LATE * status.period_s, LATE_AT_LEAST_S):
         return State("warn", _("late"))
     return State("ok", _("on time"))
 

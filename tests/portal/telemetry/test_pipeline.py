@@ -421,6 +421,16 @@ def test_the_period_is_learnt_by_counters_so_that_losses_do_not_stretch_it(stage
     assert AdapterStatus.objects.get().period_s == pytest.approx(60)
 
 
+def test_the_report_after_a_join_is_no_period(stage: Stage) -> None:
+    device = stage.device()
+    report = config_records.encode(0, [config_records.CounterReport(5)])[0]
+    stage.run(telegram(device.row.dev_eui, fport=33, payload=report, received_at=timestamp(NOON)))
+    stage.run(device.telegram(seal_counter=5, received_at=timestamp(NOON + 4)), now=NOON + 5)
+    assert AdapterStatus.objects.get().period_s is None
+    stage.run(device.telegram(seal_counter=6, received_at=timestamp(NOON + 64)), now=NOON + 65)
+    assert AdapterStatus.objects.get().period_s == pytest.approx(60)
+
+
 # Keys.
 
 
