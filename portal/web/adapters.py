@@ -32,8 +32,9 @@ LATEST_ROWS = 240  # enough for every register of every input, also where they t
 DIAGNOSED = timedelta(days=7)
 MAX_REFUSED = 100
 MAX_EXAMPLES = 3
-MAX_RAW = 20
+MAX_RAW = 12
 MAX_LOOKED_AT = 2000
+MAX_GAP = 1 << 31
 FILTERS = ("heard", "silent", "never", "archived")
 ORDERS = {
     "eui": Order(("dev_eui",)),
@@ -209,13 +210,13 @@ class Latest:
         return self.shown.quantity(self.value)
 
 
-def latest(adapter: Adapter) -> list[Latest]:
+def latest(adapter: Adapter, places: registers.Places) -> list[Latest]:
     """The newest value of each register that the adapter's last telegrams carried, by register."""
     newest: dict[int, Reading] = {}
     for row in Reading.objects.filter(adapter=adapter).order_by("-counter")[:LATEST_ROWS]:
         if registers.measured(row.register):
             newest.setdefault(row.register, row)
-    return [Latest(registers.shown(n), r.value, r.measured_at, n >> 5) for n, r in sorted(newest.items())]
+    return [Latest(registers.shown(n, places), r.value, r.measured_at, n >> 5) for n, r in sorted(newest.items())]
 
 
 def first_reading(adapter: Adapter) -> datetime | None:
@@ -259,11 +260,12 @@ def refusals(adapter: Adapter) -> list[Refusal]:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch in which counters are missing; `lost` of them."""
+    """A stretch in which counters are missing: `lost` on the air, `skipped` by the adapter when it started anew."""
 
     start: datetime
     end: datetime
     lost: int
+    skipped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,19 +275,35 @@ class Radio:
     telegrams: list[Telegram]
     gaps: list[Gap]
     received: int
-    lost: int
+
+    @property
+    def lost(self) -> int:
+        """Telegrams that were sent and never arrived."""
+        return sum(gap.lost for gap in self.gaps)
 
 
 def radio(adapter: Adapter) -> Radio:
     """The last raw telegrams and the gaps in the last days."""
     rows = Telegram.objects.filter(adapter=adapter)
     recent = rows.filter(received_at__gte=timezone.now() - DIAGNOSED, error=None)
-    seen = list(recent.order_by("-received_at").values_list("counter", "epoch", "fcnt", "received_at")[:MAX_LOOKED_AT])
-    points = sorted((counter if counter is not None else epoch << 32 | fcnt, at) for counter, epoch, fcnt, at in seen)
-    gaps = [
-        Gap(before, at, counter - last - 1)
-        for (last, before), (counter, at) in pairwise(points)
-        if 1 < counter - last < 1 << 31 and at > before
-    ]
-    gaps.sort(key=lambda g: g.end, reverse=True)
-    return Radio(list(rows.order_by("-received_at")[:MAX_RAW]), gaps, len(points), sum(g.lost for g in gaps))
+    seen = recent.order_by("-received_at").values_list("epoch", "fcnt", "counter", "received_at")[:MAX_LOOKED_AT]
+    points = sorted(seen, key=lambda point: point[:2])
+    found = (_gap(*pair) for pair in pairwise(points))
+    gaps = sorted((gap for gap in found if gap is not None), key=lambda gap: gap.end, reverse=True)
+    return Radio(list(rows.order_by("-received_at")[:MAX_RAW]), gaps, len(points))
+
+
+Point = tuple[int, int, int | None, datetime]  # join epoch, frame counter, inner counter, received at
+
+
+def _gap(before: Point, after: Point) -> Gap | None:
+    """What is missing between two telegrams that follow each other.
+
+    The frame counter counts what was sent, the inner counter what was sealed. Where only the inner one jumps, as it
+    does after a restart, nothing was lost; after a join the frame counter begins anew and cannot tell.
+    """
+    frames = after[1] - before[1] - 1 if after[0] == before[0] else 0
+    sealed = after[2] - before[2] - 1 if after[2] is not None and before[2] is not None else frames
+    lost = max(0, min(frames, sealed))
+    skipped = max(0, sealed - lost)
+    return Gap(before[3], after[3], lost, skipped) if (lost or skipped) and sealed < MAX_GAP else None

@@ -148,6 +148,7 @@ EVENTS: dict[tuple[str, str], Diagnosis] = {
     ),
     ("clock", "synchronised"): Diagnosis("ok", _("The concentrator's clock is synchronised")),
     ("silence", ""): Diagnosis("bad", _("Fell silent")),
+    ("registered", ""): Diagnosis("ok", _("Reported its firmware and counter")),
     ("heard", ""): Diagnosis("idle", _("A stranger was heard")),
     ("security", ""): Diagnosis("bad", _("Security event")),
     ("protocol", ""): Diagnosis("warn", _("A message could not be read")),

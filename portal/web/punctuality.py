@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Case, Count, ExpressionWrapper, F, Max, Min, Q, Sum, When, fields
+from django.db.models import Count, ExpressionWrapper, F, Max, Min, Q, Sum, fields
+from django.db.models.functions import Coalesce, Greatest, Least
 from django.utils import timezone
 
 from meterwire.messages import ulid
@@ -17,7 +18,6 @@ FRESH_S = 5.0
 SLACK = timedelta(hours=1)  # a telegram's id carries the concentrator's clock
 USUAL_PERIOD_S = 900
 COUNTED_AT_ONCE = 2000  # adapters
-MAX_JUMP = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +72,17 @@ def _hour(key: Key, start: datetime) -> Hour:
     if sites is not None:
         rows = rows.filter(adapter__site__in=sites)
     delay = ExpressionWrapper(F("stored_at") - F("received_at"), output_field=fields.DurationField())
-    # Counters skip ahead when the adapter starts anew: a jump is no thousand lost readings.
-    span = Case(When(low=None, then=F("n")), default=F("high") - F("low") + 1)
+    # The frame counter counts what was sent, the inner counter what was sealed: what is missing in both was lost.
+    frames, sealed = F("last_frame") - F("first_frame") + 1, F("last_sealed") - F("first_sealed") + 1
     per_adapter = (
         rows.annotate(delay=delay)
-        .values("adapter_id")
+        .values("adapter_id", "epoch")
+        .annotate(n=Count("pk"), on_time=Count("pk", filter=Q(delay__lt=PROMPT)))
         .annotate(
-            n=Count("pk"), on_time=Count("pk", filter=Q(delay__lt=PROMPT)), low=Min("counter"), high=Max("counter")
+            first_frame=Min("fcnt"), last_frame=Max("fcnt"), first_sealed=Min("counter"), last_sealed=Max("counter")
         )
-        .annotate(span=span)
-        .annotate(owed=Case(When(span__gte=F("n"), span__lte=F("n") * MAX_JUMP, then=F("span")), default=F("n")))
+        .annotate(frames=frames, sealed=Coalesce(sealed, frames))
+        .annotate(owed=Greatest(F("n"), Least(F("frames"), F("sealed"))))
     )
     sums = per_adapter.aggregate(prompt=Sum("on_time"), due=Sum("owed"))
     silent = _silent(organisation, sites, start, end)

@@ -1,7 +1,9 @@
 """Registers in words and in the unit a person reads: Wh as kWh, litres as cubic metres."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -88,8 +90,14 @@ class Shown:
         return figure(Decimal(value).scaleb(register.exponent + shift), self.digits)
 
 
-def shown(number: int) -> Shown:
-    """How a register number (meterwire.registers.register_number) is shown."""
+Places = Mapping[int, str]
+
+
+def shown(number: int, places: Places = MappingProxyType({})) -> Shown:
+    """How a register number (meterwire.registers.register_number) is shown; `places` names the adapter's inputs.
+
+    The name of the only or first input is left out: the page is about it.
+    """
     index, input_ = split_number(number)
     register = REGISTERS[index]
     unit, shift, digits = _SHOWN.get(register.unit, (register.unit, 0, max(0, -register.exponent)))
@@ -99,7 +107,7 @@ def shown(number: int) -> Shown:
     counter = bool(rate[0])
     return Shown(
         number,
-        f"{name} ({_input(input_)})" if input_ else name,
+        f"{name} · {place}" if (place := _place(input_, places)) else name,
         register.obis.partition(":")[2],
         unit,
         10.0 ** (register.exponent + shift),
@@ -154,11 +162,12 @@ _GROUPS = {
 }
 
 
-def group_name(group: str) -> str:
+def group_name(group: str, places: Places = MappingProxyType({})) -> str:
     """The words of a group key such as "energy" or "2:energy" (input 2)."""
     input_, _sep, key = group.rpartition(":")
     name = str(GROUP_NAMES[key])
-    return f"{name} ({_input(int(input_))})" if input_ else name
+    place = _place(int(input_ or 0), places)
+    return f"{name} · {place}" if place else name
 
 
 def _group(register: Register, input_: int) -> str:
@@ -166,5 +175,8 @@ def _group(register: Register, input_: int) -> str:
     return f"{input_}:{key}" if input_ else key
 
 
-def _input(number: int) -> str:
-    return str(_("input {number}")).format(number=number)
+def _place(number: int, places: Places) -> str:
+    """What to call an input; nothing for input 0 when it is the only one."""
+    if number == 0 and len(places) < 2:
+        return ""
+    return places.get(number) or str(_("input {number}")).format(number=number)

@@ -1,7 +1,7 @@
-"""Chart data: one group of registers of an adapter over a day, a week or a month.
+"""Chart data: one group of registers of an adapter over an hour, a day, a week or a month.
 
-A day is drawn from single readings, a week and a month from hours: rolled up where the roll-up has run, from single
-readings after that. Counters become the mean power between readings, then consumption per hour and per day.
+An hour and a day are drawn from single readings, a week and a month from hours: rolled up where the roll-up has run,
+from single readings after that. Counters become the mean power between readings, then consumption per hour and per day.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,14 @@ from django.utils import timezone
 
 from portal.telemetry.models import HourRollup, Reading
 from portal.web.figures import day_of
-from portal.web.registers import Shown, measured, shown
+from portal.web.registers import Places, Shown, measured, shown
 from provisioning.fleet.models import Adapter
 
-Range = Literal["day", "week", "month"]
+Range = Literal["hour", "day", "week", "month"]
 View = Literal["flow", "counter"]
 HOUR = timedelta(hours=1)
-DAYS: dict[Range, int] = {"day": 1, "week": 7, "month": 30}
+HOURS: dict[Range, int] = {"hour": 1, "day": 24}
+DAYS: dict[Range, int] = {"week": 7, "month": 30}
 MAX_POINTS = 300  # per register in a day; more are thinned to their means
 MAX_ROWS = 40_000
 LOOK_BACK = timedelta(hours=3)  # a counter's first interval begins before the window
@@ -32,7 +33,7 @@ Point = tuple[float, int]  # Unix seconds, stored integer
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The stretch of time shown; a day ends now or where the page was turned to, longer ones at midnight."""
+    """The stretch of time shown; up to a day it ends now or where the page was turned to, longer ones at midnight."""
 
     range: Range
     start: datetime
@@ -42,22 +43,22 @@ class Window:
     @classmethod
     def of(cls, range_: str, end: str, now: datetime) -> "Window":
         """From the query; whatever cannot be read means the newest day."""
-        kind: Range = range_ if range_ in DAYS else "day"
+        kind: Range = range_ if range_ in HOURS | DAYS else "day"
         until = min(_moment(end) or now, now)
-        if kind == "day":
-            return cls(kind, until - timedelta(days=1), until, until == now)
+        if kind in HOURS:
+            return cls(kind, until - timedelta(hours=HOURS[kind]), until, until == now)
         until = day_of(until, -1)
         return cls(kind, day_of(until, DAYS[kind]), until, until > now)
 
     @property
     def before(self) -> datetime:
         """The end of the window before this one."""
-        return self.start if self.range == "day" else self.start - timedelta(seconds=1)
+        return self.start if self.range in HOURS else self.start - timedelta(seconds=1)
 
     @property
     def after(self) -> datetime:
         """The end of the window after this one."""
-        return self.end + (self.end - self.start) - timedelta(seconds=0 if self.range == "day" else 1)
+        return self.end + (self.end - self.start) - timedelta(seconds=0 if self.range in HOURS else 1)
 
 
 @dataclass
@@ -99,19 +100,19 @@ class Chart:
         }
 
 
-def groups(adapter: Adapter, numbers: Iterable[int]) -> dict[str, list[Shown]]:
+def groups(numbers: Iterable[int], places: Places) -> dict[str, list[Shown]]:
     """The registers by chart, charts in the order of their first register."""
     found: dict[str, list[Shown]] = {}
     for number in sorted(numbers):
         if measured(number):
-            one = shown(number)
+            one = shown(number, places)
             found.setdefault(one.group, []).append(one)
     return found
 
 
 def chart(adapter: Adapter, registers: Sequence[Shown], window: Window, view: View) -> Chart:
     """The chart of some registers of one group."""
-    if window.range == "day":
+    if window.range in HOURS:
         return _of_day(adapter, registers, window, view)
     return _of_hours(adapter, registers, window, view)
 

@@ -151,13 +151,18 @@ def test_refused_frames_come_with_cause_and_cure_once_per_cause(world: World, br
     assert "this nonce was used before" in page
 
 
-def test_gaps_are_counted_from_the_inner_counter(world: World, browse: Browse) -> None:
-    world.heard()
+def test_gaps_are_what_is_missing_in_both_counters(world: World, browse: Browse) -> None:
     for back, counter in enumerate([20, 19, 15, 14]):
         world.telegram(counter, back * PERIOD)
-    answer = browse(world.cast.operator).get(reverse("adapter", args=[world.adapter.pk]))
-    radio = answer.context["radio"]
-    assert (radio.received, radio.lost, [g.lost for g in radio.gaps]) == (4, 3, [3])
+    radio = browse(world.cast.operator).get(reverse("adapter", args=[world.adapter.pk])).context["radio"]
+    assert (radio.received, [(g.lost, g.skipped) for g in radio.gaps]) == (4, [(3, 0)])
+
+
+def test_counters_skipped_at_a_restart_are_no_lost_telegrams(world: World, browse: Browse) -> None:
+    for back, (counter, fcnt) in enumerate([(65, 14), (64, 13), (11, 12)]):
+        world.telegram(counter, back * PERIOD, fcnt=fcnt)
+    radio = browse(world.cast.operator).get(reverse("adapter", args=[world.adapter.pk])).context["radio"]
+    assert (radio.lost, [(g.lost, g.skipped) for g in radio.gaps]) == (0, [(0, 52)])
 
 
 def test_a_foreign_device_has_gaps_by_join_and_frame_counter(world: World, browse: Browse) -> None:
@@ -165,6 +170,26 @@ def test_a_foreign_device_has_gaps_by_join_and_frame_counter(world: World, brows
         world.telegram(0, back * PERIOD, counter=None, epoch=epoch, fcnt=fcnt)
     radio = browse(world.cast.operator).get(reverse("adapter", args=[world.adapter.pk])).context["radio"]
     assert radio.lost == 1, "a join begins a new count and loses nothing"
+
+
+def test_a_young_adapter_is_looked_at_by_the_hour(world: World, browse: Browse) -> None:
+    client = browse(world.cast.viewer)
+    url = reverse("adapter", args=[world.adapter.pk])
+    world.reading(1000)
+    assert client.get(url).context["range"] == "hour"
+    world.reading(900, timedelta(days=2))
+    assert client.get(url).context["range"] == "day"
+
+
+def test_the_inputs_of_an_adapter_are_named_by_their_metering_points(world: World, browse: Browse) -> None:
+    pump = world.cast.metering_point(world.site, "Heat pump")
+    world.cast.meter(pump)
+    world.cast.pairing(world.adapter, pump, input=1)
+    world.readings([1000], 1)
+    world.readings([2000], 32 + 1)
+    page = page_of(world, browse(world.cast.viewer))
+    assert "Import · Heat pump" in page
+    assert f"Import · {world.pairing.metering_point.name}" in page
 
 
 def test_raw_telegrams_can_be_copied(world: World, browse: Browse) -> None:

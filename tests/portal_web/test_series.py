@@ -125,8 +125,8 @@ def test_water_is_shown_in_litres_an_hour_and_cubic_metres(world: World) -> None
     assert values(draw(world, 20, view="counter")) == [100.0, 100.03]
 
 
-def test_registers_are_grouped_into_charts_by_input(world: World) -> None:
-    found = groups(world.adapter, [1, 2, 7, 11, 12, 13, 27, 32 + 1])
+def test_registers_are_grouped_into_charts_by_input() -> None:
+    found = groups([1, 2, 7, 11, 12, 13, 27, 32 + 1], {})
     assert list(found) == ["energy", "power", "voltage", "1:energy"]
     assert [r.number for r in found["voltage"]] == [11, 12, 13]
 
@@ -135,6 +135,11 @@ def test_the_pages_of_a_day_follow_each_other(world: World) -> None:
     newest = Window.of("day", "", world.now)
     before = Window.of("day", str(int(newest.before.timestamp())), world.now)
     assert before.end.timestamp() == int(newest.start.timestamp())
+
+
+def test_an_hour_shows_every_reading(world: World) -> None:
+    world.readings([100_000 + 10 * n for n in range(61)], step=timedelta(minutes=1))
+    assert [v for v in values(draw(world, range_="hour")) if v is not None] == [600.0] * 60
 
 
 @pytest.mark.parametrize("range_", ["week", "month"])

@@ -5,6 +5,7 @@ import { locale, word, zone } from "./words.js";
 const RETRY_MS = 8000;
 const LIVE_PACE_MS = 3000;
 const MAX_TABLE_ROWS = 400;
+const MAX_REACH_PX = 60; // further away from the mouse a value is not meant
 const STYLES = [{}, { dash: [7, 4] }, { dash: [2, 3] }, { dash: [10, 3, 2, 3] }];
 
 class Chart {
@@ -14,7 +15,8 @@ class Chart {
     this.plotted = element.querySelector(".plot");
     this.table = element.querySelector("[data-table]");
     this.note = element.querySelector("[data-note]");
-    this.choice = { range: "day", view: "flow" };
+    const range = element.querySelector('[data-set="range"][aria-pressed="true"]');
+    this.choice = { range: range.value, view: "flow" };
     const group = element.querySelector('[data-set="group"][aria-pressed="true"], input[data-set="group"]');
     if (group) this.choice.group = group.value;
     element.addEventListener("click", (event) => this.clicked(event));
@@ -116,7 +118,10 @@ class Chart {
     const style = getComputedStyle(this.element);
     const ink = style.getPropertyValue("color") && getComputedStyle(document.querySelector(".dim") || document.body).color;
     const line = colour("--line");
-    const units = [...new Set(data.series.map((s) => s.unit))];
+    // Two counters share no scale: beside a large one the small one would look as if it stood still.
+    const apart = this.choice.view === "counter" && data.kind === "line" && data.series.length === 2;
+    const scaleOf = (s) => (apart ? s.name : s.unit);
+    const sides = [...new Map(data.series.map((s) => [scaleOf(s), s])).entries()];
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const grid = { stroke: line, width: 1 };
     const bars = data.kind === "bars";
@@ -124,29 +129,30 @@ class Chart {
       stroke: ink, font, size: 30, grid: { show: false }, ticks: { stroke: line, width: 1, size: 4 },
       values: (_, splits, __, ___, step) => splits.map((at) => tick(at, step)),
     }];
-    units.slice(0, 2).forEach((unit, i) => axes.push({
-      scale: unit, side: i ? 1 : 3, stroke: ink, font, grid: i ? { show: false } : grid, ticks: { show: false }, size: this.gutter(unit),
+    sides.slice(0, 2).forEach(([scale, { unit }], i) => axes.push({
+      scale, side: i ? 1 : 3, stroke: apart ? colour(`--series-${i + 1}`) : ink, font, grid: i ? { show: false } : grid,
+      ticks: { show: false }, size: this.gutter(unit),
       values: (_, splits) => splits.map((v, k) => (k === splits.length - 1 ? `${axis(v, splits)} ${unit}` : axis(v, splits))),
     }));
     const scales = { x: { time: true, range: () => this.span() } };
-    for (const unit of units) scales[unit] = { range: (_, low, high) => reach(low, high, unit, data.kind) };
+    for (const [scale, { unit }] of sides) scales[scale] = { range: (_, low, high) => reach(low, high, unit, data.kind) };
     return {
       width: this.plotted.clientWidth,
       height: this.height(),
       tzDate: (at) => (zone ? uPlot.tzDate(new Date(at * 1000), zone) : new Date(at * 1000)),
-      padding: [16, units.length > 1 ? 0 : 12, 0, 0],
+      padding: [16, sides.length > 1 ? 0 : 12, 0, 0],
       scales,
       axes,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars, size: 8 } },
-      series: [{}, ...data.series.map((s, i) => this.series(s, i, bars))],
+      series: [{}, ...data.series.map((s, i) => this.series(s, i, bars, scaleOf(s)))],
       hooks: { setCursor: [() => this.point()] },
     };
   }
 
-  series(s, i, bars) {
+  series(s, i, bars, scale) {
     const stroke = colour(`--series-${(i % 4) + 1}`);
-    const base = { label: s.name, scale: s.unit, stroke, width: 2, spanGaps: this.data.kind === "line", points: { show: false } };
+    const base = { label: s.name, scale, stroke, width: 2, spanGaps: this.data.kind === "line", points: { show: false } };
     if (bars) {
       const shift = this.data.series.length > 1 ? (i === 0 ? -1 : 1) : 0;
       return { ...base, width: 0, fill: stroke, paths: uPlot.paths.bars({ size: [shift ? 0.4 : 0.8, 60], align: shift === 0 ? 1 : shift === -1 ? -1 : 1, gap: 1 }) };
@@ -165,8 +171,10 @@ class Chart {
   }
 
   gutter(unit) {
-    const longest = Math.max(...this.data.series.filter((s) => s.unit === unit).flatMap((s) => s.values).filter((v) => v !== null).map((v) => number(Math.abs(v), 0).length), 1);
-    return Math.max(46, (longest + unit.length + 1) * 7.5 + 12);
+    const values = this.data.series.filter((s) => s.unit === unit).flatMap((s) => s.values).filter((v) => v !== null);
+    const most = Math.max(...values.map(Math.abs), 0);
+    const signs = number(most, most < 10 ? 1 : 0).length + unit.length + (values.some((v) => v < 0) ? 2 : 1);
+    return Math.max(46, signs * 7.5 + 12);
   }
 
   height() {
@@ -191,7 +199,8 @@ class Chart {
   point() {
     const i = this.plot?.cursor.idx;
     if (!this.tip) return;
-    if (i === null || i === undefined || this.plot.cursor.left < 0) {
+    const away = i === null || i === undefined || Math.abs(this.plot.valToPos(this.data.x[i], "x") - this.plot.cursor.left) > MAX_REACH_PX;
+    if (away || this.plot.cursor.left < 0) {
       this.tip.hidden = true;
       return;
     }

@@ -1,5 +1,7 @@
 """Adapters: the list, the page of one, its charts as data, and archiving it."""
 
+from datetime import timedelta
+
 from django.contrib import messages
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -18,6 +20,7 @@ from provisioning.fleet.services import archive_adapter
 from provisioning.keys.models import DeviceKey
 
 MAX_SITES_LISTED = 300
+YOUNG = timedelta(hours=3)
 
 
 @require_safe
@@ -52,9 +55,10 @@ def adapter(request: PageRequest, pk: int) -> HttpResponse:
     row = _adapter(request, pk)
     status = adapters.status_of(row)
     pairings = list(row.pairings.select_related("metering_point__site", "meter").order_by("-from_at")[:20])
-    open_ones = [p for p in pairings if p.to_at is None]
+    open_ones = sorted((p for p in pairings if p.to_at is None), key=lambda p: p.input)
+    places = {p.input: p.metering_point.name for p in open_ones}
     reads, diagnoses = access.may("readings.view"), access.may("telemetry.diagnose")
-    latest = adapters.latest(row) if reads else []
+    latest = adapters.latest(row, places) if reads else []
     first = adapters.first_reading(row) if reads else None
     now = timezone.now()
     context: dict[str, object] = {
@@ -75,10 +79,12 @@ def adapter(request: PageRequest, pk: int) -> HttpResponse:
     part = request.htmx.target if request.htmx else None
     if part in {"head", "latest", "link", "refused", "raw"}:
         return render(request, f"adapters/{part}.html", context)
+    groups = series.groups([one.shown.number for one in latest], places)
     context["groups"] = [
-        (key, registers.group_name(key), [r.counter for r in rows])
-        for key, rows in series.groups(row, [one.shown.number for one in latest]).items()
+        (key, registers.group_name(key, places), [r.counter for r in rows]) for key, rows in groups.items()
     ]
+    # A chart of a day says nothing about the first minutes of an adapter.
+    context["range"] = "hour" if first is None or now - first < YOUNG else "day"
     if access.may("keys.view"):
         context["keys"] = DeviceKey.objects.filter(adapter=row).exclude(state="destroyed").defer("sealed")[:20]
     return render(request, "adapters/adapter.html", context)
@@ -90,7 +96,8 @@ def adapter_series(request: PageRequest, pk: int) -> JsonResponse:
     """One chart's data."""
     row = _adapter(request, pk)
     window = _window(request)
-    known = series.groups(row, [one.shown.number for one in adapters.latest(row)])
+    places = dict(row.pairings.filter(to_at=None).values_list("input", "metering_point__name"))
+    known = series.groups([one.shown.number for one in adapters.latest(row, places)], places)
     group = request.GET.get("group", "")
     view: series.View = "counter" if request.GET.get("view") == "counter" else "flow"
     if group not in known:
