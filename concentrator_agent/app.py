@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from concentrator_agent import store
@@ -19,6 +18,7 @@ from concentrator_agent.events import Events
 from concentrator_agent.modes import Gate
 from concentrator_agent.radio.base import Reception
 from concentrator_agent.radio.forwarders import Forwarder, Forwarders
+from concentrator_agent.rootkeys import KeyProcess, KeyService
 from concentrator_agent.server.clock import ReceptionClock
 from concentrator_agent.server.dedupe import Dedupe
 from concentrator_agent.server.downlink import Downlink
@@ -34,7 +34,7 @@ from edge.outbox import Entry, Limits, Outbox
 from edge.timesync import host_synchronised
 from edge.ulids import Ulids
 from edge.watchdog import Watchdog
-from meterwire import messages, transport_key
+from meterwire import messages
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +57,14 @@ class ConcentratorApp:
         config: Config,
         clock: Clock | None = None,
         *,
+        keys: KeyService | None = None,
         rng: random.Random | None = None,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         self.config = config
         self.clock = clock or SystemClock()
         self.ready = asyncio.Event()
+        self._keys = keys or KeyProcess(config)
         self._rng = rng or random.SystemRandom()
         self._stopping = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -83,30 +85,29 @@ class ConcentratorApp:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Raises MeterspanError when it cannot start: storage, credential, certificates, UDP port."""
-        self._open()
+        """Raises MeterspanError when it cannot start: storage, credential, keys, certificates, UDP port."""
+        await self._open()
         try:
             await self._work()
         finally:
             self.watchdog.stopping()
             self.database.close()
 
-    def _open(self) -> None:
+    async def _open(self) -> None:
         config, clock = self.config, self.clock
         directory = config.concentrator.state_dir
         self.credential = sealedfile.load_credential(config.credential_file)
-        private_key = load_transport_key(directory, self.credential)
-        self._public_key = transport_key.public_key(private_key)
+        self._public_key = await self._keys.public_key()
         self.database = Database(directory / "concentrator.db", store.MIGRATIONS)
         self.database.open()
         try:
-            self._build(private_key)
+            self._build()
         except BaseException:
             self.database.close()
             raise
         self._wall_minus_monotonic = clock.time() - clock.monotonic()
 
-    def _build(self, private_key: bytes) -> None:
+    def _build(self) -> None:
         config, clock, database = self.config, self.clock, self.database
         plan = config.region.plan
         ulids = Ulids(clock)
@@ -115,7 +116,7 @@ class ConcentratorApp:
         self.events = Events(clock, ulids)
         self.heard = Heard(self.events)
         self.sessions = Sessions(database.read, self.credential, config.server.cached_devices)
-        self.table = DeviceTable(database, self.credential, config.concentrator.eui, private_key, plan)
+        self.table = DeviceTable(database, self._keys)
         self.queue = DownlinkQueue(database, self.outbox, self.events, clock)
         self.joins = JoinServer(database.read, self.credential, config.region, self._rng)
         self.dedupe = Dedupe(config.server.dedupe_ms / 1000)
@@ -353,13 +354,3 @@ class ConcentratorApp:
         reason = "online" if forwarder.online else "offline"
         log.info("gateway", extra={"gateway": forwarder.eui, "state": reason})
         self._note(self.events.rated("gateway", reason=reason, key=(forwarder.eui,), gw=forwarder.eui))
-
-
-def load_transport_key(directory: Path, credential: sealedfile.Credential) -> bytes:
-    """The concentrator's X25519 private key, made and sealed when there is none."""
-    file = sealedfile.SealedFile(directory / "transport.key", credential, "transport key")
-    key = file.read()
-    if key is None:
-        key = random.SystemRandom().randbytes(32)
-        file.write(key)
-    return key

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from concentrator_agent.config import Config, load
 from edge import config as toml
 from edge import lean, logs, sealedfile
-from meterwire import transport_key
 from meterwire.errors import MeterspanError
 
 if TYPE_CHECKING:
@@ -69,10 +68,11 @@ def _run(config: Config) -> None:
 
 
 def _print_key(config: Config) -> None:
-    from concentrator_agent.app import load_transport_key
+    from concentrator_agent.unwrap import load_private_key
+    from meterwire import transport_key
 
     credential = sealedfile.load_credential(config.credential_file)
-    public = transport_key.public_key(load_transport_key(config.concentrator.state_dir, credential))
+    public = transport_key.public_key(load_private_key(config.concentrator.state_dir, credential))
     print(public.hex())
     print(f"fingerprint {transport_key.fingerprint(public)}")
 

@@ -120,12 +120,12 @@ class Database:
         return lock
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=64)
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=32)
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
-            "cache_size=-256",
+            "cache_size=-128",
             "temp_store=MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -7,6 +7,7 @@ from concentrator_agent.backhaul.outbox_pump import OutboxPump
 from concentrator_agent.devices import DeviceTable
 from concentrator_agent.events import Events
 from concentrator_agent.modes import InterfaceClosed
+from concentrator_agent.rootkeys import KeyServiceFailed
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
 from concentrator_agent.store import device
@@ -59,8 +60,8 @@ class Commands:
                 await self._pump.receive(messages.decode_receipt(body))
             elif branch == topics.DN_COMMAND:
                 await self._command(messages.decode_command(body))
-        except StorageError as error:
-            log.error("a message of the portal could not be stored; it will come again", extra={"error": str(error)})
+        except (StorageError, KeyServiceFailed) as error:
+            log.error("a message of the portal could not be taken; it will come again", extra={"error": str(error)})
 
     async def _command(self, command: messages.Command) -> None:
         if isinstance(command, messages.DevicesCommand):
@@ -84,8 +85,8 @@ class Commands:
         if applied.refused:
             await self._outbox.put(
                 [
-                    self._events.make("device_refused", dev_eui, error.reason, message=str(error))
-                    for dev_eui, error in applied.refused
+                    self._events.make("device_refused", outcome.row.dev_eui, outcome.reason, message=outcome.message)
+                    for outcome in applied.refused
                 ]
             )
         for start in range(0, len(applied.results), messages.MAX_RESULTS):

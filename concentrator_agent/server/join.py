@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from concentrator_agent import devices, store
+from concentrator_agent import store
 from concentrator_agent.config import RegionSettings
 from concentrator_agent.server import mac, sessions
 from edge.sealedfile import Credential
@@ -18,6 +18,9 @@ from meterwire.lorawan.frame import JoinAccept, JoinRequest
 ADDRESS_BITS: Final = 25  # of a DevAddr under a NetID of type 0 (the first seven name the network)
 MAX_ADDRESS_TRIES: Final = 1000
 MAX_JOIN_NONCE: Final = 0xFFFFFF
+
+
+_PURPOSE: Final = "root"
 
 
 class JoinRefused(Exception):
@@ -61,7 +64,7 @@ class JoinServer:
         row = store.device(self._read, dev_eui)
         if row is None or row.root_key is None or row.join_eui != str(request.join_eui):
             raise JoinRefused("unknown_key")
-        root = RootKey(devices.open_root_key(self._credential, dev_eui, row.root_key))
+        root = RootKey(open_root_key(self._credential, dev_eui, row.root_key))
         try:
             root.verify_join_request(phy)
         except MicMismatch:
@@ -116,3 +119,13 @@ class JoinServer:
             if dev_addr and not store.devices_with_address(self._read, dev_addr, 1):
                 return dev_addr
         raise JoinRefused("no_address")
+
+
+def seal_root_key(credential: Credential, dev_eui: str, key: bytes) -> bytes:
+    """A 16-byte root key for its device row."""
+    return credential.seal(key, _PURPOSE, bytes.fromhex(dev_eui))
+
+
+def open_root_key(credential: Credential, dev_eui: str, sealed: bytes) -> bytes:
+    """The root key of a device row. Raises SealedFileUnreadable under another credential."""
+    return credential.open(sealed, _PURPOSE, bytes.fromhex(dev_eui))

@@ -17,6 +17,7 @@ from concentrator_agent.devices import Applied, DeviceTable
 from concentrator_agent.distribution import Distribution
 from concentrator_agent.events import Events
 from concentrator_agent.radio.base import Reception, Transmission, TransmissionRefused
+from concentrator_agent.rootkeys import Outcome, Task
 from concentrator_agent.server.dedupe import Dedupe
 from concentrator_agent.server.downlink import Downlink
 from concentrator_agent.server.heard import Heard
@@ -24,6 +25,7 @@ from concentrator_agent.server.join import JoinServer
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
 from concentrator_agent.server.uplink import UplinkServer
+from concentrator_agent.unwrap import Unwrapper
 from edge.clock import ManualClock
 from edge.database import Database
 from edge.outbox import Limits, Outbox
@@ -52,6 +54,19 @@ def wrapped(key: bytes, dev_eui: str, purpose: str = "root", seed: int = 1) -> m
         purpose=purpose,
         ephemeral_private=bytes([seed]) * 32,
     )
+
+
+class KeysHere:
+    """Unwraps in this process, which is quicker for a test."""
+
+    def __init__(self, unwrapper: Unwrapper) -> None:
+        self._unwrapper = unwrapper
+
+    async def stage(self, tasks: Sequence[Task]) -> list[Outcome]:
+        return self._unwrapper.stage(tasks)
+
+    async def public_key(self) -> bytes:
+        return self._unwrapper.public_key
 
 
 class FakeRadio:
@@ -155,7 +170,7 @@ class Lab:
         self.events = Events(clock, ulids)
         self.heard = Heard(self.events)
         self.sessions = Sessions(self.database.read, self.credential, options.get("cached", 256))
-        self.table = DeviceTable(self.database, self.credential, CONCENTRATOR, PRIVATE_KEY, EU868)
+        self.table = DeviceTable(self.database, KeysHere(Unwrapper(self.credential, CONCENTRATOR, PRIVATE_KEY, EU868)))
         self.queue = DownlinkQueue(self.database, self.outbox, self.events, clock)
         self.joins = JoinServer(self.database.read, self.credential, region, random.Random(1))
         self.radio = FakeRadio()

@@ -78,7 +78,7 @@ async def test_a_key_wrapped_for_somebody_else_refuses_that_device_alone(lab: La
         neither.entry(root_key=None),
     )
     applied = await lab.table.take(command(lab, 1, *entries))
-    assert [(dev_eui, error.reason) for dev_eui, error in applied.refused] == [
+    assert [(outcome.row.dev_eui, outcome.reason) for outcome in applied.refused] == [
         (bad.dev_eui, "key"),
         (neither.dev_eui, "format"),
     ]
