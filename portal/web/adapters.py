@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import QueryDict
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from portal.telemetry.models import AdapterEvent, AdapterStatus, Reading, Telegram
-from portal.web import diagnosis, registers, states
+from portal.web import diagnosis, figures, registers, states
 from portal.web.access import Access, reach_of
 from portal.web.diagnosis import Diagnosis, one_line
 from portal.web.keyset import Order, Page, paged
@@ -46,40 +48,37 @@ REFUSED_EVENTS = ("join_refused", "frame_refused", "device_refused", "security",
 
 
 @dataclass(frozen=True, slots=True)
+class Reads:
+    """What an adapter's input reads: the metering point and the number of the meter there."""
+
+    input: int
+    place: str
+    meter: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the list."""
+    """One line of a list, ready to be written: lists are long, and looking things up is what takes time."""
 
     adapter: Adapter
+    url: str
+    site_url: str
+    eui: str
+    meter: str
+    place: str
+    floor: str  # the first part of a location such as "cellar, left"; the list of a building is grouped by it
+    spot: str  # the rest of it
+    note: str
     state: State
-    status: AdapterStatus | None
-    pairings: list[Pairing]
-
-    @property
-    def meter(self) -> str:
-        """The meter it reads, if it is paired."""
-        return next((p.meter.meter_id for p in self.pairings if p.meter), "")
-
-    @property
-    def place(self) -> str:
-        """The metering point, else where it hangs."""
-        return next((p.metering_point.name for p in self.pairings), "") or self.adapter.location
-
-    @property
-    def floor(self) -> str:
-        """The first part of a location such as "cellar, left"; the list of a building is grouped by it."""
-        floor, comma, _rest = self.adapter.location.partition(",")
-        return floor.strip() if comma else ""
-
-    @property
-    def spot(self) -> str:
-        """The rest of the location below its floor."""
-        return self.adapter.location.partition(",")[2].strip() if self.floor else self.adapter.location
+    signal: str
+    rate: str
+    last_seen: datetime | None
 
 
 def lines(access: Access, query: QueryDict, site: Site | None = None) -> Page[Adapter]:
     """One page of adapters as the query's `state`, `q`, `site`, `refused` and `sort` want it."""
     state, sort = query.get("state", ""), sort_of(query)
-    rows = visible_adapters(access.user, access.organisation, archived=state == "archived").select_related("status")
+    rows = listed(visible_adapters(access.user, access.organisation, archived=state == "archived"))
     narrow = False
     if site is not None:
         rows, narrow = rows.filter(site=site), True
@@ -92,13 +91,13 @@ def lines(access: Access, query: QueryDict, site: Site | None = None) -> Page[Ad
     elif state == "never":
         # Newest first: that is where they are, and so the search ends after one page.
         heard = AdapterStatus.objects.filter(adapter=OuterRef("pk"), last_seen__isnull=False)
-        return paged(with_pairings(rows.filter(~Exists(heard))), ORDERS["new"], query)
+        return paged(rows.filter(~Exists(heard)), ORDERS["new"], query)
     if sort in {"last", "oldest"}:
         rows = rows.filter(status__last_seen__isnull=False)
         if not narrow and state != "archived":
             key = (*reach_of(access), state if state in {"heard", "silent"} else "", sort)
-            return page_of(with_pairings(rows), key, query)
-    return paged(with_pairings(rows), ORDERS[sort], query)
+            return page_of(rows, key, query)
+    return paged(rows, ORDERS[sort], query)
 
 
 def sort_of(query: QueryDict) -> str:
@@ -109,17 +108,46 @@ def sort_of(query: QueryDict) -> str:
 
 
 def as_lines(rows: list[Adapter], now: datetime) -> list[Line]:
-    """The rows with their states."""
-    return [
-        Line(a, states.of_adapter(status_of(a), now, a.archived_at is not None), status_of(a), a.open_pairings)  # type: ignore[attr-defined]
-        for a in rows
-    ]
+    """The rows with their meters and states."""
+    reads = reads_of(rows)
+    adapter_url, site_url = (reverse(name, args=[0]).removesuffix("0/") for name in ("adapter", "site"))
+    notes = {"foreign": _("foreign device"), "meterspan": _("no meter yet")}
+
+    def line(row: Adapter) -> Line:
+        status, inputs = status_of(row), reads.get(row.pk, [])
+        floor, comma, rest = row.location.partition(",")
+        return Line(
+            adapter=row,
+            url=f"{adapter_url}{row.pk}/",
+            site_url=f"{site_url}{row.site_id}/" if row.site_id else "",
+            eui=figures.eui(row.dev_eui),
+            meter=next((r.meter for r in inputs if r.meter), ""),
+            place=inputs[0].place if inputs else row.location,
+            floor=floor.strip() if comma else "",
+            spot=rest.strip() if comma else row.location,
+            note=notes[row.kind],
+            state=states.of_adapter(status, now, row.archived_at is not None),
+            signal=f"{figures.figure(status.rssi)} dBm" if status and status.rssi is not None else "",
+            rate=figures.rate(status.dr if status else None),
+            last_seen=status.last_seen if status else None,
+        )
+
+    return [line(row) for row in rows]
 
 
-def with_pairings(rows: QuerySet[Adapter]) -> QuerySet[Adapter]:
-    """Adapters with `open_pairings`, their metering points and meters."""
-    open_ones = Pairing.objects.filter(to_at=None).select_related("metering_point", "meter").order_by("input")
-    return rows.prefetch_related(Prefetch("pairings", open_ones, to_attr="open_pairings"))
+def reads_of(rows: list[Adapter]) -> dict[int, list[Reads]]:
+    """By adapter, what its inputs read now, in the order of the inputs."""
+    pairings = Pairing.objects.filter(adapter_id__in=[row.pk for row in rows], to_at=None).order_by("input")
+    found: dict[int, list[Reads]] = {}
+    columns = ("adapter_id", "input", "metering_point__name", "meter__meter_id")
+    for adapter, input_, place, meter in pairings.values_list(*columns):
+        found.setdefault(adapter, []).append(Reads(input_, place, meter or ""))
+    return found
+
+
+def listed(rows: QuerySet[Adapter]) -> QuerySet[Adapter]:
+    """With what a list shows of each, and nothing more."""
+    return rows.select_related(None).select_related("status", "site")
 
 
 def status_of(adapter: Adapter) -> AdapterStatus | None:
@@ -243,11 +271,11 @@ def refusals(adapter: Adapter) -> list[Refusal]:
     events = AdapterEvent.objects.filter(adapter=adapter, at__gte=since, kind__in=REFUSED_EVENTS)
     causes: dict[Diagnosis, tuple[list[datetime], list[Telegram], list[str]]] = {}
     for telegram in telegrams.order_by("-received_at")[:MAX_REFUSED]:
-        times, examples, _ = causes.setdefault(diagnosis.of_refusal(telegram.error or ""), ([], [], []))
+        times, examples, _details = causes.setdefault(diagnosis.of_refusal(telegram.error or ""), ([], [], []))
         times.append(telegram.received_at)
         examples.append(telegram)
     for event in events.order_by("-at")[:MAX_REFUSED]:
-        times, _, details = causes.setdefault(diagnosis.of_event(event.kind, event.reason), ([], [], []))
+        times, _examples, details = causes.setdefault(diagnosis.of_event(event.kind, event.reason), ([], [], []))
         times.append(event.at)
         if detail := one_line(event.detail):
             details.append(detail)

@@ -78,6 +78,13 @@ def eui(text: str) -> str:
     return text.upper()
 
 
+def rate(dr: int | None) -> str:
+    """An EU868 data rate as people name it."""
+    if dr is None:
+        return NONE
+    return f"SF{12 - dr}" if dr <= 5 else {6: "SF7/250", 7: "FSK"}.get(dr, f"DR{dr}")
+
+
 def day_of(moment: datetime, back: int = 0) -> datetime:
     """Midnight, in the portal's time zone, `back` days before the day of `moment`."""
     local = timezone.localtime(moment)

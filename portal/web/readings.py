@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from meterwire.registers import REGISTERS, register_number, split_number
 from portal.telemetry.models import HourRollup, Reading
 from portal.web import registers
+from portal.web.adapters import reads_of
 from portal.web.figures import day_of
 from portal.web.registers import Shown
 from provisioning.fleet.models import Adapter, MeteringPoint
@@ -49,15 +50,17 @@ def newest(rows: QuerySet[Adapter], register: int) -> QuerySet[Adapter]:
 
 def as_newest(rows: list[Adapter], shown: Shown) -> list[Newest]:
     """Lines of the page."""
+    input_ = split_number(shown.number)[1]
+    reads = reads_of(rows)
     found = []
     for row in rows:
-        pairings = [p for p in row.open_pairings if p.input == split_number(shown.number)[1]]  # type: ignore[attr-defined]
+        here = next((r for r in reads.get(row.pk, []) if r.input == input_), None)
         at, value = row.reading_at, row.reading_value  # type: ignore[attr-defined]
         found.append(
             Newest(
                 row,
-                next((p.meter.meter_id for p in pairings if p.meter), ""),
-                next((p.metering_point.name for p in pairings), "") or row.location,
+                here.meter if here else "",
+                here.place if here else row.location,
                 at,
                 shown.quantity(value),
                 at is not None and value is None,

@@ -167,9 +167,7 @@ def get(mapping: Mapping[object, object] | None, key: object) -> object | None:
 @register.filter
 def rate(dr: int | str | None) -> str:
     """An EU868 data rate as people name it."""
-    if not isinstance(dr, int):
-        return figures.NONE
-    return f"SF{12 - dr}" if dr <= 5 else {6: "SF7/250", 7: "FSK"}.get(dr, f"DR{dr}")
+    return figures.rate(dr if isinstance(dr, int) else None)
 
 
 @register.filter

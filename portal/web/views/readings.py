@@ -31,7 +31,7 @@ def reading_list(request: PageRequest) -> HttpResponse:
     number = _register(request) or 1
     shown = registers.shown(number)
     rows = readings.newest(_adapters(request, site), number)
-    found = paged(adapters.with_pairings(rows), Order(("dev_eui",)), request.GET)
+    found = paged(adapters.listed(rows), Order(("dev_eui",)), request.GET)
     start, end = readings.window(*_days(request))
     context = {
         "page": found,

@@ -80,7 +80,7 @@ def site(request: PageRequest, pk: int) -> HttpResponse:
     facts = summary.snapshot(access)
     known = sites.line(facts, pk)
     concentrators = list(visible_concentrators(access.user, access.organisation).filter(site=row))
-    adapters_here = visible_adapters(access.user, access.organisation).filter(site=row).select_related("status")
+    adapters_here = adapters.listed(visible_adapters(access.user, access.organisation)).filter(site=row)
     state = request.GET.get("state", "")
     if state == "silent":
         adapters_here = adapters_here.filter(status__state="silent")
@@ -88,7 +88,7 @@ def site(request: PageRequest, pk: int) -> HttpResponse:
         adapters_here = adapters_here.filter(status__state="heard", status__last_seen__isnull=False)
     elif state == "never":
         adapters_here = adapters_here.filter(status__last_seen=None)
-    found = paged(adapters.with_pairings(adapters_here), BY_PLACE, request.GET, PER_BUILDING)
+    found = paged(adapters_here, BY_PLACE, request.GET, PER_BUILDING)
     context = {
         "site": row,
         "state": state,
