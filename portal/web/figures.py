@@ -57,9 +57,14 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
 
 def day(moment: datetime) -> str:
     """Day, month, hour and minute in the portal's time zone; with the year when it is not this one."""
+    return f"{date_of(moment)}, {timezone.localtime(moment):%H:%M}"
+
+
+def date_of(moment: datetime) -> str:
+    """Day and month in the portal's time zone; with the year when it is not this one."""
     local = timezone.localtime(moment)
     year = "" if local.year == timezone.localtime().year else f" {local.year}"
-    return f"{_date(local)}{year}, {local:%H:%M}"
+    return f"{_date(local)}{year}"
 
 
 def exact(moment: datetime) -> str:

@@ -87,7 +87,7 @@ def _keys(adapter: Adapter) -> Station:
     inner = [k for k in keys if k.purpose == Purpose.INNER]
     active = next((k for k in inner if k.state == KeyState.ACTIVE), None)
     if active is not None:
-        until = _("to {day}").format(day=figures.day(active.not_after)) if active.not_after else _("no end")
+        until = _("to {day}").format(day=figures.date_of(active.not_after)) if active.not_after else _("no end")
         return Station(_("Keys active"), _("slot {slot}, {until}").format(slot=active.slot, until=until), "done")
     if inner:
         return Station(_("Keys active"), _("with the first reading"), "todo")
