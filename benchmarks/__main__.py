@@ -1,4 +1,4 @@
-"""`./run bench [NAME ...]`: runs the benchmarks one after the other, prints a table, writes JSON into benchmarks/results."""
+"""`./run bench [NAME ...]`: runs the benchmarks one by one, prints a table, writes JSON into benchmarks/results."""
 
 import argparse
 import json

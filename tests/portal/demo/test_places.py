@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from portal.ops.demo import reset
-from portal.ops.demo.places import Places
+from portal.ops.demo.places import PORTS, Places
+from tests.support.processes import free_port
 
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     monkeypatch.setenv("MSPAN_DEMO_DIR", str(tmp_path / "demo"))
+    for name in PORTS:
+        monkeypatch.setenv(f"MSPAN_DEMO_{name.upper()}_PORT", str(free_port()))
     places = Places.default()
     places.make()
     return places
@@ -41,8 +44,10 @@ def test_a_taken_port_is_named_and_a_free_one_used(places: Places, monkeypatch: 
     assert said[0].startswith(f"port {taken} (mqtt) is taken")
 
 
-def test_the_ports_of_the_last_start_are_used_again(places: Places) -> None:
+def test_the_ports_of_the_last_start_are_used_again(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     first = places.choose_ports(lambda _: None)
+    for name in PORTS:
+        monkeypatch.delenv(f"MSPAN_DEMO_{name.upper()}_PORT")
 
     assert places.choose_ports(lambda _: None) == first
 
