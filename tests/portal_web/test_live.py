@@ -92,23 +92,14 @@ def test_too_many_changes_become_many(world: World) -> None:
     follow(world.cast.viewer, world.cast.organisation.pk, scenario)
 
 
-@pytest.mark.parametrize(
-    "junk",
-    [
-        b"",
-        b"{",
-        b"\xff\xfe",
-        b"[1, null, []]",
-        b'{"kind": 7}',
-        b"[" * 5000,
-        b'"x"',
-        b"[" + b" " * live.MAX_MESSAGE + b"]",
-    ],
-)
-def test_what_is_no_change_is_passed_over(junk: bytes, world: World) -> None:
+JUNK = [b"", b"{", b"\xff\xfe", b"[1, null, []]", b'{"kind": 7}', b"[" * 5000, b'"x"', b" " * (live.MAX_MESSAGE + 1)]
+
+
+def test_what_is_no_change_is_passed_over(world: World) -> None:
     async def scenario(events: AsyncIterator[Event], publish: Publish) -> None:
         await expect(events, "hello")
-        await publish(junk)
+        for body in JUNK:
+            await publish(body)
         await publish([{"kind": "event", "adapter": 5}])
         assert await expect(events, "changes") == [{"kind": "event", "adapter": 5}]
 
