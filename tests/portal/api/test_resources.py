@@ -125,6 +125,7 @@ def test_a_change_keeps_what_it_does_not_name(cast: Cast, client: APIClient) -> 
         ("get", "readings/?adapter=x", 400, "invalid"),
         ("get", "readings/?adapter=1&register=9.9.9", 400, "invalid"),
         ("get", "readings/?adapter=1&from=yesterday", 400, "invalid"),
+        ("get", "readings/?adapter=1&from=0001-01-01T00:00:00%2B17:30", 400, "invalid"),
         ("get", "adapters/?site=99999999999999999999", 400, "invalid"),
     ],
 )
@@ -238,3 +239,8 @@ def test_a_member_limited_to_sites_sees_only_those(cast: Cast, by_token: As) -> 
     client = by_token(cast.operator)
     assert [row["id"] for row in client.get(f"{V1}adapters/").json()["results"]] == [mine.pk]
     assert client.get(f"{V1}adapters/{other.pk}/").status_code == 404
+
+
+def test_a_moment_may_have_any_offset(by_token: As, cast: Cast) -> None:
+    answer = by_token(cast.operator).get("/api/v1/events/?to=2026-01-18T06:38:49%2B17:30")
+    assert answer.status_code == 200
