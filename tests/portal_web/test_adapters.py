@@ -222,6 +222,7 @@ def test_keys_are_shown_by_check_value_and_never_by_value(world: World, browse: 
 
 
 def test_series_answers_with_columns_for_the_chart(world: World, browse: Browse) -> None:
+    world.reading(9_000, timedelta(days=2))
     world.readings([10_000, 10_250])
     client = browse(world.cast.viewer)
     data = client.get(reverse("adapter-series", args=[world.adapter.pk]), {"group": "energy"}).json()
@@ -253,3 +254,13 @@ def test_archiving_asks_for_the_number_and_names_what_is_gone(world: World, brow
     world.adapter.refresh_from_db()
     assert world.adapter.archived_at is not None
     assert "archived" in page_of(world, client)
+
+
+def test_a_young_adapters_chart_begins_with_its_first_reading(world: World, browse: Browse) -> None:
+    client = browse(world.cast.viewer)
+    url = reverse("adapter-series", args=[world.adapter.pk])
+    world.readings([10, 20, 30], step=timedelta(minutes=1))
+    data = client.get(url, {"group": "energy", "range": "hour"}).json()
+    assert 0 < data["end"] - data["start"] < 300
+    week = client.get(url, {"group": "energy", "range": "week"}).json()
+    assert week["end"] - week["start"] > 6 * 86_400

@@ -1,6 +1,6 @@
 """Adapters: the list, the page of one, its charts as data, and archiving it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, JsonResponse
@@ -21,6 +21,7 @@ from provisioning.keys.models import DeviceKey
 
 MAX_SITES_LISTED = 300
 YOUNG = timedelta(hours=3)
+YOUNG_MARGIN, YOUNG_LEAST = 0.04, timedelta(seconds=20)  # before the first reading of a young adapter
 
 
 @require_safe
@@ -102,15 +103,15 @@ def adapter_series(request: PageRequest, pk: int) -> JsonResponse:
     view: series.View = "counter" if request.GET.get("view") == "counter" else "flow"
     if group not in known:
         raise Http404("no such group of registers")
-    return _answer(series.chart(row, known[group], window, view).as_json(), window)
+    return _answer(series.chart(row, known[group], window, view).as_json(), window, row)
 
 
 @require_safe
 @page("telemetry.diagnose")
 def adapter_link(request: PageRequest, pk: int) -> JsonResponse:
     """The radio chart's data."""
-    window = _window(request)
-    return _answer(linkquality.link(_adapter(request, pk), window), window)
+    row, window = _adapter(request, pk), _window(request)
+    return _answer(linkquality.link(row, window), window, row)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -160,10 +161,18 @@ def _window(request: PageRequest) -> series.Window:
     return series.Window.of(request.GET.get("range", ""), request.GET.get("end", ""), timezone.now())
 
 
-def _answer(data: dict[str, object], window: series.Window) -> JsonResponse:
+def _beginning(window: series.Window, row: Adapter, now: datetime) -> datetime:
+    """Where the time axis begins: a young adapter's first minutes fill the chart, not its right edge."""
+    born = adapters.first_reading(row) if window.range in series.HOURS else None
+    if born is None or not window.start < born < now:
+        return window.start
+    return max(window.start, born - max((now - born) * YOUNG_MARGIN, YOUNG_LEAST))
+
+
+def _answer(data: dict[str, object], window: series.Window, row: Adapter) -> JsonResponse:
     now = timezone.now()
     data |= {
-        "start": window.start.timestamp(),
+        "start": _beginning(window, row, now).timestamp(),
         "end": window.end.timestamp(),
         "before": int(window.before.timestamp()),
         "after": None if window.newest else int(window.after.timestamp()),
