@@ -17,6 +17,8 @@ from portal.ops.demo.system import ADAPTERS, PASSWORD, System
 LOGINS = (
     ("operator@demo.example", "operator: sees the building, registers devices"),
     ("installer@demo.example", "installer"),
+    ("custodian@demo.example", "key custodian"),
+    ("viewer@demo.example", "viewer"),
     ("auditor@demo.example", "auditor: sees the audit trail"),
     ("admin@demo.example", "administrator"),
 )
@@ -107,10 +109,10 @@ async def _step(what: str, work: Coroutine[object, object, None]) -> None:
 
 
 def _invite(system: System, seconds: float, places: Places) -> None:
-    _talk(f"\nThe portal answers after {seconds:.0f} s:  {system.address}\n")
+    print(f"\nThe portal answers after {seconds:.0f} s:  {system.address}\n")
     for login, duty in LOGINS:
-        _talk(f"  {login:26} {PASSWORD:16} {duty}")
-    _talk(f"\nPorts: {system.port_line}\nLogs:  {places.logs}\n")
+        print(f"  {login:26} {PASSWORD:16} {duty}")
+    print(f"\nPorts: {system.port_line}\nLogs:  {places.logs}\n", flush=True)
 
 
 def _talk(line: str) -> None:

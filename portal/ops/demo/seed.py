@@ -25,6 +25,7 @@ from provisioning.pairing.services import pair
 ACTOR = System("demo")
 SLUG = "stadtwerke-muster"
 PEOPLE = {
+    "viewer": Role.VIEWER,
     "operator": Role.OPERATOR,
     "installer": Role.INSTALLER,
     "auditor": Role.AUDITOR,
