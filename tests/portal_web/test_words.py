@@ -55,7 +55,10 @@ def test_the_compiled_catalogue_is_the_written_one() -> None:
     with (CATALOGUE / "django.mo").open("rb") as file:
         compiled = gettext.GNUTranslations(file)
     for context, text, translations in written():
-        told = compiled.pgettext(context, text) if context else compiled.gettext(text)
+        if len(translations) > 1:  # Python before 3.11.5 finds a plural text's first form by ngettext only
+            told = compiled.npgettext(context, text, "", 1) if context else compiled.ngettext(text, "", 1)
+        else:
+            told = compiled.pgettext(context, text) if context else compiled.gettext(text)
         assert told == translations[0], "compile portal/locale again: manage.py compilemessages"
 
 
