@@ -21,6 +21,7 @@ from provisioning.fleet.models import Adapter
 Range = Literal["hour", "day", "week", "month"]
 View = Literal["flow", "counter"]
 HOUR = timedelta(hours=1)
+SURE_STEPS, SURE_SECONDS = 8, 600  # of the counter, and the longest that is waited for them
 HOURS: dict[Range, int] = {"hour": 1, "day": 24}
 DAYS: dict[Range, int] = {"week": 7, "month": 30}
 MAX_POINTS = 300  # per register in a day; more are thinned to their means
@@ -134,7 +135,11 @@ def _of_day(adapter: Adapter, registers: Sequence[Shown], window: Window, view: 
 
 
 def _power(points: list[Point], register: Shown, window: Window) -> dict[float, float | None]:
-    """Mean power up to each point; a null where the counter went back, as another meter's does."""
+    """Mean power up to each point; a null where the counter went back, as another meter's does.
+
+    Points that follow each other quickly are drawn together until the counter has made some steps: a single step of
+    1 Wh in half a minute looks like 120 W, whatever flows.
+    """
     points = _moves(points)
     least = (window.end - window.start).total_seconds() / MAX_POINTS
     values: dict[float, float | None] = {}
@@ -147,7 +152,7 @@ def _power(points: list[Point], register: Shown, window: Window) -> dict[float, 
         elif value < last[1]:
             values[t] = None
             last = (t, value)
-        elif t - last[0] >= least:
+        elif t - last[0] >= least and (value - last[1] >= SURE_STEPS or t - last[0] >= SURE_SECONDS):
             if t >= window.start.timestamp():
                 values[t] = round((value - last[1]) * register.rate_factor / (t - last[0]), register.rate_digits + 1)
             last = (t, value)

@@ -157,3 +157,8 @@ def test_an_end_that_cannot_be_read_means_the_newest_day(end: str, world: World)
     window = Window.of("decade", end, world.now)
     assert window.range == "day"
     assert window.end <= world.now
+
+
+def test_single_steps_of_the_counter_are_drawn_together(world: World) -> None:
+    world.readings([100, 102, 104, 106, 108, 120], step=timedelta(minutes=1))
+    assert values(draw(world, range_="hour")) == [None, 120.0, 720.0]

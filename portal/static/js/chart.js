@@ -2,6 +2,8 @@
 import { day, number } from "./format.js";
 import { locale, word, zone } from "./words.js";
 
+// Ticks carry hours and minutes: finer ones would all read the same.
+const TICKS_S = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400, 172800, 345600, 604800, 1209600, 2419200];
 const RETRY_MS = 8000;
 const LIVE_PACE_MS = 3000;
 const MAX_TABLE_ROWS = 400;
@@ -127,6 +129,7 @@ class Chart {
     const bars = data.kind === "bars";
     const axes = [{
       stroke: ink, font, size: 30, grid: { show: false }, ticks: { stroke: line, width: 1, size: 4 },
+      incrs: TICKS_S,
       values: (_, splits, __, ___, step) => splits.map((at) => tick(at, step)),
     }];
     sides.slice(0, 2).forEach(([scale, { unit }], i) => axes.push({
