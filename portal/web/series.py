@@ -21,7 +21,7 @@ from provisioning.fleet.models import Adapter
 Range = Literal["hour", "day", "week", "month"]
 View = Literal["flow", "counter"]
 HOUR = timedelta(hours=1)
-SURE_STEPS, SURE_SECONDS = 8, 600  # of the counter, and the longest that is waited for them
+SURE_STEPS, SURE_SECONDS = 8, 180  # of the counters, and the longest that is waited for them
 HOURS: dict[Range, int] = {"hour": 1, "day": 24}
 DAYS: dict[Range, int] = {"week": 7, "month": 30}
 MAX_POINTS = 300  # per register in a day; more are thinned to their means
@@ -122,6 +122,8 @@ def _of_day(adapter: Adapter, registers: Sequence[Shown], window: Window, view: 
     back = LOOK_BACK if view == "flow" else timedelta(0)
     rows, sealed = _readings(adapter, registers, window.start - back, window.end)
     flow = view == "flow" and all(r.counter for r in registers)
+    if flow:
+        rows = _sure(rows)
     lines = []
     for register in registers:
         points = rows.get(register.number, [])
@@ -134,12 +136,27 @@ def _of_day(adapter: Adapter, registers: Sequence[Shown], window: Window, view: 
     return Chart("steps" if flow else "line", lines, sealed)
 
 
-def _power(points: list[Point], register: Shown, window: Window) -> dict[float, float | None]:
-    """Mean power up to each point; a null where the counter went back, as another meter's does.
+def _sure(rows: dict[int, list[Point]]) -> dict[int, list[Point]]:
+    """The points between which the counters together made some steps, at the same moments for all registers.
 
-    Points that follow each other quickly are drawn together until the counter has made some steps: a single step of
-    1 Wh in half a minute looks like 120 W, whatever flows.
+    Readings that follow each other quickly say little: a single step of 1 Wh in half a minute looks like 120 W,
+    whatever flows.
     """
+    moments: set[float] = set()
+    last: dict[int, int] = {}
+    since, steps = float("-inf"), 0
+    for t, register, value in sorted((t, register, value) for register, points in rows.items() for t, value in points):
+        gained = value - last.get(register, value)
+        last[register] = value
+        steps += gained if gained >= 0 else SURE_STEPS
+        if steps >= SURE_STEPS or t - since >= SURE_SECONDS:
+            moments.add(t)
+            since, steps = t, 0
+    return {register: [p for p in points if p[0] in moments] for register, points in rows.items()}
+
+
+def _power(points: list[Point], register: Shown, window: Window) -> dict[float, float | None]:
+    """Mean power up to each point; a null where the counter went back, as another meter's does."""
     points = _moves(points)
     least = (window.end - window.start).total_seconds() / MAX_POINTS
     values: dict[float, float | None] = {}
@@ -152,7 +169,7 @@ def _power(points: list[Point], register: Shown, window: Window) -> dict[float, 
         elif value < last[1]:
             values[t] = None
             last = (t, value)
-        elif t - last[0] >= least and (value - last[1] >= SURE_STEPS or t - last[0] >= SURE_SECONDS):
+        elif t - last[0] >= least:
             if t >= window.start.timestamp():
                 values[t] = round((value - last[1]) * register.rate_factor / (t - last[0]), register.rate_digits + 1)
             last = (t, value)

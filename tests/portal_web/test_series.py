@@ -159,6 +159,9 @@ def test_an_end_that_cannot_be_read_means_the_newest_day(end: str, world: World)
     assert window.end <= world.now
 
 
-def test_single_steps_of_the_counter_are_drawn_together(world: World) -> None:
+def test_single_steps_of_the_counters_are_drawn_together_at_common_moments(world: World) -> None:
     world.readings([100, 102, 104, 106, 108, 120], step=timedelta(minutes=1))
-    assert values(draw(world, range_="hour")) == [None, 120.0, 720.0]
+    world.readings([7, 7, 7, 7, 7, 7], register=EXPORT, step=timedelta(minutes=1))
+    drawn = chart(world.adapter, [shown(IMPORT), shown(EXPORT)], Window.of("hour", "", world.now), "flow")
+    assert values(drawn) == [None, 120.0, 420.0]
+    assert values(drawn, 1) == [None, 0.0, 0.0]
