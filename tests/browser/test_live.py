@@ -4,7 +4,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, Open, Portal
 
-SOON_MS = 15_000
+SOON_MS = 30_000
 # How many pixels of the plot have the colour of the first line, give or take smoothing.
 INK = """
 () => {

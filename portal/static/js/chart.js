@@ -10,6 +10,9 @@ const MAX_TABLE_ROWS = 400;
 const MAX_REACH_PX = 60; // further away from the mouse a value is not meant
 const STYLES = [{}, { dash: [7, 4] }, { dash: [2, 3] }, { dash: [10, 3, 2, 3] }];
 
+// A step ends at its moment: the first one is drawn from the reading before it, which has no value of its own.
+const drawn = (values, kind) => (kind === "steps" && values[0] === null && values.length > 1 ? [values[1], ...values.slice(1)] : values);
+
 class Chart {
   constructor(element) {
     this.element = element;
@@ -110,7 +113,7 @@ class Chart {
     this.tip = document.createElement("div");
     this.tip.className = "tip";
     this.tip.hidden = true;
-    this.plot = new uPlot(this.options(), [data.x, ...data.series.map((s) => s.values)], this.plotted);
+    this.plot = new uPlot(this.options(), [data.x, ...data.series.map((s) => drawn(s.values, data.kind))], this.plotted);
     this.plot.over.append(this.tip);
     this.fillTable();
   }
