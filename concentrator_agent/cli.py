@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from concentrator_agent import __version__
 from concentrator_agent.config import Config, load
 from edge import config as toml
 from edge import lean, logs, sealedfile
@@ -41,6 +42,7 @@ def _parse(arguments: Sequence[str] | None) -> "Namespace":
     import argparse
 
     parser = argparse.ArgumentParser(prog="concentrator-agent", description="The concentrator's daemon.")
+    parser.add_argument("--version", action="version", version=f"concentrator-agent {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the concentrator")
     key = commands.add_parser("key", help="print the public key for root keys and its fingerprint")

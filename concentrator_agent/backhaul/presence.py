@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from concentrator_agent import __version__
 from concentrator_agent.radio.forwarders import Forwarders
 from edge.clock import Clock
 from edge.outbox import Outbox
 from edge.ulids import Ulids
 from meterwire import messages
-
-VERSION = "0.1.0"
 
 
 class Presence(msgspec.Struct, eq=False):
@@ -35,7 +34,7 @@ class Presence(msgspec.Struct, eq=False):
                 time=messages.timestamp(self.clock.time()),
                 online=online,
                 boot=self.boot,
-                version=VERSION,
+                version=__version__,
                 public_key=self.public_key,
                 revision=self.revision(),
                 devices=self.devices(),

@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from concentrator_agent.backhaul.presence import VERSION
+from concentrator_agent import __version__
 from edge.sealedfile import load_credential
 
 LEAST = '[concentrator]\neui = "0011223344556677"\nstate_dir = "state"\n[udp]\nport = 0\n'
@@ -47,7 +47,7 @@ def test_the_effective_configuration_is_printed_without_touching_anything(tmp_pa
 
 def test_the_version_it_reports_is_that_of_the_package() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
+    assert project["version"] == __version__
 
 
 def test_a_wrong_configuration_ends_with_2_and_one_line(tmp_path: Path) -> None:
