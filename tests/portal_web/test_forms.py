@@ -309,3 +309,11 @@ def test_long_lists_are_read_page_by_page(world: World, browse: Browse) -> None:
     second = client.get("/adapters/?" + first["page"].next).context
     assert len(first["lines"]) == 40
     assert len(second["lines"]) == 6
+
+
+def test_a_key_that_the_activation_demands_is_not_called_optional(world: World, browse: Browse) -> None:
+    page = " ".join(browse(world.cast.operator).get(reverse("foreign-new")).content.decode().split())
+    assert 'JoinEUI <span class="dim small">optional</span>' in page
+    assert 'AppKey <span class="dim small">optional</span>' not in page
+    elsewhere = browse(world.cast.operator).get(reverse("site-new")).content.decode()
+    assert '<span class="dim small">optional</span>' in elsewhere

@@ -74,6 +74,9 @@ class ForeignForm(_DeviceForm):
     app_s_key = IdentifierField(kind="key", label="AppSKey", required=False, help_text=gettext_lazy("ABP only."))
     lorawan = forms.ChoiceField(label=gettext_lazy("LoRaWAN version"), choices=Adapter.LoRaWAN.choices, initial="1.0.3")
 
+    # Needed or not by the activation, as their help says: "optional" would be wrong of them.
+    conditional = ("app_key", "dev_addr", "nwk_s_key", "app_s_key")
+
     def clean(self) -> dict[str, Any]:
         """Keep what belongs to the chosen activation, and demand it."""
         data = super().clean() or self.cleaned_data
