@@ -19,6 +19,9 @@ Action = Literal[
     "telemetry.diagnose",
     "pairing.create",
     "pairing.end",
+    "pairing.unblock",
+    "labels.print",
+    "batches.import",
     "keys.view",
     "keys.issue",
     "keys.import",
@@ -48,7 +51,10 @@ _TABLE: Final[Mapping[Action, str]] = {
     "readings.export": "V-O--A",
     "telemetry.diagnose": "-IOCUA",  # refused frames, radio figures, raw telegrams
     "pairing.create": "-IO--A",
-    "pairing.end": "--O--A",  # unpair, replace
+    "pairing.end": "--O--A",  # unpair, replace, move, resolve a mismatch
+    "pairing.unblock": "--O--A",  # let somebody scan again who gave too many wrong owner tokens
+    "labels.print": "--OC-A",  # labels carry owner tokens
+    "batches.import": "--OC--",  # a supplier's file of adapters and their keys
     "keys.view": "--OCUA",  # which keys there are, never their value
     "keys.issue": "--OC--",  # let new ones be made
     "keys.import": "--OC--",  # hand in existing ones, such as a foreign device's

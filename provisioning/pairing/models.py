@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from provisioning.accounts.models import Organisation
+from provisioning.accounts.models import Organisation, User
 from provisioning.fleet.models import Adapter, Meter, MeteringPoint
 
 ALL_REGISTERS = "all"
@@ -38,6 +38,17 @@ class Pairing(models.Model):
     register_group = models.CharField(max_length=20, default=ALL_REGISTERS)
     state = models.CharField(max_length=9, choices=State.choices, default=State.PENDING)
     identity = models.CharField(max_length=10, choices=Identity.choices, default=Identity.UNKNOWN)
+    # What the meter calls itself as the adapter read it (SML server id or D0 identification), hex; empty: not told.
+    identity_read = models.CharField(max_length=40, blank=True)
+    identity_at = models.DateTimeField(null=True, blank=True)
+    claimed_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    scanned_at = models.DateTimeField(null=True, blank=True)  # by the phone's clock; it may have been offline since
+    note = models.CharField(max_length=200, blank=True)  # floor, flat, where to look
+    display_value = models.DecimalField(
+        max_digits=14, decimal_places=3, null=True, blank=True
+    )  # typed from the display
+    display_unit = models.CharField(max_length=8, blank=True)
+    photo = models.CharField(max_length=100, blank=True)  # name in the photo store
     reason = models.CharField(max_length=200, blank=True)
     from_at = models.DateTimeField(default=timezone.now)
     to_at = models.DateTimeField(null=True, blank=True)
@@ -67,3 +78,94 @@ class Pairing(models.Model):
 
     def __str__(self) -> str:
         return f"{self.adapter_id}/{self.input} at {self.metering_point_id}"
+
+
+class PairingStep(models.Model):
+    """A station on the way of a pairing, written once with its time; `detail` is small and flat (design 4, Pairing)."""
+
+    class Step(models.TextChoices):
+        CLAIMED = "claimed", _("Claimed")
+        PAIRED = "paired", _("Paired")
+        INFORMED = "informed", _("Concentrator informed")
+        JOINED = "joined", _("Adapter joined")
+        CONFIGURED = "configured", _("Configured")
+        IDENTITY = "identity", _("Meter's own identity read")
+        READING = "reading", _("First reading arrived")
+
+    pairing = models.ForeignKey(Pairing, on_delete=models.CASCADE, related_name="steps")
+    step = models.CharField(max_length=10, choices=Step.choices)
+    at = models.DateTimeField()
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["at", "id"]
+        constraints = [models.UniqueConstraint(fields=["pairing", "step"], name="pairing_step_once")]
+
+    def __str__(self) -> str:
+        return f"{self.step} of {self.pairing_id}"
+
+
+class Configuration(models.Model):
+    """What an adapter should run (port 33) and what it last reported; converges like a device table.
+
+    `version` is 1 to 65535 and rises when `records` (the encoded records, hex, without header) change; 0: nothing is
+    wanted yet. `running` is the version in the adapter's last report, None before the first; `reported` holds that
+    report: {"firmware": text, "dev_eui": hex, "identities": {input: {"kind": int, "octets": hex}}, "resolutions":
+    {register number: exponent}, "counter": int, "refusal": text}.
+    """
+
+    adapter = models.OneToOneField(Adapter, on_delete=models.CASCADE, primary_key=True, related_name="configuration")
+    version = models.PositiveIntegerField(default=0)
+    records = models.TextField(blank=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+    running = models.PositiveIntegerField(null=True, blank=True)
+    reported = models.JSONField(default=dict)
+    reported_at = models.DateTimeField(null=True, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)  # when the bridge last handed it to a concentrator
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(version__lte=65535), name="configuration_version_16_bits")]
+
+    def __str__(self) -> str:
+        return f"{self.adapter_id} wants {self.version}, runs {self.running}"
+
+
+class Claim(models.Model):
+    """One pairing request by its idempotency key, with the answer that a repetition gets again."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64)  # of the request; another one under the same key is refused
+    status = models.PositiveSmallIntegerField()
+    answer = models.JSONField()
+    pairing = models.ForeignKey(Pairing, null=True, on_delete=models.SET_NULL, related_name="claims")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organisation", "user", "key"], name="claim_key_once")]
+        # Serves "my installations today" and the deletion of old answers.
+        indexes = [models.Index(fields=["organisation", "user", "created_at"], name="claim_by_user")]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.status}"
+
+
+class WrongClaim(models.Model):
+    """An attempt with a wrong owner token. Five of one person since the last `cleared` one block that person."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    dev_eui = models.CharField(max_length=16)
+    at = models.DateTimeField(default=timezone.now)
+    cleared_at = models.DateTimeField(null=True, blank=True)
+    cleared_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        # Serves the count of each attempt and the operator's list of blocked people.
+        indexes = [
+            models.Index(fields=["organisation", "user"], condition=Q(cleared_at=None), name="wrong_claims_open")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dev_eui} by {self.user_id}"
