@@ -95,6 +95,16 @@ class AdapterRadio(Protocol):
         """Ask for the network's time with every uplink until it comes (`RadioEvents.time_told`)."""
         ...
 
+    def airtime(self, size: int) -> float:
+        """Seconds on the air of `size` bytes at the present data rate. Raises NotJoined."""
+        ...
+
+    def hasten(self, on: bool) -> None:
+        """While `on`, somebody waits beside the adapter: join at once and in quick succession, fast and slow data
+        rates in turn, and take one unanswered uplink for a lost network. No limit of duty cycle or back-off is lifted.
+        """
+        ...
+
     def close(self) -> None:
         """Save what must survive; `run` has ended."""
         ...

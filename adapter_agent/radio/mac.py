@@ -12,16 +12,17 @@ from adapter_agent.radio.base import NotJoined, PayloadTooLong, RadioEvents, Sen
 from adapter_agent.radio.budget import AirBudget
 from adapter_agent.radio.due import Due
 from adapter_agent.radio.join import Joining, Request
-from adapter_agent.radio.link import Link, LinkChannel
+from adapter_agent.radio.link import Link
 from adapter_agent.radio.phy import Exchange, Heard, Phy, PhyError, Window
+from adapter_agent.radio.receiving import NotForUs, authentic, windows_of
 from adapter_agent.radio.settings import Identity, MacSettings
 from adapter_agent.radio.state import RadioStore, SessionState
 from adapter_agent.waiting import wait_for
 from edge.clock import Clock
-from meterwire.errors import AuthenticationError, CounterExhausted, FormatError, MeterspanError, ReplayError
+from meterwire.errors import AuthenticationError, CounterExhausted, FormatError, MeterspanError
 from meterwire.lorawan.airtime import airtime_s
-from meterwire.lorawan.crypto import FCNT_LIMIT, Session, full_fcnt, is_retransmission
-from meterwire.lorawan.frame import MAX_FOPTS, DataFrame, parse
+from meterwire.lorawan.crypto import FCNT_LIMIT, Session
+from meterwire.lorawan.frame import MAX_FOPTS, DataFrame
 from meterwire.lorawan.gpstime import unix_seconds
 from meterwire.lorawan.mac_commands import DeviceTimeAns, LinkCheckAns, MacCommand, parse_commands
 
@@ -31,13 +32,8 @@ DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
 RETRANSMIT_S: Final = (1.0, 3.0)
 SILENCE_CHECK: Final = 64  # uplinks without any downlink, then the network is asked for a sign of life …
 SILENCE_REJOIN: Final = SILENCE_CHECK + 32  # … and after so many it is given up
+HURRIED_TRIES: Final = 2  # transmissions of a confirmed uplink while somebody waits beside the adapter
 STEP_S: Final = 60.0  # longest sleep at a stretch, so that a clock that was set is noticed
-
-
-class NotForUs(FormatError):
-    """Heard in our window, but another device's: nothing unusual where many share a channel."""
-
-    code = "not_for_us"
 
 
 class EndDevice:
@@ -72,7 +68,7 @@ class EndDevice:
         self._joined, self._wake = asyncio.Event(), asyncio.Event()
         self._due = Due()
         self._unanswered = self._unheard = 0
-        self._rejoin = False
+        self._rejoin = self._hurried = self._hastened = False
         if self._state.session is not None:
             self._begin(self._state.session)
 
@@ -143,6 +139,17 @@ class EndDevice:
     def want_time(self) -> None:
         self._due.time = True
 
+    def airtime(self, size: int) -> float:
+        link = self.link
+        return airtime_s(DATA_OVERHEAD + size, link.region.data_rate(link.data_rate))
+
+    def hasten(self, on: bool) -> None:
+        self._hurried = on
+        self._joining.hasten(on)
+        if on:
+            self._hastened = True
+            self._wake.set()
+
     async def link_check(self) -> LinkCheckAns | None:
         """Ask the network how well it hears this device; None when it does not answer."""
         self.last_check, self._due.check = None, True
@@ -161,7 +168,7 @@ class EndDevice:
 
     async def _try_to_join(self) -> None:
         await self._available()
-        request = self._joining.request()
+        request = self._joining.request(self._clock.time())
         allowed_in = self._joining.earliest(request, self._clock.time()) - self._clock.time()
         if not await self._paused(max(self._joining.pause(), allowed_in)):
             return
@@ -198,12 +205,13 @@ class EndDevice:
         return session
 
     async def _paused(self, seconds: float) -> bool:
-        """Wait; False when joining is not wanted any more, because the network was heard after all."""
+        """Wait; False when it is to be thought over: the network was heard after all, or there is haste now."""
         deadline = self._clock.monotonic() + seconds
-        while self._join_wanted and (left := deadline - self._clock.monotonic()) > 0:
+        self._hastened = False
+        while self._join_wanted and not self._hastened and (left := deadline - self._clock.monotonic()) > 0:
             self._wake.clear()
             await wait_for(self._wake, self._clock, left)
-        return self._join_wanted
+        return self._join_wanted and not self._hastened
 
     def _begin(self, session: SessionState) -> None:
         self._crypto = Session(session.keys, session.dev_addr)
@@ -227,7 +235,8 @@ class EndDevice:
             uplink=True, fcnt32=fcnt, fport=port, payload=payload, confirmed=confirmed, ack=self._due.ack, fopts=options
         )
         self._due.sent()
-        tries = max(session.link.nb_trans, self._settings.confirm_tries if confirmed else 1)
+        wanted = min(self._settings.confirm_tries, HURRIED_TRIES) if self._hurried else self._settings.confirm_tries
+        tries = max(session.link.nb_trans, wanted if confirmed else 1)
         end, heard, acknowledged = -inf, False, False
         for attempt in range(tries):
             if attempt:
@@ -253,7 +262,7 @@ class EndDevice:
         channel = self._budget.take(len(frame), link, self._clock.time(), self._random)
         if self._budget.save_due:
             self._save()
-        windows = _windows(link, channel)
+        windows = windows_of(link, channel)
         exchange = await self._phy.exchange(
             frame,
             freq_hz=channel.frequency_hz,
@@ -288,7 +297,8 @@ class EndDevice:
         if unanswered:
             self._unanswered += 1
             log.info("no acknowledgement", extra={"in_a_row": self._unanswered})
-        given_up = self._unanswered >= self._settings.rejoin_after or self._unheard >= SILENCE_REJOIN
+        rejoin_after = 1 if self._hurried else self._settings.rejoin_after
+        given_up = self._unanswered >= rejoin_after or self._unheard >= SILENCE_REJOIN
         if given_up and not self._rejoin:
             log.warning("the network does not answer; asking to join again, the session is kept meanwhile")
             self._rejoin = True
@@ -313,7 +323,7 @@ class EndDevice:
         length = airtime_s(len(heard.frame), session.link.region.data_rate(window.dr), uplink=False)
         uplink_end = self._clock.monotonic() - window.after_s - length
         try:
-            frame = _authentic(heard.frame, session, crypto)
+            frame = authentic(heard.frame, session, crypto)
             commands = self._commands(frame)
         except CounterExhausted:
             self._end_session("the network's frame counters are used up")
@@ -371,30 +381,6 @@ class EndDevice:
         if self._state.session is None or self._crypto is None:
             raise NotJoined("the radio has not joined a network yet; it keeps trying")
         return self._state.session, self._crypto
-
-
-def _authentic(phy: bytes, session: SessionState, crypto: Session) -> DataFrame:
-    """The downlink in `phy`; the session then expects the counter after its own."""
-    frame = parse(phy)
-    if not isinstance(frame, DataFrame) or frame.uplink or frame.dev_addr != session.dev_addr:
-        raise NotForUs("a frame that is meant for another device")
-    fcnt = full_fcnt(frame.fcnt, session.fcnt_down)
-    if is_retransmission(fcnt, session.fcnt_down):
-        raise ReplayError(f"downlink {fcnt} was received before")
-    opened = crypto.open(phy, fcnt, uplink=False)
-    session.fcnt_down = fcnt + 1
-    return opened
-
-
-def _windows(link: Link, channel: LinkChannel) -> tuple[Window, Window]:
-    return (
-        Window(
-            link.rx_delay_s,
-            channel.downlink_hz or channel.frequency_hz,
-            link.region.rx1_dr(link.data_rate, link.rx1_dr_offset),
-        ),
-        Window(link.rx_delay_s + link.region.rx2_after_rx1_s, link.rx2_hz, link.rx2_dr),
-    )
 
 
 async def _at_once() -> None:
