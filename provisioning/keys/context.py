@@ -4,10 +4,16 @@ import struct
 
 from provisioning.keys.models import DeviceKey
 
-VAULT, INTAKE = 1, 2  # first byte of the sealed form
+VAULT, INTAKE, WAITING = 1, 2, 3  # first byte of the sealed form
 
 
 def context(row: DeviceKey, form: int) -> bytes:
     """Associated data: form, organisation, adapter, version, purpose, partner."""
     numbers = struct.pack(">BQQI", form, row.organisation_id, row.adapter_id, row.version)
     return b"mspan device key v1|" + numbers + f"{row.purpose}|{row.partner}".encode()
+
+
+def waiting_context(organisation_id: int, dev_eui: str, version: int, purpose: str, partner: str) -> bytes:
+    """The same for a key whose adapter has no row yet: the DevEUI stands for it."""
+    numbers = struct.pack(">BQI", WAITING, organisation_id, version)
+    return b"mspan waiting key v1|" + numbers + f"{dev_eui}|{purpose}|{partner}".encode()

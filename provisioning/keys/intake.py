@@ -33,13 +33,7 @@ class Intake:
     @classmethod
     def from_file(cls, path: Path) -> "Intake":
         """Read the `.pub` file that kek_init wrote. VaultLocked when it cannot be used."""
-        try:
-            public_key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-        except (OSError, ValueError):
-            public_key = b""
-        if len(public_key) != _PUBLIC_BYTES:
-            raise VaultLocked(f"The vault's public key {path} cannot be used; manage.py kek_init writes it.")
-        return cls(public_key)
+        return cls(public_key_in(path))
 
     def seal(self, row: DeviceKey, key: Key16) -> bytes:
         """The sealed form of `key` for the place that `row` names (it need not be saved yet)."""
@@ -48,6 +42,17 @@ class Intake:
         shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(self._public))
         cipher = AESGCM(_message_key(shared, epk + self._public))
         return bytes([INTAKE]) + epk + cipher.encrypt(_NONCE, key.reveal(), context(row, INTAKE))
+
+
+def public_key_in(path: Path) -> bytes:
+    """The vault's public key from the file that kek_init wrote. VaultLocked when it cannot be used."""
+    try:
+        public_key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        public_key = b""
+    if len(public_key) != _PUBLIC_BYTES:
+        raise VaultLocked(f"The vault's public key {path} cannot be used; manage.py kek_init writes it.")
+    return public_key
 
 
 def open_intake(private_key: bytes, row: DeviceKey) -> bytes:

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from meterwire.seal import InnerKey, Key16
-from provisioning.keys.context import INTAKE, VAULT, context
+from provisioning.keys.context import INTAKE, VAULT, WAITING, context, waiting_context
 from provisioning.keys.intake import Intake, open_intake
 from provisioning.keys.kek import NONCE_BYTES, FileKek, KekProvider, KeyDamaged, VaultLocked
 from provisioning.keys.models import DataKey, DeviceKey
+from provisioning.keys.waiting import open_waiting
 
 DATA_KEY_BYTES: Final = 32
 _HEAD = struct.Struct(">BI")  # form, version of the data key
@@ -70,6 +71,8 @@ class Vault:
         sealed = bytes(row.sealed)
         if sealed[:1] == bytes([INTAKE]):
             return open_intake(self._kek.intake_private(), row)
+        if sealed[:1] == bytes([WAITING]):
+            return open_waiting(self._kek.intake_private(), sealed, _waiting_place(row))
         head, nonce, body = sealed[:5], sealed[5 : 5 + NONCE_BYTES], sealed[5 + NONCE_BYTES :]
         try:
             form, version = _HEAD.unpack(head)
@@ -108,6 +111,10 @@ def sealer() -> Sealer:
     if settings.KEK_FILE or not public:
         return Vault.from_settings()
     return Intake.from_file(Path(public))
+
+
+def _waiting_place(row: DeviceKey) -> bytes:
+    return waiting_context(row.organisation_id, row.adapter.dev_eui, row.version, row.purpose, row.partner)
 
 
 def _data_key_context(organisation_id: int, version: int) -> bytes:

@@ -18,7 +18,7 @@ def take_in(vault: Vault) -> int:
     is and is logged.
     """
     taken = 0
-    for row in DeviceKey.objects.filter(intake=True).order_by("pk")[:BATCH]:
+    for row in DeviceKey.objects.filter(intake=True).select_related("adapter").order_by("pk")[:BATCH]:
         try:
             sealed = vault.seal(row, vault.open(row))
         except KeyDamaged:
