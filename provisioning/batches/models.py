@@ -42,7 +42,6 @@ class Batch(models.Model):
 
     class State(models.TextChoices):
         UPLOADED = "uploaded", _("Uploaded")
-        CHECKING = "checking", _("Checking")
         CHECKED = "checked", _("Checked")
         IMPORTING = "importing", _("Importing")
         DONE = "done", _("Imported")
@@ -80,7 +79,7 @@ class Batch(models.Model):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(state__in=["uploaded", "checking", "checked", "importing", "done", "failed", "cancelled"]),
+                condition=Q(state__in=["uploaded", "checked", "importing", "done", "failed", "cancelled"]),
                 name="batch_state_known",
             )
         ]
