@@ -9,6 +9,7 @@ from meterwire.errors import ValueOutOfRange
 
 MAX_INPUT = 7
 MAX_INDEX = 30
+IDENTITY = 31  # index of the identity hash (meterwire.identity): no unit, not in the dictionary, no measurement
 AGE = 27  # index of "age of the reading", which dates the telegram and is no measurement
 
 
@@ -99,15 +100,18 @@ def by_obis(obis: str) -> Register | None:
 
 
 def register_number(index: int, input: int = 0) -> int:
-    """The one integer that names a register of an input everywhere outside the telegram: input * 32 + index."""
-    if not 1 <= index <= MAX_INDEX or not 0 <= input <= MAX_INPUT:
-        raise ValueOutOfRange(f"index {index} of input {input}: indices run from 1 to 30, inputs from 0 to 7")
+    """The one integer that names a register of an input everywhere outside the telegram: input * 32 + index.
+
+    Index 1 to 30, or IDENTITY. ValueOutOfRange.
+    """
+    if not 1 <= index <= IDENTITY or not 0 <= input <= MAX_INPUT:
+        raise ValueOutOfRange(f"index {index} of input {input}: indices run from 1 to 31, inputs from 0 to 7")
     return input << 5 | index
 
 
 def split_number(number: int) -> tuple[int, int]:
-    """(index, input) of a register number. ValueOutOfRange for a number that names none."""
+    """(index, input) of a register number; the index may be IDENTITY. ValueOutOfRange for a number that names none."""
     index, input_ = number & 31, number >> 5
-    if not 1 <= index <= MAX_INDEX or not 0 <= input_ <= MAX_INPUT:
-        raise ValueOutOfRange(f"{number} names no register: index 1 to 30 plus 32 times the input 0 to 7")
+    if not 1 <= index <= IDENTITY or not 0 <= input_ <= MAX_INPUT:
+        raise ValueOutOfRange(f"{number} names no register: index 1 to 31 plus 32 times the input 0 to 7")
     return index, input_

@@ -6,13 +6,14 @@ from enum import IntEnum
 from types import MappingProxyType
 
 from meterwire.errors import FormatError, LimitExceeded, UnsupportedVersion, ValueOutOfRange
-from meterwire.registers import REGISTERS, split_number
+from meterwire.registers import IDENTITY, REGISTERS, split_number
 
 PORT = 16
 MAX_PAYLOAD = 242  # the longest application payload of LoRaWAN in EU868
 MAX_VALUE_LENGTH = 8
 HEADER_LENGTH = 3
 ESCAPE = 31  # REG index that announces an extended register
+IDENTITY_LENGTH = 4
 
 SIGNED = frozenset(index for index, register in REGISTERS.items() if register.signed)
 
@@ -107,7 +108,8 @@ def header(mode: Mode, tag_length: int, key_slot: int, counter_low: int) -> byte
 def layout(body: bytes) -> list[tuple[int, int, int]]:
     """(register number, offset of the value, length) of each register in a body. FormatError.
 
-    Refused: a cut register, a register twice, index 0, and an extended register that has a shorter form.
+    Refused: a cut register, a register twice, index 0, an extended register that has a shorter form, and an identity
+    hash of another length than 4.
     """
     found: list[tuple[int, int, int]] = []
     seen: set[int] = set()
@@ -116,7 +118,7 @@ def layout(body: bytes) -> list[tuple[int, int, int]]:
         register, length = body[place] & 31, (body[place] >> 5) + 1
         place += 1
         if register == ESCAPE:
-            register = _extended(body, place)
+            register = _extended(body, place, length)
             place += 1
         elif register == 0:
             raise FormatError("register index 0 is not in the dictionary")
@@ -157,7 +159,10 @@ def decode_value(register: int, octets: bytes) -> int:
 
 
 def encode_body(values: Iterable[Value], widths: Mapping[int, int] = MappingProxyType({})) -> bytes:
-    """REG and value bytes: shortest form, but at least `widths[register]` (1 to 8) where given. ValueOutOfRange."""
+    """REG and value bytes: shortest form, but at least `widths[register]` (1 to 8) where given. ValueOutOfRange.
+
+    An identity hash takes 4 bytes, whatever its value and `widths`.
+    """
     body, seen = bytearray(), set()
     for value in values:
         number = value.register
@@ -166,13 +171,8 @@ def encode_body(values: Iterable[Value], widths: Mapping[int, int] = MappingProx
             raise ValueOutOfRange(f"register {number} is given twice; a telegram carries each once")
         seen.add(number)
         raw = _raw(value, index)
-        width = widths.get(number, 1)
-        if not 1 <= width <= MAX_VALUE_LENGTH:
-            raise ValueOutOfRange(f"a value is 1 to {MAX_VALUE_LENGTH} bytes wide, not {width}")
-        length = max(width, (raw.bit_length() + 7) // 8)
-        if length > MAX_VALUE_LENGTH:
-            raise ValueOutOfRange(f"{value.value} of register {number} takes more than {MAX_VALUE_LENGTH} bytes")
-        if input_:
+        length = _length(raw, number, widths)
+        if input_ or index == IDENTITY:
             body += bytes((length - 1 << 5 | ESCAPE, number))
         else:
             body.append(length - 1 << 5 | index)
@@ -182,21 +182,39 @@ def encode_body(values: Iterable[Value], widths: Mapping[int, int] = MappingProx
     return bytes(body)
 
 
-def _extended(body: bytes, place: int) -> int:
+def _extended(body: bytes, place: int, length: int) -> int:
     if place >= len(body):
         raise FormatError("the telegram is cut off inside an extended register")
     number = body[place]
+    index = number & 31
+    if index == IDENTITY:
+        if length != IDENTITY_LENGTH:
+            raise FormatError(f"an identity hash has {IDENTITY_LENGTH} bytes, not {length}")
+        return number
     if not number >> 5:
         raise FormatError(f"extended register 0x{number:02x} names input 0, which has the short form")
-    if number & 31 in (0, ESCAPE):
-        raise FormatError(f"extended register 0x{number:02x} has index {number & 31}; indices run from 1 to 30")
+    if index == 0:
+        raise FormatError(f"extended register 0x{number:02x} has index 0; indices run from 1 to 31")
     return number
+
+
+def _length(raw: int, number: int, widths: Mapping[int, int]) -> int:
+    identity = number & 31 == IDENTITY
+    width, limit = (IDENTITY_LENGTH,) * 2 if identity else (widths.get(number, 1), MAX_VALUE_LENGTH)
+    if not 1 <= width <= MAX_VALUE_LENGTH:
+        raise ValueOutOfRange(f"a value is 1 to {MAX_VALUE_LENGTH} bytes wide, not {width}")
+    length = max(width, (raw.bit_length() + 7) // 8)
+    if length > limit:
+        raise ValueOutOfRange(f"the value of register {number} takes more than {limit} bytes")
+    return length
 
 
 def _raw(value: Value, index: int) -> int:
     number = value.value
     if index in SIGNED:
         return number << 1 if number >= 0 else (-number << 1) - 1
+    if number < 0 and index == IDENTITY:
+        raise ValueOutOfRange(f"an identity hash is an unsigned value, not {number}")
     if number < 0:
         raise ValueOutOfRange(
             f"register {REGISTERS[index].obis} ({REGISTERS[index].name}) takes no negative value; {number} was given:"

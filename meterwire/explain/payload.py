@@ -5,8 +5,9 @@ from types import MappingProxyType
 
 from meterwire import config_records
 from meterwire.errors import FormatError, ReplayError, TagMismatch, ValueOutOfRange
+from meterwire.explain import records
 from meterwire.explain.context import Context, Explanation
-from meterwire.registers import REGISTERS, split_number
+from meterwire.registers import IDENTITY, REGISTERS, split_number
 from meterwire.seal import InnerKey, ValuesOpener
 from meterwire.values_telegram import PORT, Mode, Value, ValuesTelegram, parse_values, restore_counter
 
@@ -139,24 +140,29 @@ def _unopened(telegram: ValuesTelegram) -> Explanation | None:
     if telegram.registers is None:
         return None
     return {
-        _name(number): {"value": None, "unit": REGISTERS[number & 31].unit, "sealed_bytes": length}
+        _name(number): {"value": None, "unit": _unit(number), "sealed_bytes": length}
         for number, length in telegram.registers
     }
 
 
 def _readable(values: Iterable[Value]) -> Explanation:
-    return {
-        _name(value.register): {
-            "value": f"{REGISTERS[value.register & 31].quantity(value.value):f}",
-            "unit": REGISTERS[value.register & 31].unit,
-        }
-        for value in values
-    }
+    return {_name(value.register): {"value": _shown(value), "unit": _unit(value.register)} for value in values}
+
+
+def _shown(value: Value) -> str:
+    index = value.register & 31
+    return f"{value.value:08x}" if index == IDENTITY else f"{REGISTERS[index].quantity(value.value):f}"
+
+
+def _unit(number: int) -> str:
+    index = number & 31
+    return "" if index == IDENTITY else REGISTERS[index].unit
 
 
 def _name(number: int) -> str:
     index, input_ = split_number(number)
-    return REGISTERS[index].obis + (f" input {input_}" if input_ else "")
+    name = "identity hash" if index == IDENTITY else REGISTERS[index].obis
+    return name + (f" input {input_}" if input_ else "")
 
 
 def _configuration(payload: bytes) -> Explanation:
@@ -167,14 +173,5 @@ def _configuration(payload: bytes) -> Explanation:
         "version": part.version,
         "part": part.part,
         "parts": part.parts,
-        "records": [_record(record) for record in part.records],
+        "records": [records.explain(record) for record in part.records],
     }
-
-
-def _record(record: config_records.Record) -> Explanation:
-    shown: Explanation = {"type": f"0x{record.type:02X}"}
-    if isinstance(record, config_records.CounterReport):
-        return shown | {"name": "counter", "value": record.counter}
-    if isinstance(record, config_records.FirmwareReport):
-        return shown | {"name": "firmware", "value": record.version}
-    return shown | {"name": None, "value": record.encode().hex()}

@@ -46,7 +46,7 @@ def test_all_parts_together_give_what_was_encoded(version: int, given_records: l
 
 
 def test_parts_may_come_in_any_order_and_twice() -> None:
-    given_records = [UnknownRecord(1, bytes([n]) * 40) for n in range(3)]
+    given_records = [UnknownRecord(0x10, bytes([n]) * 40) for n in range(3)]
     first, second, third = map(decode, encode(1, given_records))
     assembly = Assembly()
     assert [assembly.add(part) for part in (third, third, first)] == [None, None, None]
@@ -54,7 +54,7 @@ def test_parts_may_come_in_any_order_and_twice() -> None:
 
 
 def test_another_version_starts_afresh() -> None:
-    many = [UnknownRecord(1, bytes(40)), UnknownRecord(2, bytes(40))]
+    many = [UnknownRecord(0x10, bytes(40)), UnknownRecord(0x11, bytes(40))]
     old, new = map(decode, encode(1, many)), map(decode, encode(2, many))
     assembly = Assembly()
     assert assembly.add(next(old)) is None
@@ -120,4 +120,4 @@ def test_what_does_not_fit_is_refused(version: int, record: Record) -> None:
 
 def test_more_parts_than_a_byte_counts_are_refused() -> None:
     with pytest.raises(ValueOutOfRange, match="255"):
-        encode(0, [UnknownRecord(1, bytes(45))] * 256)
+        encode(0, [UnknownRecord(0x10, bytes(45))] * 256)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterwire.errors import FormatError, LimitExceeded, UnsupportedVersion, ValueOutOfRange
-from meterwire.registers import register_number
+from meterwire.registers import IDENTITY, register_number
 from meterwire.values_telegram import (
     SIGNED,
     Mode,
@@ -22,10 +22,11 @@ VECTORS = load("values_telegrams")
 
 def value_of(number: int) -> st.SearchStrategy[Value]:
     low, high = (-(1 << 63), (1 << 63) - 1) if number & 31 in SIGNED else (0, (1 << 64) - 1)
+    high = (1 << 32) - 1 if number & 31 == IDENTITY else high
     return st.builds(Value, st.just(number), st.integers(low, high))
 
 
-registers = st.builds(register_number, st.integers(1, 30), st.integers(0, 7))
+registers = st.builds(register_number, st.integers(1, 31), st.integers(0, 7))
 values = (
     st.lists(registers, min_size=1, max_size=20, unique=True)
     .flatmap(lambda numbers: st.tuples(*map(value_of, numbers)))
@@ -100,7 +101,9 @@ def test_a_fixed_width_hides_the_magnitude() -> None:
         ([Value(7, 1 << 63)], "more than 8 bytes"),
         ([Value(7, -(1 << 63) - 1)], "more than 8 bytes"),
         ([Value(1, 5), Value(1, 6)], "given twice"),
-        ([Value(31, 5)], "names no register"),
+        ([Value(31, -5)], "unsigned value, not -5"),
+        ([Value(31, 1 << 32)], "register 31 takes more than 4 bytes"),
+        ([Value(63, 1 << 32)], "register 63 takes more than 4 bytes"),
         ([Value(0, 5)], "names no register"),
         ([Value(256, 5)], "names no register"),
         ([], "at least one value"),
@@ -128,7 +131,8 @@ def test_values_that_no_telegram_carries_are_refused(given_values: list[Value], 
         ("11267f 1f 01 05 d2d1c10f", "short form"),
         ("11267f 01 05 1f d2d1c10f", "inside an extended register"),
         ("11267f 1f 20 05 d2d1c10f", "index 0"),
-        ("11267f 1f 3f 05 d2d1c10f", "index 31"),
+        ("11267f 1f 3f 05 d2d1c10f", "identity hash has 4 bytes, not 1"),
+        ("11267f 9f 1f 0102030405 d2d1c10f", "identity hash has 4 bytes, not 5"),
         ("01267f 01", "no register"),
         ("01267f 01 05 41 06", "cut off: 1 of 3"),
     ],

@@ -1,60 +1,26 @@
-"""Configuration and registration records on port 33 (design 5.6): numbered parts of type-length-value records."""
+"""The telegrams of port 33: a version, numbered parts, and in each the records it carries."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Final
 
+from meterwire.config_records.down import Commissioning, MeterIdentity, Registers, Reporting
+from meterwire.config_records.up import (
+    CommissioningReport,
+    ConfigurationRefused,
+    CounterReport,
+    FirmwareReport,
+    OwnIdentity,
+    ReadIdentity,
+    Resolution,
+)
 from meterwire.errors import FormatError, LimitExceeded, ValueOutOfRange
 
 PORT: Final = 33
 HEADER_LENGTH: Final = 4  # version 2, part 1, parts 1
 MAX_PAYLOAD: Final = 242
 SLOWEST_PAYLOAD: Final = 51  # what fits at every EU868 data rate
-MAX_FIRMWARE: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class CounterReport:
-    """Type 0x81, upwards after each join: the full 32-bit inner counter that the adapter uses next."""
-
-    type = 0x81
-    counter: int
-
-    def encode(self) -> bytes:
-        if not 0 <= self.counter < 1 << 32:
-            raise ValueOutOfRange(f"counter {self.counter} is no 32-bit value")
-        return self.counter.to_bytes(4, "big")
-
-    @classmethod
-    def decode(cls, value: bytes) -> Self:
-        if len(value) != 4:
-            raise FormatError(f"a counter report has 4 bytes, not {len(value)}")
-        return cls(int.from_bytes(value, "big"))
-
-
-@dataclass(frozen=True, slots=True)
-class FirmwareReport:
-    """Type 0x82, upwards: the firmware's version as text of 1 to 20 bytes UTF-8."""
-
-    type = 0x82
-    version: str
-
-    def encode(self) -> bytes:
-        octets = self.version.encode("utf-8", "surrogatepass")
-        if not 1 <= len(octets) <= MAX_FIRMWARE or not self.version.isprintable():
-            raise ValueOutOfRange(f"a firmware version is 1 to {MAX_FIRMWARE} printable bytes")
-        return octets
-
-    @classmethod
-    def decode(cls, value: bytes) -> Self:
-        try:
-            text = value.decode()
-        except UnicodeDecodeError:
-            raise FormatError("the firmware version is no UTF-8 text") from None
-        if not 1 <= len(value) <= MAX_FIRMWARE or not text.isprintable():
-            raise FormatError(f"a firmware version is 1 to {MAX_FIRMWARE} printable bytes")
-        return cls(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +34,33 @@ class UnknownRecord:
         return self.value
 
 
-Record = CounterReport | FirmwareReport | UnknownRecord
-
-# A new record type is one class above and one line here.
-RECORDS: Mapping[int, Callable[[bytes], Record]] = MappingProxyType(
-    {kind.type: kind.decode for kind in (CounterReport, FirmwareReport)}
+Down = MeterIdentity | Reporting | Registers | Commissioning
+Up = (
+    CounterReport
+    | FirmwareReport
+    | OwnIdentity
+    | ReadIdentity
+    | Resolution
+    | CommissioningReport
+    | ConfigurationRefused
 )
+Record = Down | Up | UnknownRecord
+
+# A new record type is one class and one line here.
+_KINDS = (
+    MeterIdentity,
+    Reporting,
+    Registers,
+    Commissioning,
+    CounterReport,
+    FirmwareReport,
+    OwnIdentity,
+    ReadIdentity,
+    Resolution,
+    CommissioningReport,
+    ConfigurationRefused,
+)
+RECORDS: Mapping[int, Callable[[bytes], Record]] = MappingProxyType({kind.type: kind.decode for kind in _KINDS})
 
 
 @dataclass(frozen=True, slots=True)
