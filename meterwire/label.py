@@ -1,18 +1,21 @@
 """Adapter labels (LoRa Alliance TR005): identity and claim token in a QR code's text, never a key."""
 
+import base64
 import re
 from dataclasses import dataclass, field
 
-from meterwire.errors import IdentifierError, LabelError
+from meterwire.errors import IdentifierError, LabelError, ValueOutOfRange
 from meterwire.ids import DevEUI, JoinEUI
 
 MAX_LABEL = 256
+TOKEN_ENTROPY = 16  # bytes
 
 _FIXED = re.compile(r"LW:D0:(?P<join>[^:]*):(?P<device>[^:]*):(?P<profile>[^:]*)(?P<rest>(?::[^:]*)*)")
 _OPTIONAL = "OSPC"
 _PROFILE = re.compile("[0-9A-Fa-f]{8}")
 _TEXT = re.compile(r"[\x20-\x39\x3b-\x7e]+")
 _CHECKSUM = re.compile("[0-9A-Fa-f]{4}")
+_TOKEN = re.compile("[A-Z2-7]{25}[AEIMQUY4]")  # 130 bits hold 128: the last two are zero
 _NAMES = {"O": "owner token", "S": "serial number", "P": "proprietary part"}
 
 
@@ -67,6 +70,18 @@ def parse(text: str) -> Label:
     fields = _optional(match["rest"])
     _compare(text.strip(), fields.get("C"))
     return Label(join_eui, dev_eui, match["profile"].upper(), fields.get("O"), fields.get("S"), fields.get("P"))
+
+
+def owner_token(entropy: bytes) -> str:
+    """The claim token for 16 random bytes: 26 characters of RFC 4648 base32, without padding. ValueOutOfRange."""
+    if len(entropy) != TOKEN_ENTROPY:
+        raise ValueOutOfRange(f"an owner token is made of {TOKEN_ENTROPY} random bytes, not {len(entropy)}")
+    return base64.b32encode(entropy).decode("ascii").rstrip("=")
+
+
+def is_owner_token(text: str) -> bool:
+    """Whether the text has the form of our own tokens. Suppliers print others."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def crc16_modbus(octets: bytes) -> int:

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 
-from meterwire import label
-from meterwire.errors import FormatError, LimitExceeded, MeterspanError
+from meterwire import label, scan
+from meterwire.errors import FormatError, IdentifierError, LimitExceeded, MeterspanError
 from meterwire.explain import frame, identifiers, payload
 from meterwire.explain.context import MAX_TEXT, Context, Explanation
 
@@ -36,15 +36,33 @@ def explain(text: str, context: Context = Context()) -> Explanation:  # noqa: B0
     if text.upper().startswith("LW:"):
         return _label(text)
     is_hex = _HEX.fullmatch(text) is not None
-    named = None if is_hex and context.port is not None else identifiers.named(text)
+    try:
+        named = None if is_hex and context.port is not None else identifiers.named(text)
+    except IdentifierError as error:
+        return _scan(text, error)
     if named is not None:
         return named
     if not is_hex:
-        raise FormatError(
+        unknown = FormatError(
             f"'{text[:40]}' is no hex, no adapter label (LW:D0:...) and no identifier that is known here;"
             " compare it with the original"
         )
+        return _scan(text, unknown)
     return _hex(text, context)
+
+
+def _scan(text: str, refusal: FormatError) -> Explanation:
+    """As a scanner's text: what it names, else what it is instead, else the refusal."""
+    found = scan.classify(text)
+    if found.label is not None:
+        return _label(found.label.format(checksum=found.code == "adapter"))
+    if found.meter_id is not None:
+        answer = identifiers.named(str(found.meter_id))
+        assert answer is not None
+        return answer | {"scanned": text}
+    if found.kind in (scan.Kind.CONTROL_CHARACTERS, scan.Kind.TOO_LONG) or found.code == "unknown":
+        raise refusal
+    raise type(refusal)(found.message)
 
 
 def _label(text: str) -> Explanation:

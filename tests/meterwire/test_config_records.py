@@ -8,19 +8,43 @@ from meterwire.config_records import (
     RECORDS,
     SLOWEST_PAYLOAD,
     Assembly,
+    Commissioning,
+    CommissioningReport,
+    ConfigurationRefused,
     CounterReport,
     FirmwareReport,
+    IdentityKind,
+    MeterIdentity,
+    OwnIdentity,
     Part,
+    ReadIdentity,
     Record,
+    Registers,
+    Reporting,
+    Resolution,
     UnknownRecord,
     decode,
     encode,
 )
 from meterwire.errors import FormatError, LimitExceeded, ValueOutOfRange
+from meterwire.ids import DevEUI
 
 printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=20)
+names = st.binary(min_size=1, max_size=20)
+inputs = st.integers(0, 7)
 records = st.lists(
     st.one_of(
+        st.builds(MeterIdentity, inputs, names),
+        st.builds(Reporting, st.integers(1, 86400)),
+        st.builds(Registers, inputs, st.lists(st.integers(1, 30), min_size=1, unique=True).map(tuple)),
+        st.builds(Commissioning, st.integers(0, 60)),
+        st.builds(OwnIdentity, st.builds(DevEUI, st.binary(min_size=8, max_size=8))),
+        st.builds(ReadIdentity, inputs, st.just(0), st.just(b"")),
+        st.builds(ReadIdentity, inputs, st.just(1), names),
+        st.builds(ReadIdentity, inputs, st.just(2), st.from_regex("[!-`{-~]{1,20}", fullmatch=True).map(str.encode)),
+        st.builds(Resolution, st.builds(lambda i, x: i << 5 | x, inputs, st.integers(1, 30)), st.integers(-128, 127)),
+        st.builds(CommissioningReport, st.integers(0, 0xFFFF)),
+        st.builds(ConfigurationRefused, st.integers(0, 0xFFFF), st.integers(0, 0xFF), printable),
         st.builds(CounterReport, st.integers(0, (1 << 32) - 1)),
         st.builds(FirmwareReport, printable),
         st.builds(UnknownRecord, st.integers(0, 255).filter(lambda kind: kind not in RECORDS), st.binary(max_size=45)),
@@ -33,6 +57,39 @@ def test_the_report_after_a_join_is_laid_out_as_documented() -> None:
     (payload,) = encode(3, [CounterReport(75391), FirmwareReport("0.1.0")])
     assert payload.hex() == "0003010181040001267f8205302e312e30"
     assert decode(payload) == Part(3, 1, 1, (CounterReport(75391), FirmwareReport("0.1.0")))
+
+
+DEVICE = DevEUI.parse("70B3D57ED0061234")
+SERVER_ID = bytes.fromhex("0A01454D480000BC614E")
+LAID_OUT: list[tuple[Record, str]] = [
+    (MeterIdentity(0, SERVER_ID), "010b000a01454d480000bc614e"),
+    (MeterIdentity(7, b"1EMH0012345678"), "010f0731454d4830303132333435363738"),
+    (Reporting(900), "0203000384"),
+    (Reporting(86400), "0203015180"),
+    (Registers(0, (1, 2, 7)), "030400010207"),
+    (Registers(3, (30,)), "0302031e"),
+    (Commissioning(0), "040100"),
+    (Commissioning(60), "04013c"),
+    (OwnIdentity(DEVICE), "830870b3d57ed0061234"),
+    (ReadIdentity(0, IdentityKind.NONE, b""), "84020000"),
+    (ReadIdentity(2, IdentityKind.SERVER_ID, SERVER_ID), "840c02010a01454d480000bc614e"),
+    (ReadIdentity(0, IdentityKind.TEXT, b"ISK5MT174"), "840b000249534b354d54313734"),
+    (Resolution(1, 2), "85020102"),
+    (Resolution(7 << 5 | 11, -3), "8502ebfd"),
+    (CommissioningReport(1800), "86020708"),
+    (ConfigurationRefused(17, 3, "too many"), "870b001103" + b"too many".hex()),
+]
+
+
+@pytest.mark.parametrize(("record", "octets"), LAID_OUT, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_record_is_laid_out_as_documented(record: Record, octets: str) -> None:
+    assert encode(5, [record])[0].hex() == "00050101" + octets
+    assert decode(bytes.fromhex("00050101" + octets)).records == (record,)
+
+
+def test_no_record_means_the_defaults() -> None:
+    assert encode(9, []) == [bytes.fromhex("00090101")]
+    assert Assembly().add(decode(encode(9, [])[0])) == ()
 
 
 @given(st.integers(0, 0xFFFF), records)
@@ -78,6 +135,34 @@ def test_another_version_starts_afresh() -> None:
         ("0003010182" + "15" + "30" * 21, "1 to 20"),
         ("00030101820107", "1 to 20 printable"),
         ("000301018202c328", "UTF-8"),
+        ("00030101010100", "2 to 21 bytes, not 1"),
+        ("000301010116" + "00" * 22, "2 to 21 bytes, not 22"),
+        ("0003010101020801", "inputs run from 0 to 7"),
+        ("00030101020400000384", "3 bytes, not 4"),
+        ("000301010203000000", "1 to 86400 s, not 0"),
+        ("000301010203015181", "1 to 86400 s, not 86401"),
+        ("00030101030100", "2 to 31 bytes, not 1"),
+        ("0003010103020801", "inputs run from 0 to 7"),
+        ("000301010303000101", "each index once"),
+        ("0003010103020000", "from 1 to 30"),
+        ("000301010302001f", "from 1 to 30"),
+        ("0003010104020000", "1 bytes, not 2"),
+        ("0003010104013d", "0 to 60 minutes, not 61"),
+        ("0003010183077" + "0" * 13, "8 bytes, not 7"),
+        ("00030101840100", "2 to 22 bytes, not 1"),
+        ("0003010184020001", "1 to 20 bytes"),
+        ("000301018403000041", "none for a meter that tells nothing"),
+        ("000301018403000341", "kind 0, 1 or 2, not 3"),
+        ("000301018403000261", "upper case without blanks"),
+        ("00030101840400024120", "upper case without blanks"),
+        ("000301018403080141", "inputs run from 0 to 7"),
+        ("0003010185020000", "no register"),
+        ("0003010185021f00", "no register"),
+        ("00030101850101", "2 bytes, not 1"),
+        ("00030101860101", "2 bytes, not 1"),
+        ("000301018703001103", "4 to 23 bytes, not 3"),
+        ("00030101870400110307", "printable ASCII"),
+        ("000301018704001103ff", "printable ASCII"),
     ],
 )
 def test_a_damaged_telegram_is_refused(payload: str, cause: str) -> None:
@@ -109,6 +194,34 @@ def test_no_bytes_raise_anything_but_a_format_error(payload: bytes) -> None:
         (0, FirmwareReport("")),
         (0, FirmwareReport("x" * 21)),
         (0, FirmwareReport("1.0\n")),
+        (0, MeterIdentity(-1, b"x")),
+        (0, MeterIdentity(8, b"x")),
+        (0, MeterIdentity(0, b"")),
+        (0, MeterIdentity(0, bytes(21))),
+        (0, Reporting(0)),
+        (0, Reporting(86401)),
+        (0, Registers(8, (1,))),
+        (0, Registers(0, ())),
+        (0, Registers(0, (31,))),
+        (0, Registers(0, (0,))),
+        (0, Registers(0, (1, 1))),
+        (0, Commissioning(-1)),
+        (0, Commissioning(61)),
+        (0, ReadIdentity(0, 0, b"x")),
+        (0, ReadIdentity(0, 1, b"")),
+        (0, ReadIdentity(0, 2, b"a")),
+        (0, ReadIdentity(0, 3, b"A")),
+        (0, ReadIdentity(8, 1, b"A")),
+        (0, Resolution(31, 0)),
+        (0, Resolution(256, 0)),
+        (0, Resolution(1, 128)),
+        (0, CommissioningReport(-1)),
+        (0, CommissioningReport(1 << 16)),
+        (0, ConfigurationRefused(1 << 16, 0, "x")),
+        (0, ConfigurationRefused(0, 256, "x")),
+        (0, ConfigurationRefused(0, 0, "")),
+        (0, ConfigurationRefused(0, 0, "x" * 21)),
+        (0, ConfigurationRefused(0, 0, "zu groß")),
         (0, UnknownRecord(256, b"")),
         (0, UnknownRecord(1, bytes(46))),
     ],

@@ -314,14 +314,34 @@ class TestIdentifiers:
             ("41373559242", "check digit of MaLo-ID"),
             ("E1137355922", "check digit of NeLo-ID"),
             ("9903100000007", "check digit of MP-ID"),
-            ("1emh0012345678", "no meter identifier"),
-            ("ZEMH0012345678", "sector 'Z' is unknown"),
+            ("XEMH0012345678", "does not begin with X"),
+            ("1EMHO012345678", "5: 0 not O"),
             ("DE0005626680ZAO6G56M11SN51G21M24S", "no MeLo-ID"),
             ("10YDE-ENBW-----M", "check character of EIC"),
         ],
     )
     def test_a_mistake_is_named_by_its_rule(self, text: str, cause: str) -> None:
         with pytest.raises(IdentifierError, match=cause):
+            read(text)
+
+    @pytest.mark.parametrize(
+        "text", ["1emh0012345678", "]d2AA1EMH0012345678\nAB42", "https://emh.example/1EMH0012345678"]
+    )
+    def test_a_meters_code_is_read_as_a_scanner_gives_it(self, text: str) -> None:
+        answer = read(text)
+        assert (answer["kind"], answer["meter_id"]) == ("meter identifier", "1EMH0012345678")
+        assert answer["scanned"] == text
+
+    def test_an_adapters_code_is_read_as_a_scanner_gives_it(self) -> None:
+        label = load("labels")["valid"][1]
+        assert read(f"]Q3{label.lower()}\r\n")["text"] == label
+
+    @pytest.mark.parametrize(
+        ("text", "cause"),
+        [("4006381333931", "a product's package"), ("WIFI:S:Keller;;", "wireless network"), ("www.a.example", "link")],
+    )
+    def test_another_code_is_named(self, text: str, cause: str) -> None:
+        with pytest.raises(FormatError, match=cause):
             read(text)
 
     def test_a_port_does_not_hide_an_identifier(self) -> None:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterwire.errors import LabelError
+from meterwire.errors import LabelError, ValueOutOfRange
 from meterwire.ids import DevEUI, JoinEUI
-from meterwire.label import MAX_LABEL, Label, crc16_modbus, parse
+from meterwire.label import MAX_LABEL, Label, crc16_modbus, is_owner_token, owner_token, parse
 from tests.meterwire.vectors import load
 
 VECTORS = load("labels")
@@ -94,3 +94,30 @@ def test_no_text_raises_anything_but_a_label_error(text: str) -> None:
         parse(text)
     except LabelError:
         pass
+
+
+def test_an_owner_token_is_base32_of_sixteen_bytes() -> None:
+    assert owner_token(bytes(range(16))) == "AAAQEAYEAUDAOCAJBIFQYDIOB4"
+    assert owner_token(b"\xff" * 16) == "77777777777777777777777774"
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_every_token_has_the_form_of_ours_and_fits_a_label(entropy: bytes) -> None:
+    token = owner_token(entropy)
+    assert len(token) == 26
+    assert is_owner_token(token)
+    assert parse(Label(JoinEUI(bytes(8)), DevEUI(bytes(8)), "00000000", token).format()).owner_token == token
+
+
+@pytest.mark.parametrize("entropy", [b"", bytes(15), bytes(17)])
+def test_a_token_of_less_or_more_entropy_is_refused(entropy: bytes) -> None:
+    with pytest.raises(ValueOutOfRange, match="16 random bytes"):
+        owner_token(entropy)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0F3A9C", "A" * 25, "A" * 27, "a" * 26, "A" * 25 + "B", "A" * 25 + "1", "A" * 26 + "\n", "0" * 26],
+)
+def test_other_texts_are_no_token_of_ours(text: str) -> None:
+    assert not is_owner_token(text)
