@@ -144,6 +144,10 @@ BROKER_DIR = os.environ.get("MSPAN_BROKER_DIR", "")
 KEK_FILE = os.environ.get("MSPAN_KEK_FILE", "")
 # What all others are handed instead: with it they can put keys away, never open one.
 KEK_PUBLIC_FILE = os.environ.get("MSPAN_KEK_PUBLIC_FILE", "")
+# Where the vault process listens (manage.py run_vault), for those that have no key-encryption key.
+VAULT_SOCKET = os.environ.get("MSPAN_VAULT_SOCKET", "")
+# The run folder of `./run demo`; set there only, and then /demo/ exists.
+DEMO_FOLDER = os.environ.get("MSPAN_DEMO_FOLDER", "")
 # Both are derived from the secret key when there is no file; every portal process needs the same ones.
 AUDIT_KEY_FILE = os.environ.get("MSPAN_AUDIT_KEY_FILE", "")
 TOKEN_PEPPERS_FILE = os.environ.get("MSPAN_TOKEN_PEPPERS_FILE", "")
@@ -165,6 +169,8 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "portal" / "static"]
 STATIC_ROOT = DATA_DIR / "static"
+MEDIA_ROOT = DATA_DIR / "media"  # photos of meters; given out by views that ask for permission, never as files
+FILE_UPLOAD_PERMISSIONS = 0o600
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -1,6 +1,6 @@
 """What an actor may see of the fleet, and the unrestricted look-ups of the bridge."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from django.db.models import Count, F, Q, QuerySet
 
@@ -9,6 +9,9 @@ from provisioning.accounts.models import Organisation
 from provisioning.accounts.permissions import Action
 from provisioning.fleet.access import within_reach
 from provisioning.fleet.models import Adapter, Concentrator, Meter, MeteringPoint, Site
+
+# Best level (dBm) at which each of these concentrators heard the adapter lately; portal.telemetry knows it.
+Heard = Callable[[Adapter, list[Concentrator]], Mapping[int, float]]
 
 
 def visible_sites(actor: Actor, organisation: Organisation | None = None, *, archived: bool = False) -> QuerySet[Site]:
@@ -84,3 +87,19 @@ def broker_accounts() -> list[tuple[str, str]]:
     """(user name, mosquitto_passwd hash) of every concentrator that may connect, by EUI."""
     rows = Concentrator.objects.filter(archived_at=None).exclude(mqtt_password="")
     return list(rows.order_by("eui").values_list("eui", "mqtt_password"))
+
+
+def pick_concentrator(site: Site, adapter: Adapter, heard: Heard | None = None) -> Concentrator | None:
+    """The concentrator that should serve `adapter` at `site`: of several the one that heard it best lately, else the
+    present one, else one that is online. Where the site has none, a neighbour's that serves it there already.
+    """
+    there = list(Concentrator.objects.filter(site=site, archived_at=None).order_by("-online", "pk"))
+    if not there:
+        present = adapter.concentrator
+        return present if present is not None and (present.site_id is None or adapter.site_id == site.pk) else None
+    if len(there) == 1:
+        return there[0]
+    levels = heard(adapter, there) if heard is not None else {}
+    if known := [row for row in there if row.pk in levels]:
+        return max(known, key=lambda row: levels[row.pk])
+    return next((row for row in there if row.pk == adapter.concentrator_id), there[0])

@@ -9,6 +9,7 @@ from provisioning.accounts.models import Organisation, User
 from provisioning.fleet.models import Adapter, Meter, MeteringPoint
 
 ALL_REGISTERS = "all"
+MAX_WRONG = 5  # wrong owner tokens of one person, then that person is blocked
 
 
 class Pairing(models.Model):
@@ -49,6 +50,9 @@ class Pairing(models.Model):
     )  # typed from the display
     display_unit = models.CharField(max_length=8, blank=True)
     photo = models.CharField(max_length=100, blank=True)  # name in the photo store
+    # The meter's reading in kWh when it came and when it left, where somebody noted them.
+    first_value = models.DecimalField(max_digits=14, decimal_places=3, null=True, blank=True)
+    last_value = models.DecimalField(max_digits=14, decimal_places=3, null=True, blank=True)
     reason = models.CharField(max_length=200, blank=True)
     from_at = models.DateTimeField(default=timezone.now)
     to_at = models.DateTimeField(null=True, blank=True)
@@ -117,6 +121,9 @@ class Configuration(models.Model):
     adapter = models.OneToOneField(Adapter, on_delete=models.CASCADE, primary_key=True, related_name="configuration")
     version = models.PositiveIntegerField(default=0)
     records = models.TextField(blank=True)
+    # Set by an operator: None and empty leave the adapter's own. `registers` is JSON, {"input": [index, ...]}.
+    period_s = models.PositiveIntegerField(null=True, blank=True)
+    registers = models.TextField(blank=True)
     changed_at = models.DateTimeField(default=timezone.now)
     running = models.PositiveIntegerField(null=True, blank=True)
     reported = models.JSONField(default=dict)

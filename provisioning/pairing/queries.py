@@ -3,15 +3,16 @@
 from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Count, Exists, Max, Model, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from provisioning.accounts.actors import Actor
-from provisioning.accounts.models import Organisation
+from provisioning.accounts.models import Organisation, User
 from provisioning.fleet.access import within_reach
 from provisioning.fleet.models import Adapter, Meter, MeteringPoint
-from provisioning.pairing.models import Pairing
+from provisioning.pairing.models import MAX_WRONG, Pairing, PairingStep, WrongClaim
 
 
 def visible_pairings(
@@ -72,3 +73,41 @@ def open_pairing_reason(row: Model) -> str:
     if isinstance(row, Meter) and held.filter(meter=row).exists():
         return _("This meter belongs to an open pairing; replace the meter there, or unpair it first.")
     return ""
+
+
+def progress(pairing: Pairing) -> list[tuple[str, datetime | None, dict[str, Any]]]:
+    """All stations in their order, with the time when each was reached (None: not yet) and its detail."""
+    reached = {row.step: row for row in pairing.steps.all()}
+    return [
+        (step, reached[step].at if step in reached else None, dict(reached[step].detail) if step in reached else {})
+        for step in PairingStep.Step.values
+    ]
+
+
+def installations(user: User, organisation: Organisation, since: datetime) -> QuerySet[Pairing]:
+    """What that person paired since then, the latest first, ended ones too."""
+    rows = Pairing.objects.filter(organisation=organisation, claimed_by=user, from_at__gte=since)
+    return rows.select_related("adapter", "metering_point__site", "meter")
+
+
+def blocked_people(organisation: Organisation) -> QuerySet[User]:
+    """Who tried too many wrong labels: with `wrong` attempts and the time of the `latest`. For operators."""
+    held = WrongClaim.objects.filter(organisation=organisation, cleared_at=None).order_by().values("user_id")
+    many = held.annotate(wrong=Count("pk"), latest=Max("at")).filter(wrong__gte=MAX_WRONG, user_id=OuterRef("pk"))
+    people = User.objects.annotate(wrong=Subquery(many.values("wrong")), latest=Subquery(many.values("latest")))
+    return people.filter(wrong__isnull=False).order_by("-latest")
+
+
+def open_pairings_of(adapter_ids: Iterable[int]) -> list[Pairing]:
+    """For the bridge: the open pairings of these adapters, one query."""
+    rows = Pairing.objects.filter(adapter_id__in=list(adapter_ids), to_at=None)
+    return list(rows.select_related("adapter", "meter", "metering_point", "organisation"))
+
+
+def watched(adapter_ids: Iterable[int]) -> set[int]:
+    """For the bridge: those of these adapters with an open pairing that still has stations to reach."""
+    done = PairingStep.objects.filter(pairing=OuterRef("pk"), step=PairingStep.Step.READING)
+    rows = Pairing.objects.filter(adapter_id__in=list(adapter_ids), to_at=None).filter(
+        Q(state=Pairing.State.PENDING) | ~Exists(done)
+    )
+    return set(rows.values_list("adapter_id", flat=True))

@@ -242,7 +242,7 @@ def pair(cast: Cast) -> Attempt:
 
 @deed("pairing.create")
 def confirm(cast: Cast) -> Attempt:
-    return partial(_with, pairing.confirm, cast.pairing(), "match")
+    return partial(_with, pairing.confirm, cast.pairing(), "unreadable")
 
 
 @deed("pairing.end")

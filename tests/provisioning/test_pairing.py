@@ -26,12 +26,12 @@ def test_a_pairing_takes_the_meter_that_stands_there_and_waits_for_confirmation(
     confirm(cast.installer, held, "unreadable", "display compared")
     assert (held.state, held.identity) == ("confirmed", "unreadable")
     with pytest.raises(Conflict, match="waiting"):
-        confirm(cast.installer, held, "match")
+        confirm(cast.installer, held, "unreadable")
     actions = list(Entry.objects.order_by("id").values_list("action", flat=True))[-2:]
     assert actions == ["pairing.created", "pairing.confirmed"]
 
 
-@pytest.mark.parametrize("identity", ["mismatch", "unknown", "yes"])
+@pytest.mark.parametrize("identity", ["match", "mismatch", "unknown", "yes"])
 def test_nobody_confirms_a_mismatch(cast: Cast, identity: str) -> None:
     with pytest.raises(Invalid):
         confirm(cast.operator, cast.pairing(), identity)

@@ -98,14 +98,19 @@ def move_adapter(actor: Actor, adapter: Adapter, *, site: Site | None, concentra
     validation.same_organisation("concentrator", concentrator, adapter.organisation_id)
     with audited(adapter.organisation):
         validation.present(adapter, site, concentrator)
-        changed = changes.apply(adapter, site=site)
-        old = Adapter.objects.values_list("concentrator_id", flat=True).get(pk=adapter.pk)
-        if changes_now := changes.apply(adapter, concentrator=concentrator):
-            devices_changed(old, [adapter.dev_eui])
-            devices_changed(adapter.concentrator_id, [adapter.dev_eui])
-        if changed or changes_now:
-            record(adapter.organisation, actor, "adapter.moved", adapter, {**changed, **changes_now})
+        place(actor, adapter, site, concentrator)
     return adapter
+
+
+def place(actor: Actor, adapter: Adapter, site: Site | None, concentrator: Concentrator | None) -> None:
+    """The change of move_adapter inside the caller's transaction, for services that have asked for permission."""
+    old = Adapter.objects.values_list("concentrator_id", flat=True).get(pk=adapter.pk)
+    changed = changes.apply(adapter, site=site, concentrator=concentrator)
+    if "concentrator" in changed:
+        devices_changed(old, [adapter.dev_eui])
+        devices_changed(adapter.concentrator_id, [adapter.dev_eui])
+    if changed:
+        record(adapter.organisation, actor, "adapter.moved", adapter, changed)
 
 
 def archive_adapter(actor: Actor, adapter: Adapter) -> None:
@@ -118,7 +123,7 @@ def archive_adapter(actor: Actor, adapter: Adapter) -> None:
         guards.refuse_if_used(adapter)
         now = timezone.now()
         if Adapter.objects.filter(pk=adapter.pk, archived_at=None).update(archived_at=now):
-            adapter.archived_at = now
+            adapter.refresh_from_db()
             adapter_changed(adapter)
             record(adapter.organisation, actor, "adapter.archived", adapter)
 

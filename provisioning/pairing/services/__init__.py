@@ -1,0 +1,33 @@
+"""Every change to pairings: permission, change, audit, in one transaction. History is closed, never rewritten."""
+
+from provisioning.pairing.services.answers import Answer, ClaimRequest
+from provisioning.pairing.services.blocks import clear_wrong_claims
+from provisioning.pairing.services.change import move, pair, replace_adapter, replace_meter, unpair
+from provisioning.pairing.services.claim import claim
+from provisioning.pairing.services.configuration import desired_configuration, refresh_configuration, set_reporting
+from provisioning.pairing.services.identity import confirm, found_identity
+from provisioning.pairing.services.photo import set_photo
+from provisioning.pairing.services.resolve import resolve_mismatch
+from provisioning.pairing.services.scans import adapter_by_scan
+from provisioning.pairing.services.steps import record_step
+
+__all__ = [
+    "Answer",
+    "ClaimRequest",
+    "adapter_by_scan",
+    "claim",
+    "clear_wrong_claims",
+    "confirm",
+    "desired_configuration",
+    "found_identity",
+    "move",
+    "pair",
+    "record_step",
+    "refresh_configuration",
+    "replace_adapter",
+    "replace_meter",
+    "resolve_mismatch",
+    "set_photo",
+    "set_reporting",
+    "unpair",
+]
