@@ -13,7 +13,8 @@ from provisioning.fleet import services as fleet
 from provisioning.keys import services as keys
 from provisioning.keys.vault import Vault
 from provisioning.pairing import services as pairing
-from tests.cast import STAGE, Cast
+from tests.cast import LONG_AGO, STAGE, Cast
+from tests.provisioning.labelled import labelled, picture
 
 Attempt = Callable[[Actor], Any]
 
@@ -175,6 +176,34 @@ def archive_adapter(cast: Cast) -> Attempt:
     return partial(_with, fleet.archive_adapter, cast.adapter())
 
 
+@deed("fleet.edit")
+def restore_site(cast: Cast) -> Attempt:
+    site = cast.site()
+    fleet.archive_site(STAGE, site)
+    return partial(_with, fleet.restore_site, site)
+
+
+@deed("fleet.edit")
+def restore_metering_point(cast: Cast) -> Attempt:
+    point = cast.metering_point()
+    fleet.archive_metering_point(STAGE, point)
+    return partial(_with, fleet.restore_metering_point, point)
+
+
+@deed("fleet.edit")
+def restore_adapter(cast: Cast) -> Attempt:
+    adapter = cast.adapter()
+    fleet.archive_adapter(STAGE, adapter)
+    return partial(_with, fleet.restore_adapter, adapter)
+
+
+@deed("concentrator.manage")
+def restore_concentrator(cast: Cast) -> Attempt:
+    concentrator = cast.concentrator()
+    fleet.archive_concentrator(STAGE, concentrator)
+    return partial(_with, fleet.restore_concentrator, concentrator)
+
+
 @deed("keys.issue")
 def issue_key(cast: Cast) -> Attempt:
     return partial(_with, keys.issue_key, cast.adapter(), "transport")
@@ -259,6 +288,48 @@ def replace_adapter(cast: Cast) -> Attempt:
 @deed("pairing.end", "pairing.create", "fleet.install")
 def replace_meter(cast: Cast) -> Attempt:
     return partial(_with, pairing.replace_meter, cast.pairing(), "1EMH0012345678", reason="calibration ended")
+
+
+@deed("pairing.create")
+def claim(cast: Cast) -> Attempt:
+    adapter = cast.adapter()
+    request = labelled(adapter)
+    return lambda actor: pairing.claim(actor, cast.organisation, request, key="deed-0001")
+
+
+@deed("pairing.end")
+def move(cast: Cast) -> Attempt:
+    held = cast.pairing()
+    return partial(_with, pairing.move, held, cast.metering_point(held.adapter.site), "wrong flat")
+
+
+@deed("pairing.end")
+def resolve_mismatch(cast: Cast) -> Attempt:
+    held = cast.pairing()
+    pairing.found_identity(held, "mismatch", b"1EMH0012345678", LONG_AGO, "sealed")
+    return partial(_with, pairing.resolve_mismatch, held, "retry")
+
+
+@deed("pairing.end")
+def adapter_by_scan(cast: Cast) -> Attempt:
+    text = cast.adapter().dev_eui
+    return lambda actor: pairing.adapter_by_scan(actor, cast.organisation, text)
+
+
+@deed("fleet.edit")
+def set_reporting(cast: Cast) -> Attempt:
+    adapter = cast.adapter()
+    return lambda actor: pairing.set_reporting(actor, adapter, period_s=900)
+
+
+@deed("pairing.create")
+def set_photo(cast: Cast) -> Attempt:
+    return partial(_with, pairing.set_photo, cast.pairing(), picture())
+
+
+@deed("pairing.unblock")
+def clear_wrong_claims(cast: Cast) -> Attempt:
+    return lambda actor: pairing.clear_wrong_claims(actor, cast.organisation, cast.custodian)
 
 
 def _with(service: Callable[..., Any], subject: Any, *args: Any, **rest: Any) -> Any:

@@ -34,6 +34,10 @@ INTERNAL = {
     "heard_under",
     "mark_used",
     "take_in",
+    "record_step",
+    "found_identity",
+    "desired_configuration",
+    "refresh_configuration",
 }
 
 

@@ -22,6 +22,12 @@ from provisioning.fleet.services.meters import (
     remove_meter,
     update_metering_point,
 )
+from provisioning.fleet.services.restore import (
+    restore_adapter,
+    restore_concentrator,
+    restore_metering_point,
+    restore_site,
+)
 from provisioning.fleet.services.sites import archive_site, create_site, grant_site, update_site, withdraw_site
 from provisioning.fleet.services.state import report_state
 
@@ -43,6 +49,10 @@ __all__ = [
     "remove_meter",
     "report_state",
     "reset_password",
+    "restore_adapter",
+    "restore_concentrator",
+    "restore_metering_point",
+    "restore_site",
     "update_adapter",
     "update_concentrator",
     "update_metering_point",
