@@ -10,17 +10,16 @@ from provisioning import validation
 from provisioning.batches.errors import CellError
 from provisioning.errors import Invalid
 from provisioning.fleet.models import Adapter
+from provisioning.labels import tokens
 
 FORMULA, NUMBER, FAULT = "formula", "number", "fault"
 MAX_CELL: Final = 1000
-MIN_TOKEN, MAX_TOKEN = 8, 128
 
 _EUI_DIGITS, _KEY_DIGITS = 16, 32
 _SEPARATORS = str.maketrans("", "", "-:. \u00a0")
 _HEX = re.compile("[0-9A-Fa-f]+", re.ASCII)
 _SCIENTIFIC = re.compile(r"[0-9A-Fa-f]+(?:[.,][0-9A-Fa-f]*)?[Ee]\+?[0-9]{1,3}", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{3})+|[0-9]+[.,][0-9]+", re.ASCII)
-_TOKEN = re.compile(r"[\x21-\x39\x3b-\x7e]+")
 _EXAMPLES = frozenset(
     bytes.fromhex(text)
     for text in (
@@ -142,12 +141,10 @@ def token(cell: Cell) -> str:
     text = _plain(cell)
     if cell.flaw == NUMBER:
         raise _spoiled("")
-    if not _TOKEN.fullmatch(text):
-        raise CellError("token", _("An owner token has printable ASCII signs only, no blank and no colon."))
-    if not MIN_TOKEN <= len(text) <= MAX_TOKEN:
-        limits = _("An owner token has {least} to {most} signs; this one has {n}.")
-        raise CellError("token", limits.format(least=MIN_TOKEN, most=MAX_TOKEN, n=len(text)))
-    return text
+    try:
+        return tokens.checked(text)
+    except Invalid as error:
+        raise CellError("token", str(error)) from None
 
 
 def _plain(cell: Cell) -> str:

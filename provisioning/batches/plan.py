@@ -42,7 +42,9 @@ def clean_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
     for name in kept:
         if name not in BY_NAME:
             known = ", ".join(BY_NAME)
-            raise Invalid("mapping", _("There is no field “{name}”; the fields are: {known}.").format(name=name[:40], known=known))
+            raise Invalid(
+                "mapping", _("There is no field “{name}”; the fields are: {known}.").format(name=name[:40], known=known)
+            )
     plain = [plain_title(title) or title for title in kept.values()]
     twice = next((title for title, short in zip(kept.values(), plain, strict=True) if plain.count(short) > 1), None)
     if twice is not None:

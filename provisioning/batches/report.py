@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from io import StringIO
 from typing import Final
 
 from provisioning.batches.models import Batch, BatchRow
@@ -22,20 +23,22 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "|", "%")
 _CHUNK = 1000
 
 
-class _Line:
-    """What csv writes to: it answers the line instead of keeping it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
 def report(batch: Batch) -> Iterator[str]:
-    """The lines of the report; a row with several errors has a line for each."""
-    writer = csv.writer(_Line(), lineterminator="\r\n")
-    yield "\ufeff" + str(writer.writerow(COLUMNS))
-    for row in rows_of(batch).order_by("line").iterator(_CHUNK):
-        for cells in _lines(row):
-            yield str(writer.writerow([harmless(cell) for cell in cells]))
+    """The report, some thousand lines at a time; a row with several errors has a line for each."""
+    out = StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    out.write("\ufeff")
+    writer.writerow(COLUMNS)
+    line = -1
+    while rows := list(rows_of(batch).filter(line__gt=line).order_by("line")[:_CHUNK]):
+        for row in rows:
+            writer.writerows([harmless(cell) for cell in cells] for cells in _lines(row))
+        line = rows[-1].line
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
+    if line < 0:
+        yield out.getvalue()
 
 
 def harmless(text: str) -> str:

@@ -175,7 +175,9 @@ def _of_the_line(line_cells: Sequence[Cell], width: int) -> list[Error]:
             _error("", OPEN_QUOTE, _("A cell of this row goes over several lines; a quotation mark is not closed."))
         )
     if any(cell.text.strip() for cell in line_cells[width:]):
-        text = _("This row has more cells than there are titles; a delimiter stands inside a cell without quotation marks.")
+        text = _(
+            "This row has more cells than there are titles; a delimiter stands inside a cell without quotation marks."
+        )
         errors.append(_error("", "too_many_cells", text))
     return errors
 

@@ -51,7 +51,8 @@ def adopt_token(actor: Actor, adapter: Adapter, token: str) -> OwnerToken:
 
 def adopt_tokens(actor: Actor, organisation: Organisation, adopted: Sequence[tuple[Adapter, Adopted]]) -> int:
     """Take over prepared tokens of adapters that have none yet, many at once; returns how many."""
-    require_at(actor, organisation, None, "batches.import")
+    for site_id in {adapter.site_id for adapter, _one in adopted}:
+        require_at(actor, organisation, site_id, "batches.import")
     if len(adopted) > MAX_AT_ONCE:
         raise Invalid("owner_token", _("At most {limit} tokens at once.").format(limit=MAX_AT_ONCE))
     by = user_of(actor)

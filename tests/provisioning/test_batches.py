@@ -14,6 +14,9 @@ from provisioning.fleet.models import Adapter
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
 from provisioning.keys.services import take_in
 from provisioning.keys.vault import Vault
+from provisioning.labels import tokens
+from provisioning.labels.models import OwnerToken
+from provisioning.labels.services import matches
 from tests.cast import Cast
 from tests.support.supplier_file import MAPPING, adapters, csv_file, xlsx_file
 
@@ -265,3 +268,18 @@ def test_who_lost_the_right_meanwhile_does_not_import(cast: Cast, supplier: Supp
     batch = batches.run(batch)
     assert batch.state == "failed"
     assert not Adapter.objects.filter(dev_eui__startswith="70b3d57ed2").exists()
+
+
+def test_the_owner_tokens_of_a_file_open_its_labels(cast: Cast, supplier: Supplier) -> None:
+    rows = list(adapters(3))
+    rows[1][4] = ""
+    for mode, part in (("skip_bad_rows", rows[:2]), ("all_or_nothing", rows[2:])):
+        batch = imported(cast, uploaded(cast, supplier, part), mode)
+        assert not batch.rows.exclude(token_digest="").exists(), "what labels hold is not held twice"
+    for row in rows:
+        adapter = Adapter.objects.get(dev_eui=row[0].lower())
+        assert matches(adapter, row[4]) is bool(row[4])
+    adapter = Adapter.objects.get(dev_eui=rows[0][0].lower())
+    held = OwnerToken.objects.get(adapter=adapter)
+    place = tokens.place(cast.organisation.pk, adapter.dev_eui)
+    assert Vault.from_settings().open_waiting(bytes(held.sealed), place).decode() == rows[0][4]

@@ -50,7 +50,9 @@ def csv_file(
     return io.BytesIO(text.getvalue().encode(encoding))
 
 
-def xlsx_file(rows: Sequence[Sequence[object]] | Iterator[Sequence[object]], titles: Sequence[str] = TITLES) -> io.BytesIO:
+def xlsx_file(
+    rows: Sequence[Sequence[object]] | Iterator[Sequence[object]], titles: Sequence[str] = TITLES
+) -> io.BytesIO:
     """The same as a workbook."""
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Delivery")

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 
 from provisioning.batches.cells import Cell
 from provisioning.batches.errors import FileRefused
-from provisioning.batches.files.table import MAX_COLUMNS, Hints, Row, Table, with_titles
+from provisioning.batches.files.table import Hints, Row, Table, with_titles
+from provisioning.batches.limits import MAX_COLUMNS
 
 DELIMITERS: Final = ",;\t|"
 ENCODINGS: Final = ("utf-8", "utf-16", "cp1252")

@@ -10,10 +10,8 @@ from django.utils.translation import gettext as _
 from provisioning.batches.cells import Cell
 from provisioning.batches.errors import FileRefused, FileTooLarge
 from provisioning.batches.fields import FIELDS, plain_title
+from provisioning.batches.limits import MAX_BYTES, MAX_ROWS, too_large
 
-MAX_BYTES: Final = 24 * 2**20
-MAX_ROWS: Final = 100_000
-MAX_COLUMNS: Final = 200
 MAX_TITLE: Final = 120
 HEAD_ROWS: Final = 10  # a title line may stand above the titles of the columns
 
@@ -62,13 +60,6 @@ def open_table(file: BinaryIO, name: str, hints: Hints) -> AbstractContextManage
     if ending in {"xlsx", "ods", "pdf", "doc", "docx", "zip", "gz", "7z"} or start == b"%PDF":
         raise FileRefused(_("This is no CSV and no XLSX file; export the table as one of them."))
     return csvfile.open_csv(file, hints)
-
-
-def too_large(size: int) -> str:
-    """The sentence for a file above MAX_BYTES."""
-    return _("The file has {size} MB; at most {limit} MB are read. Divide it into several files.").format(
-        size=-(-size // 2**20), limit=MAX_BYTES // 2**20
-    )
 
 
 def with_titles(rows: Iterator[Row], facts: dict[str, str]) -> Table:

@@ -15,7 +15,8 @@ from openpyxl import load_workbook
 
 from provisioning.batches.cells import EMPTY, FAULT, FORMULA, NUMBER, Cell
 from provisioning.batches.errors import FileRefused
-from provisioning.batches.files.table import MAX_COLUMNS, Row, Table, with_titles
+from provisioning.batches.files.table import Row, Table, with_titles
+from provisioning.batches.limits import MAX_COLUMNS
 
 MAX_MEMBERS: Final = 500
 MAX_UNPACKED: Final = 128 * 2**20  # 100,000 rows of ten columns have some 60 MB

@@ -9,10 +9,8 @@ from django.utils import timezone
 
 from meterwire.ids import DevEUI, JoinEUI
 from provisioning import validation
-from provisioning.accounts.actors import Actor
 from provisioning.batches.models import Batch, BatchRow
 from provisioning.batches.rows import PARTNER
-from provisioning.batches.tokens import adopt
 from provisioning.errors import Conflict
 from provisioning.fleet.desired import devices_changed
 from provisioning.fleet.models import Adapter
@@ -28,39 +26,31 @@ class Imported:
     last: int
     adapters: int
     keys: int
-    tokens: int
     digest: str
 
     def as_data(self) -> dict[str, Any]:
         lines = f"{self.first}-{self.last}"
-        return {
-            "lines": lines,
-            "adapters": self.adapters,
-            "keys": self.keys,
-            "tokens": self.tokens,
-            "digest": self.digest,
-        }
+        return {"lines": lines, "adapters": self.adapters, "keys": self.keys, "digest": self.digest}
 
 
-def register(actor: Actor, batch: Batch, rows: Sequence[BatchRow], taken: str) -> Imported:
+def register(batch: Batch, rows: Sequence[BatchRow], taken: str) -> Imported:
     """Make the adapters and keys of NEW rows and mark these IMPORTED. Conflict(taken) when a DevEUI is taken by now.
 
-    Runs in the caller's transaction; the caller has checked the permission. Imported keys are ACTIVE at once, as
+    Runs in the caller's transaction; the caller has checked the permission, and has the owner tokens adopted. Imported keys are ACTIVE at once, as
     import_keys makes them; keys made here wait for their hand-over.
     """
     with validation.unique(taken):
         adapters = Adapter.objects.bulk_create([_adapter(batch, row) for row in rows], batch_size=len(rows))
         keys = [key for adapter, row in zip(adapters, rows, strict=True) for key in _keys(batch, adapter, row)]
         DeviceKey.objects.bulk_create(keys, batch_size=1000)
-        tokens = adopt(actor, batch, list(zip(adapters, rows, strict=True)))
     marked = BatchRow.objects.filter(pk__in=[row.pk for row in rows], state=BatchRow.State.NEW).update(
-        state=BatchRow.State.IMPORTED, sealed=b"", token_sealed=b""
+        state=BatchRow.State.IMPORTED, sealed=b""
     )
     if marked != len(rows):
         raise Conflict("Another worker imports this batch.")
     if batch.concentrator_id is not None:
         devices_changed(batch.concentrator_id, [row.dev_eui for row in rows])
-    return Imported(rows[0].line, rows[-1].line, len(adapters), len(keys), tokens, _digest(rows))
+    return Imported(rows[0].line, rows[-1].line, len(adapters), len(keys), _digest(rows))
 
 
 def _adapter(batch: Batch, row: BatchRow) -> Adapter:

@@ -15,11 +15,11 @@ from provisioning.audit.services import record
 from provisioning.batches.models import Batch, BatchRow
 from provisioning.batches.rows import seal_row
 from provisioning.batches.services.checking import CHUNK, check, chunks
-from provisioning.batches.tokens import new_token
 from provisioning.errors import Invalid
 from provisioning.fleet.access import require_at
 from provisioning.fleet.models import Adapter, Site
 from provisioning.keys.waiting import waiting_sealer
+from provisioning.labels.tokens import new_token
 
 MAX_SERIES: Final = 10_000
 _LAST: Final = 0xFFFF_FFFF_FFFF_FFFF

@@ -15,9 +15,10 @@ from provisioning import validation
 from provisioning.accounts.actors import Actor, System, name_of, user_of
 from provisioning.audit.services import audited, record
 from provisioning.batches.models import Batch, BatchRow
-from provisioning.batches.services.checking import chunks, count, rejudge
+from provisioning.batches.services.checking import count, rejudge
 from provisioning.batches.services.commit import Imported, register
 from provisioning.batches.services.judge import judge
+from provisioning.batches.tokens import adopt
 from provisioning.errors import Conflict
 from provisioning.fleet.access import require_at
 
@@ -48,9 +49,7 @@ def start(actor: Actor, batch: Batch, mode: str = "") -> Batch:
             raise Conflict(_("{bad}. Correct the file and upload it again, or skip bad rows.").format(bad=bad))
         now = timezone.now()
         fields = {"mode": mode, "state": Batch.State.IMPORTING, "started_by": user_of(actor), "failure": ""}
-        moved = Batch.objects.filter(pk=batch.pk, state=batch.state).update(
-            **fields, started_at=now, heartbeat_at=now
-        )
+        moved = Batch.objects.filter(pk=batch.pk, state=batch.state).update(**fields, started_at=now, heartbeat_at=now)
         if not moved:
             raise Conflict(_("Somebody else was quicker; look at the batch again."))
         record(batch.organisation, actor, "batch.started", batch, {"mode": mode, "rows": batch.new})
@@ -140,7 +139,11 @@ def _register_new(actor: Actor, batch: Batch, rows: list[BatchRow]) -> Imported 
     judged = judge(batch.organisation_id, rows, batch.columns)
     BatchRow.objects.bulk_update(judged, ("state", "errors", "codes"))
     new = [row for row in rows if row.state == BatchRow.State.NEW]
-    return register(actor, batch, new, _taken()) if new else None
+    if not new:
+        return None
+    made = register(batch, new, _taken())
+    adopt(actor, batch, [row.line for row in new])
+    return made
 
 
 def _all_rows(actor: Actor, batch: Batch, told: Told) -> None:
@@ -152,12 +155,13 @@ def _all_rows(actor: Actor, batch: Batch, told: Told) -> None:
             _still_wanted(batch)
             if judge(batch.organisation_id, rows, batch.columns):
                 raise Conflict(_taken())
-            parts.append(register(actor, batch, rows, _taken()))
+            parts.append(register(batch, rows, _taken()))
             line = rows[-1].line
             told(sum(part.adapters for part in parts))
         with audited(batch.organisation):
             _still_wanted(batch)
             for part in parts:
+                adopt(actor, batch, range(part.first, part.last + 1))
                 record(batch.organisation, actor, "batch.imported", batch, part.as_data())
             _finish(actor, batch)
 
@@ -170,7 +174,8 @@ def _next(batch: Batch, after: int) -> list[BatchRow]:
 def _finish(actor: Actor, batch: Batch) -> None:
     bad = BatchRow.objects.filter(batch=batch, state=BatchRow.State.BAD)
     bad.update(state=BatchRow.State.SKIPPED, sealed=b"", token_sealed=b"")
-    BatchRow.objects.filter(batch=batch).exclude(sealed=b"").update(sealed=b"", token_sealed=b"")
+    known = BatchRow.objects.filter(batch=batch, state=BatchRow.State.KNOWN)
+    known.update(sealed=b"", token_sealed=b"")
     count(batch)
     now = timezone.now()
     skipped = BatchRow.objects.filter(batch=batch, state=BatchRow.State.SKIPPED).count()

@@ -16,9 +16,9 @@ def judge(organisation_id: int, rows: Sequence[BatchRow], titles: dict[str, str]
     """Set state and errors of rows that are sound in themselves; returns those that changed. Reads only."""
     adapters = {
         adapter.dev_eui: adapter
-        for adapter in Adapter.objects.filter(
-            dev_eui__in=[row.dev_eui for row in rows], archived_at=None
-        ).only("dev_eui", "join_eui", "organisation_id")
+        for adapter in Adapter.objects.filter(dev_eui__in=[row.dev_eui for row in rows], archived_at=None).only(
+            "dev_eui", "join_eui", "organisation_id"
+        )
     }
     own = [adapter.pk for adapter in adapters.values() if adapter.organisation_id == organisation_id]
     held: dict[int, dict[str, set[str]]] = {}
@@ -47,9 +47,7 @@ def _reset(row: BatchRow) -> None:
     row.state, row.errors, row.codes = BatchRow.State.NEW, [], ""
 
 
-def _differences(
-    row: BatchRow, adapter: Adapter, held: dict[str, set[str]], titles: dict[str, str]
-) -> Iterable[Error]:
+def _differences(row: BatchRow, adapter: Adapter, held: dict[str, set[str]], titles: dict[str, str]) -> Iterable[Error]:
     names = iter(("root_key", "inner_key", "inner_key_2"))
     join_eui = row.values.get("join_eui")
     if join_eui and join_eui != adapter.join_eui:

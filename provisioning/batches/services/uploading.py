@@ -15,7 +15,7 @@ from provisioning.accounts.models import Organisation
 from provisioning.audit.services import record
 from provisioning.batches.cells import Cell
 from provisioning.batches.errors import FileRefused
-from provisioning.batches.fields import BY_NAME, suggest
+from provisioning.batches.fields import suggest
 from provisioning.batches.files import Hints, open_table
 from provisioning.batches.models import Batch, BatchRow, Supplier
 from provisioning.batches.plan import plan_for

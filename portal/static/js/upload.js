@@ -1,0 +1,15 @@
+// The upload of a supplier's file: one that is too large is not sent at all, and a refusal is shown where it belongs.
+const form = document.querySelector("form[data-max-bytes]");
+const file = form?.querySelector("input[type=file]");
+
+file?.addEventListener("change", (event) => {
+  const large = file.files[0] && file.files[0].size > Number(form.dataset.maxBytes);
+  file.setCustomValidity(large ? form.dataset.tooLarge : "");
+  if (!large) return;
+  event.stopImmediatePropagation();
+  file.reportValidity();
+}, true);
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if ([400, 413].includes(event.detail.xhr.status)) event.detail.shouldSwap = true;
+});
