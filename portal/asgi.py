@@ -4,6 +4,8 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from portal.web.uploads import bounded
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
-application = get_asgi_application()
+application = bounded(get_asgi_application())

@@ -23,6 +23,16 @@ app.conf.beat_schedule = {
         "schedule": crontab(minute="2,12,22,32,42,52"),
         "options": {"expires": 540},
     },
+    "batches-go-on": {
+        "task": "provisioning.batches.tasks.go_on",
+        "schedule": 60.0,
+        "options": {"expires": 55},
+    },
+    "batches-forget-keys": {
+        "task": "provisioning.batches.tasks.forget_keys",
+        "schedule": crontab(hour="3", minute="10"),
+        "options": {"expires": 3600},
+    },
     "retention": {
         "task": "portal.telemetry.tasks.apply_retention",
         "schedule": crontab(hour="2", minute="40"),

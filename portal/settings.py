@@ -160,6 +160,9 @@ RETENTION_DAYS = {
     for kind, days in {"telegrams": 400, "readings": 1100, "events": 400, "hours": 0, "days": 0}.items()
 }
 
+# Bodies stay in memory, within the bounds of portal.web.uploads: nothing that is uploaded is put on a disk.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 25 * 2**20
+
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 LOCALE_PATHS = [BASE_DIR / "portal" / "locale"]

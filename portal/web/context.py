@@ -43,6 +43,7 @@ _NAV: list[tuple[str | Promise, list[tuple[str, str | Promise, str, Action]]]] =
             ("incidents", _("Incidents"), "alert", "fleet.view"),
             ("sites", _("Sites"), "site", "fleet.view"),
             ("adapters", _("Adapters"), "adapter", "fleet.view"),
+            ("batches", _("Batches"), "batch", "batches.import"),
             ("concentrators", _("Concentrators"), "concentrator", "fleet.view"),
         ],
     ),

@@ -16,7 +16,7 @@ Browse = Callable[[User | None], Client]
 
 OPEN = {"login", "language"}  # for strangers too
 OWN = {"logout", "organisations", "choose", "live"}  # for whoever is logged in
-POST_ONLY = {"logout", "language", "choose", "concentrator-approve", "audit-verify"}
+POST_ONLY = {"logout", "language", "choose", "concentrator-approve", "audit-verify", "batch-columns", "batch-check", "batch-import", "batch-cancel"}
 PATTERNS: dict[str, URLPattern] = {str(p.name): p for p in urls.urlpatterns}
 GUARDED = {name: p for name, p in PATTERNS.items() if name not in OPEN | OWN}
 ALSO = {"foreign-new": "keys.import"}  # asked for inside the view
@@ -36,6 +36,8 @@ def address(name: str, world: World) -> str:
     }
     if "<int:pk>" not in str(PATTERNS[name].pattern):
         return reverse(name)
+    if name.startswith("batch"):
+        rows[name] = world.batch
     url = reverse(name, args=[rows.get(name, world.adapter).pk])
     return f"{url}?group=energy" if name == "adapter-series" else url
 

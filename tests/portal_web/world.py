@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -12,6 +13,8 @@ from meterwire.messages import ulid
 from portal.telemetry.models import AdapterEvent, AdapterStatus, Reading, Silence, Telegram
 from provisioning.accounts.models import ApiToken
 from provisioning.accounts.services import create_token
+from provisioning.batches.models import Batch
+from provisioning.batches.services import create_series
 from provisioning.fleet.models import Adapter, Concentrator, Site
 from provisioning.pairing.models import Pairing
 from tests.cast import Cast
@@ -42,6 +45,18 @@ class World:
         self.concentrator.refresh_from_db()
         self.adapter, self.pairing = self.paired_adapter()
         self.token: ApiToken = create_token(self.cast.owner, self.cast.organisation, f"{self.mark} script").token
+
+    @cached_property
+    def batch(self) -> Batch:
+        """A series that waits for its import."""
+        return create_series(
+            self.cast.operator,
+            self.cast.organisation,
+            first_dev_eui="70b3d57ed7000000",
+            count=2,
+            join_eui="70b3d57ed0000001",
+            serial_prefix=self.mark,
+        )
 
     def paired_adapter(self, site: Site | None = None) -> tuple[Adapter, Pairing]:
         """An adapter with keys that reads a meter; it was not heard yet."""
