@@ -3,24 +3,33 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random, SystemRandom
 
+from adapter_agent import button
+from adapter_agent.commissioning import Commissioning
 from adapter_agent.config import Loaded
+from adapter_agent.configuration import Configuration, ConfigurationFile
 from adapter_agent.coupling.base import CoupledMeters, CoupledTelegrams
 from adapter_agent.dates import Dates
+from adapter_agent.inbox import Inbox
 from adapter_agent.keystore import Keys, KeyStore
+from adapter_agent.nameplates import Nameplates
+from adapter_agent.proofs import Proofs
 from adapter_agent.radio import RADIOS
 from adapter_agent.radio.base import AdapterRadio, RadioParts, Sent
 from adapter_agent.radio.phy import Phy
 from adapter_agent.radio.settings import Identity
+from adapter_agent.registration import Registration
 from adapter_agent.sampler import Sampler
 from adapter_agent.sealing import Sealing
 from adapter_agent.sender import WITHIN_S, Sender
 from adapter_agent.slot_timer import SlotTimer
-from adapter_agent.source import LocalSource, Source
+from adapter_agent.source import LocalSource, SealingParts, Source
 from adapter_agent.state_folder import StateFolder
 from edge.clock import Clock
 from edge.watchdog import Watchdog
+from meterwire import config_records
 from meterwire.counter import Counter
 
 log = logging.getLogger(__name__)
@@ -48,17 +57,27 @@ class AdapterApp:
         self._on_sent = on_sent or _nobody
         self._random = random or SystemRandom()
         self._watchdog = Watchdog(clock)
-        self._source: Source | None = None
+        self._commissioning = Commissioning(clock, loaded.config.commissioning.minutes, self._hurry)
+        self._parts: _Parts | None = None  # while it works
         self._stop = asyncio.Event()
+
+    def commission(self) -> None:
+        """Press the button: for a while everything happens at once, because somebody waits beside the adapter."""
+        self._commissioning.begin("button")
 
     def stop(self) -> None:
         """End `run` soon; state is saved."""
         self._stop.set()
 
-    async def run(self) -> None:
-        """Work until `stop` or cancellation. Raises MeterspanError when it cannot start."""
+    async def run(self, *, takes_signals: bool = False) -> None:
+        """Work until `stop` or cancellation. Raises MeterspanError when it cannot start.
+
+        `takes_signals`: this process is the adapter's own and hears SIGUSR1 as the button.
+        """
         adapter = self._loaded.config.adapter
         with StateFolder(adapter.state_dir, adapter.credential) as state:
+            if takes_signals:
+                state.announce()
             working = asyncio.create_task(self._work(state))
             stopping = asyncio.create_task(self._stop.wait())
             try:
@@ -75,57 +94,108 @@ class AdapterApp:
     # What the radio reports
 
     def joined(self) -> None:
-        log.debug("a new session has begun")
+        if self._parts is not None:
+            self._parts.inbox.forget()
+            self._parts.sender.wake()
 
     def time_told(self, unix_s: float, monotonic_s: float) -> None:
-        if self._source is not None:
-            self._source.time_told(unix_s, monotonic_s)
+        if self._parts is not None:
+            self._parts.source.time_told(unix_s, monotonic_s)
+            self._parts.sender.wake()
 
     def downlink(self, port: int, payload: bytes) -> None:
-        log.info("a downlink for which nothing is set up here", extra={"port": port, "bytes": len(payload)})
+        if port == config_records.PORT and self._parts is not None:
+            self._parts.inbox.take(payload)
+        else:
+            log.info("a downlink for which nothing is set up here", extra={"port": port, "bytes": len(payload)})
+
+    # What the portal and people want
+
+    def _configured(self, configuration: Configuration, anew: bool) -> None:
+        if self._parts is None:
+            return
+        self._parts.source.configure(configuration)
+        self._parts.timer.retime(configuration.period_s or self._loaded.config.sampler.period_s)
+        self._parts.sender.configured(anew)
+        minutes = configuration.commissioning_minutes if anew else None
+        if minutes:
+            self._commissioning.begin("configuration", minutes)
+        elif minutes == 0:
+            self._commissioning.end()
+
+    def _refused(self) -> None:
+        if self._parts is not None:
+            self._parts.registration.forget_refusal()
+            self._parts.sender.refused()
+
+    def _hurry(self, on: bool) -> None:
+        if self._parts is not None:
+            self._parts.radio.hasten(on)
+            self._parts.sender.wake()
 
     async def _work(self, state: StateFolder) -> None:
         config = self._loaded.config
         store = KeyStore.of(config, state)
         keys = store.load()
         dates = Dates(self._clock, state.file("date"), trusted=config.clock.trusted)
-        source = self._source = self._make_source(store, keys, dates)
+        file = ConfigurationFile(state.file("configuration"))
+        inputs = {one.number for one in config.input} if config.coupling is None else None
+        inbox = Inbox(file, inputs, self._clock, self._configured, self._refused)
+        source = self._make_source(store, keys, dates)
+        source.configure(inbox.running)
         radio = self._make_radio(state, keys)
-        timer = SlotTimer(config.adapter.dev_eui, config.sampler.period_s, config.sampler.jitter, self._random)
+        period_s = inbox.running.period_s or config.sampler.period_s
+        timer = SlotTimer(config.adapter.dev_eui, period_s, config.sampler.jitter, self._random)
+        registration = Registration(state.file("registration"), config.adapter.dev_eui)
         sender = Sender(
             radio,
             source,
             timer,
+            inbox=inbox,
+            registration=registration,
+            commissioning=self._commissioning,
             dates=dates,
             clock=self._clock,
             confirm_every=self._loaded.radio.confirm_every,
             on_sent=self._on_sent,
             progress=self._watchdog.register("sender", WITHIN_S),
         )
+        source.nameplates.on_change = sender.wake
+        self._parts = _Parts(radio, source, timer, inbox, registration, sender)
+        if self._commissioning.active:  # the button was pressed before everything was there
+            radio.hasten(True)
+        elif not radio.epoch:
+            self._commissioning.begin("first power-up")
         try:
             async with asyncio.TaskGroup() as group:
+                if config.commissioning.button is not None:
+                    group.create_task(button.watch(config.commissioning.button, self._clock, self.commission))
                 for work in (
                     radio.run(),
                     source.run(),
                     sender.run(),
+                    self._commissioning.run(),
                     self._watchdog.run(),
                     self._report(source, sender),
                 ):
                     group.create_task(work)
                 self._watchdog.ready(f"adapter {config.adapter.dev_eui.label}")
         finally:
+            self._parts = None
             radio.close()
 
     def _make_source(self, store: KeyStore, keys: Keys, dates: Dates) -> Source:
         config, clock = self._loaded.config, self._clock
         coupling = config.coupling
+        nameplates = Nameplates(clock, [one.number for one in config.input])
         if coupling is not None and coupling.carries == "telegram":
-            return CoupledTelegrams(coupling, clock, dates)
+            return CoupledTelegrams(coupling, clock, dates, nameplates)
         sampler = Sampler(config.sampler, clock)
         sealing = Sealing(config.adapter.dev_eui, keys.inner, Counter(store.counter()), dates, config.sealing)
+        parts = SealingParts(sampler, sealing, dates, Proofs(config.adapter.dev_eui, nameplates, clock))
         if coupling is not None:
-            return CoupledMeters(coupling, clock, sampler, sealing, dates)
-        return LocalSource(config.input, clock, sampler, sealing, dates)
+            return CoupledMeters(coupling, clock, parts)
+        return LocalSource(config.input, clock, parts)
 
     def _make_radio(self, state: StateFolder, keys: Keys) -> AdapterRadio:
         adapter = self._loaded.config.adapter
@@ -146,6 +216,18 @@ class AdapterApp:
         while True:
             await self._clock.sleep(REPORT_S)
             log.info("health", extra={"sent": sender.sent, "acknowledged": sender.acknowledged, **source.health()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the radio's news and people's wishes go to."""
+
+    radio: AdapterRadio
+    source: Source
+    timer: SlotTimer
+    inbox: Inbox
+    registration: Registration
+    sender: Sender
 
 
 def _nobody(sent: Sent) -> None:

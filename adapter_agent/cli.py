@@ -47,6 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     provision.add_argument("--keys", type=Path, required=True, metavar="FILE", help="as the portal handed it over")
     provision.set_defaults(run=_provision)
 
+    commission = commands.add_parser("commission", help="press the commissioning button of the running adapter")
+    commission.add_argument("--config", type=Path, required=True, metavar="FILE", help="the one it was started with")
+    commission.set_defaults(run=_commission)
+
     read = commands.add_parser("read", help="print what a meter says, one JSON object per reading")
     read.add_argument("--interface", choices=sorted(INTERFACES), default="sml")
     read.add_argument("--baud", type=int, choices=sorted(BAUD_RATES), default=9600, help="of a serial line; 8N1")
@@ -74,6 +78,12 @@ def _provision(options: argparse.Namespace) -> int:
     from adapter_agent.daemon import provision
 
     return provision(options.config, options.keys)
+
+
+def _commission(options: argparse.Namespace) -> int:
+    from adapter_agent.daemon import commission
+
+    return commission(options.config)
 
 
 def _read(options: argparse.Namespace) -> int:

@@ -116,6 +116,14 @@ class Dates:
 
 
 @dataclass(frozen=True, slots=True)
+class Commissioning:
+    """[commissioning]: the button, and how long everything happens at once after it; 0 minutes: never."""
+
+    minutes: Annotated[float, Meta(ge=0, le=60)] = 15.0
+    button: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Logs:
     """[log]."""
 
@@ -133,6 +141,7 @@ class Config:
     sealing: Sealing = field(default_factory=Sealing)
     coupling: Coupling | None = None
     clock: Dates = field(default_factory=Dates)
+    commissioning: Commissioning = field(default_factory=Commissioning)
     log: Logs = field(default_factory=Logs)
 
     @property

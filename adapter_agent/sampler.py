@@ -1,7 +1,7 @@
 """What is worth sending of all that the meters say: the configured registers, as integers of the dictionary."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from adapter_agent.config import Sampler as SamplerConfig
 from edge.clock import Clock
 from meterwire.errors import ValueOutOfRange
 from meterwire.reading import Reading
-from meterwire.registers import Register, register_number
+from meterwire.registers import Register, by_index, register_number
 from meterwire.seal import Value
 
 log = logging.getLogger(__name__)
@@ -30,11 +30,20 @@ class Sampler:
     def __init__(self, config: SamplerConfig, clock: Clock) -> None:
         self._config, self._clock = config, clock
         self._registers = [obis.register for obis in config.registers]
+        self._configured: dict[int, list[Register]] = {}
         self._thresholds = config.thresholds()
         self._latest: dict[int, tuple[Reading, float]] = {}
         self._sent: dict[tuple[int, int], Decimal] = {}
         self._sent_at: float | None = None
         self._told: set[str] = set()
+
+    def configure(self, registers: Mapping[int, Sequence[int]]) -> None:
+        """Input -> dictionary indices to send instead of the file's; inputs that are not named keep those."""
+        self._configured = {input_: [by_index(index) for index in indices] for input_, indices in registers.items()}
+
+    def sends(self, input_: int) -> list[Register]:
+        """The registers to send of an input, in order."""
+        return self._configured.get(input_, self._registers)
 
     def put(self, input_: int, reading: Reading) -> bool:
         """Take a reading; whether it differs so much from what was sent that it should go out at once."""
@@ -42,7 +51,9 @@ class Sampler:
         self._latest[input_] = (reading, now)
         if self._sent_at is None or now - self._sent_at < self._config.least_interval_s:
             return False
-        return any(self._changed(input_, quantity, register) for register, quantity in self._quantities(reading))
+        return any(
+            self._changed(input_, quantity, register) for register, quantity in self._quantities(input_, reading)
+        )
 
     def take(self) -> list[Sample]:
         """The samples to send now, one per input that has something fresh to say."""
@@ -63,7 +74,7 @@ class Sampler:
         return samples
 
     def _values(self, input_: int, reading: Reading) -> Iterable[Value]:
-        for register, quantity in self._quantities(reading):
+        for register, quantity in self._quantities(input_, reading):
             try:
                 value = register.integer(quantity)
             except ValueOutOfRange as error:
@@ -72,9 +83,9 @@ class Sampler:
             self._sent[input_, register.index] = quantity
             yield Value(register_number(register.index, input_), value)
 
-    def _quantities(self, reading: Reading) -> Iterable[tuple[Register, Decimal]]:
+    def _quantities(self, input_: int, reading: Reading) -> Iterable[tuple[Register, Decimal]]:
         """The configured registers that the meter sent, in the configured order."""
-        for register in self._registers:
+        for register in self.sends(input_):
             found = reading.registers.get(f"{register.obis}*255")
             if found is None or found.value is None:
                 continue

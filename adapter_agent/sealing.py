@@ -12,7 +12,7 @@ from meterwire.counter import Counter
 from meterwire.errors import KeyMemoryError
 from meterwire.ids import DevEUI
 from meterwire.keymemory import KeyEntry, KeyMemory
-from meterwire.registers import AGE, REGISTERS, register_number
+from meterwire.registers import AGE, IDENTITY, REGISTERS, register_number
 from meterwire.seal import Mode, Value, ValuesSealer
 from meterwire.values_telegram import HEADER_LENGTH, encode_body
 
@@ -26,10 +26,11 @@ _MODES: Final = {"values": Mode.VALUES, "all": Mode.ALL, "clear": Mode.CLEAR}
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A telegram for port 16 and the full counter it was sealed with."""
+    """A telegram for port 16 and the full counter it was sealed with; `proves` which meter is at these inputs."""
 
     counter: int
     payload: bytes
+    proves: tuple[int, ...] = ()
 
 
 class Sealing:
@@ -64,7 +65,8 @@ class Sealing:
         telegrams = []
         for values in self._pack(samples, room):
             counter = self._counter.next()
-            telegrams.append(Sealed(counter, sealer.seal(counter, values, self._mode)))
+            proves = tuple(value.register >> 5 for value in values if value.register & 31 == IDENTITY)
+            telegrams.append(Sealed(counter, sealer.seal(counter, values, self._mode), proves))
         return telegrams
 
     def _pack(self, samples: Iterable[Sample], room: int) -> list[list[Value]]:

@@ -1,4 +1,4 @@
-"""The order of things on the radio: registration after a join, then telegrams, regularly and when something changes."""
+"""The order of things on the radio: what must be reported, what may be fetched, then telegrams, each in its time."""
 
 import asyncio
 import logging
@@ -6,16 +6,18 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-from adapter_agent import __version__
+from adapter_agent.commissioning import Commissioning
 from adapter_agent.dates import Dates
+from adapter_agent.inbox import Inbox
+from adapter_agent.pace import Pace
 from adapter_agent.radio.base import AdapterRadio, Sent
+from adapter_agent.registration import Facts, Registration
 from adapter_agent.slot_timer import SlotTimer
 from adapter_agent.source import Source
-from adapter_agent.waiting import wait_for
+from adapter_agent.waiting import wait_for_any
+from adapter_agent.walk import AIR_TO_POLL, Walk
 from edge.clock import Clock
 from meterwire import config_records
-from meterwire.config_records import CounterReport, FirmwareReport
-from meterwire.counter import LIMIT
 from meterwire.errors import MeterspanError
 from meterwire.values_telegram import PORT as VALUES_PORT
 
@@ -24,10 +26,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 USUAL_SIZE: Final = 40  # bytes that must be free to send before anything is sealed
-REGISTER_AGAIN_S: Final = (5.0, 900.0)
+REPORT_AGAIN_S: Final = (5.0, 900.0)
 FIRST_READING_S: Final = 2.0  # how often the first reading is looked for
+WITHOUT_REPORT_S: Final = 60.0  # in commissioning, telegrams wait so long for the report before them
 FAULT_S: Final = 60.0  # after a fault that needs a person, such as a full disk
 STEP_S: Final = 30.0  # longest wait without a sign of life
+HASTY_STEP_S: Final = 2.0  # … while somebody waits for what a meter says
 WITHIN_S: Final = 10 * STEP_S  # after that long without one, something is stuck
 
 
@@ -40,6 +44,9 @@ class Sender:
         source: Source,
         timer: SlotTimer,
         *,
+        inbox: Inbox,
+        registration: Registration,
+        commissioning: Commissioning,
         dates: Dates,
         clock: Clock,
         confirm_every: int,
@@ -48,75 +55,171 @@ class Sender:
     ) -> None:
         self.sent = self.acknowledged = 0
         self._radio, self._source, self._timer, self._dates, self._clock = radio, source, timer, dates, clock
+        self._inbox, self._registration, self._commissioning = inbox, registration, commissioning
         self._confirm_every, self._on_sent, self._progress = confirm_every, on_sent, progress
         self._since_confirmed = 0
-        self._epoch = radio.epoch  # the session that the next two lines are about; one that was kept has been reported
-        self._reported = radio.epoch > 0
-        self._register_at, self._register_pause = 0.0, REGISTER_AGAIN_S[0]
+        self._episode = 0
+        self._waking = asyncio.Event()
+        self._walk = Walk()
+        self._reports, self._polls = Pace(*REPORT_AGAIN_S), Pace(*REPORT_AGAIN_S)
+        self._telegrams_due, self._first = 0.0, True
+
+    def wake(self) -> None:
+        """Something has happened that may be worth an uplink."""
+        self._waking.set()
+
+    def configured(self, anew: bool) -> None:
+        """A configuration has come; `anew`: another one than ran before."""
+        now = self._clock.monotonic()
+        self._registration.renew()
+        self._source.want_proof()
+        self._walk.configured()
+        self._reports.restart(now)
+        if anew:
+            self._telegrams_due = min(self._telegrams_due, self._monotonic(self._timer.next_after(self._clock.time())))
+        self.wake()
+
+    def refused(self) -> None:
+        """A configuration was refused, which is reported at once."""
+        self._reports.restart(self._clock.monotonic())
+        self.wake()
 
     async def run(self) -> None:
         """Until cancelled."""
         await self._patiently(self._radio.ready(USUAL_SIZE))
-        due = self._register_at = self._monotonic(self._timer.soon_after(self._clock.time()))
-        first = True
-        await self._wait(due)
+        start = self._clock.monotonic()
+        if not self._commissioning.active:
+            start = self._monotonic(self._timer.soon_after(self._clock.time()))
+        self._telegrams_due = start
+        self._reports.restart(start)
+        self._polls.restart(start)
         while True:
             await self._patiently(self._radio.ready(USUAL_SIZE))
-            await self._register()
-            if self._dates.now() is not None and (self._source.changed.is_set() or due <= self._clock.monotonic()):
-                try:
-                    something = await self._send_telegrams()
-                    if not something and self._dates.stale:
-                        await self._send(None, b"", confirmed=False)  # a silent meter is no reason to forget the date
-                    first = first and not something
-                    now = self._clock.monotonic()
-                    due = (
-                        now + FIRST_READING_S if first else self._monotonic(self._timer.next_after(self._clock.time()))
-                    )
-                except MeterspanError as error:
-                    log.error("no telegram was made: %s", error, extra={"code": error.code})
-                    due = self._clock.monotonic() + FAULT_S
-            await self._wait(due)
+            self._look()
+            now = self._clock.monotonic()
+            if self._reports.due <= now and self._registration.due(self._facts()):
+                await self._report()
+            elif (poll := self._poll_due()) is not None and poll <= now:
+                await self._poll()
+            elif (telegrams := self._telegrams_at()) is not None and telegrams <= now:
+                await self._send_telegrams()
+            else:
+                await self._wait()
 
-    async def _register(self) -> None:
-        """After each join, before any reading: tell the full inner counter, ask for the time."""
-        if self._radio.epoch != self._epoch:
-            self._epoch, self._reported = self._radio.epoch, False
-            self._register_at, self._register_pause = self._clock.monotonic(), REGISTER_AGAIN_S[0]
+    def _look(self) -> None:
+        """What has changed since the last turn: session, configuration, commissioning."""
+        self._waking.clear()
+        now = self._clock.monotonic()
+        if self._registration.look(self._radio.epoch, self._inbox.running.version):
+            self._source.want_proof()
+            self._reports.restart(now)
+            self._polls.restart(now)
+            if self._commissioning.active:
+                self._begin_walk(now)
+        if self._commissioning.active and self._commissioning.episode != self._episode:
+            self._episode = self._commissioning.episode
+            self._source.want_proof()
+            self._reports.restart(now)
+            self._begin_walk(now)
+        if self._walk.active and not self._commissioning.active:
+            self._walk.end()
         if self._dates.stale:
             self._radio.want_time()
-        if not self._registering or self._clock.monotonic() < self._register_at:
-            return
-        if not self._reported:
-            self._reported = await self._report()
-        else:
-            await self._send(None, b"", confirmed=False)  # the report has arrived, the time has not
-        self._register_at = self._clock.monotonic() + self._register_pause
-        self._register_pause = min(self._register_pause * 2, REGISTER_AGAIN_S[1])
 
-    @property
-    def _registering(self) -> bool:
-        return not self._reported or self._dates.now() is None
+    def _begin_walk(self, now: float) -> None:
+        self._walk.begin()
+        self._telegrams_due = max(self._telegrams_due, now + WITHOUT_REPORT_S)
 
-    async def _report(self) -> bool:
-        counter = min(self._source.upcoming, LIMIT - 1)
-        firmware = f"adapter {__version__}"[: config_records.MAX_FIRMWARE]
-        for part in config_records.encode(0, [CounterReport(counter), FirmwareReport(firmware)]):
+    # Reporting and fetching
+
+    def _facts(self) -> Facts:
+        return Facts(
+            self._inbox.running.version,
+            self._source.upcoming,
+            self._source.nameplates.records(),
+            self._source.resolutions(),
+            self._commissioning.episode,
+            self._commissioning.seconds_left,
+            self._inbox.refusal,
+        )
+
+    async def _report(self) -> None:
+        facts, running = self._facts(), self._inbox.running
+        for part in self._registration.parts(facts, self._radio.max_payload):
             sent = await self._send(config_records.PORT, part, confirmed=True)
+            now = self._clock.monotonic()
             if sent is None or not sent.acknowledged:
-                return False
-        return True
+                self._reports.later(now)
+                return
+            self._registration.arrived(part, facts.episode)
+            if self._inbox.running is not running:
+                return  # an answer has brought a configuration: the rest of the report tells of that one
+        self._reports.restart(now)
+        self._polls.restart(now + REPORT_AGAIN_S[0])
+        self._walk.reported(now, facts.version)
 
-    async def _send_telegrams(self) -> bool:
+    def _poll_due(self) -> float | None:
+        """An empty uplink asks for the time, or fetches a configuration."""
+        wanted = [self._polls.due] if self._dates.now() is None else []
+        if (poll := self._walk.poll_due) is not None:
+            wanted.append(poll)
+        return min(wanted, default=None)
+
+    async def _poll(self) -> None:
+        await self._send(None, b"", confirmed=False)
+        now = self._clock.monotonic()
+        self._polls.later(now)
+        self._walk.polled(now, self._airtime(0))
+
+    # Telegrams
+
+    def _telegrams_at(self) -> float | None:
+        """When telegrams go out; None while nothing can be sealed."""
+        if self._dates.now() is None:
+            return None
+        soon = self._walk.reading_due
+        due = self._telegrams_due if soon is None else min(soon, self._telegrams_due)
+        if self._source.changed.is_set() and not self._walk.active:
+            return min(due, self._clock.monotonic())
+        return due
+
+    async def _send_telegrams(self) -> None:
+        regular = self._telegrams_due <= self._clock.monotonic()
+        try:
+            something = await self._collect_and_send()
+            if not something and self._dates.stale and regular:
+                await self._send(None, b"", confirmed=False)  # a silent meter is no reason to forget the date
+            self._first = self._first and not something
+            now = self._clock.monotonic()
+            if self._first:
+                self._telegrams_due = now + FIRST_READING_S
+            elif regular or something:
+                self._telegrams_due = self._monotonic(self._timer.next_after(self._clock.time()))
+        except MeterspanError as error:
+            log.error("no telegram was made: %s", error, extra={"code": error.code})
+            self._telegrams_due = self._clock.monotonic() + FAULT_S
+            self._walk.read(self._clock.monotonic(), False, FAULT_S / AIR_TO_POLL)
+
+    async def _collect_and_send(self) -> bool:
         """Whether there was anything to send."""
         telegrams = await self._source.collect(self._radio.max_payload)
+        acknowledged, size = True, 0
         for telegram in telegrams:
             self._since_confirmed += 1
-            confirmed = 0 < self._confirm_every <= self._since_confirmed or self._radio.uncertain
+            regular = 0 < self._confirm_every <= self._since_confirmed
+            confirmed = regular or self._radio.uncertain or self._walk.urgent or bool(telegram.proves)
             await self._patiently(self._radio.ready(len(telegram.payload)))
             sent = await self._send(VALUES_PORT, telegram.payload, confirmed=confirmed, counter=telegram.counter)
-            if sent is not None and sent.acknowledged:
+            arrived = sent is not None and sent.acknowledged
+            if arrived:
                 self._since_confirmed = 0
+                self._source.proof_arrived(telegram.proves)
+            acknowledged = acknowledged and (arrived or not confirmed)
+            size = max(size, len(telegram.payload))
+        if telegrams:
+            self._walk.read(self._clock.monotonic(), acknowledged, self._airtime(size))
+        else:
+            self._walk.silent(self._clock.monotonic())
         return bool(telegrams)
 
     async def _send(
@@ -133,20 +236,26 @@ class Sender:
             self._on_sent(replace(sent, counter=counter))
         return sent
 
-    async def _wait(self, due: float) -> None:
-        """Until the next regular telegram, the next attempt to register, a change worth telling or a new session.
+    # Waiting
 
-        All times here are monotonic.
-        """
-        until = self._register_at if self._dates.now() is None else due
-        if self._registering:
-            until = min(until, self._register_at)
-        while (left := until - self._clock.monotonic()) > 0 and self._radio.epoch == self._epoch:
-            self._progress()
-            if self._dates.now() is None:
-                await self._clock.sleep(min(left, STEP_S))
-            elif await wait_for(self._source.changed, self._clock, min(left, STEP_S)):
-                return
+    async def _wait(self) -> None:
+        """Until the next thing to do, something worth telling, or a while; all times here are monotonic."""
+        now = self._clock.monotonic()
+        until = [now + (HASTY_STEP_S if self._commissioning.active else STEP_S)]
+        until += [moment for moment in (self._poll_due(), self._telegrams_at()) if moment is not None]
+        if self._registration.due(self._facts()):
+            until.append(self._reports.due)
+        self._progress()
+        events = [self._waking]
+        if self._dates.now() is not None and not self._walk.active:  # a reading every minute tells of changes, too
+            events.append(self._source.changed)
+        await wait_for_any(events, self._clock, max(0.0, min(until) - now))
+
+    def _airtime(self, size: int) -> float:
+        try:
+            return self._radio.airtime(size)
+        except MeterspanError:
+            return 0.0  # the session has ended meanwhile; the next one sets the pace
 
     def _monotonic(self, moment: float) -> float:
         """The monotonic time of a Unix time ahead: a clock that is set meanwhile moves no telegram."""

@@ -14,9 +14,13 @@ class SlotTimer:
     """Instants phase + n * period, each up to `jitter` * period late. The phase follows from the DevEUI."""
 
     def __init__(self, dev_eui: DevEUI, period_s: float, jitter: float, random: Random) -> None:
-        share = int.from_bytes(sha256(dev_eui.bytes).digest()[:8], "big") / 2**64
-        self._period_s, self._phase_s = period_s, share * period_s
-        self._jitter_s, self._random = jitter * period_s, random
+        self._share = int.from_bytes(sha256(dev_eui.bytes).digest()[:8], "big") / 2**64
+        self._jitter, self._random = jitter, random
+        self.retime(period_s)
+
+    def retime(self, period_s: float) -> None:
+        """Go on with another period."""
+        self._period_s, self._phase_s, self._jitter_s = period_s, self._share * period_s, self._jitter * period_s
 
     def soon_after(self, now: float) -> float:
         """When to send for the first time: soon, but not all adapters that got power together at once."""

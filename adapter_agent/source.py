@@ -1,22 +1,31 @@
 """Where sealed telegrams come from: this process, or the interface board at the other end of the coupling line."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from adapter_agent.config import Input
+from adapter_agent.configuration import Configuration
 from adapter_agent.dates import Dates
 from adapter_agent.inputs import Decoding, read_inputs
-from adapter_agent.sampler import Sampler
+from adapter_agent.nameplates import Nameplates
+from adapter_agent.proofs import Proofs
+from adapter_agent.sampler import Sample, Sampler
 from adapter_agent.sealing import Sealed, Sealing
 from edge.clock import Clock
 from meterwire.reading import Reading
+from meterwire.registers import split_number
 
 
 class Source(Protocol):
-    """Telegrams on request. `changed` is set when a request before the next regular one is worth it."""
+    """Telegrams on request. `changed` is set when a request before the next regular one is worth it.
+
+    `nameplates` tell what the meters say about themselves.
+    """
 
     changed: asyncio.Event
+    nameplates: Nameplates
 
     @property
     def upcoming(self) -> int:
@@ -31,6 +40,22 @@ class Source(Protocol):
         """Everything that is to be sent now, sealed, in telegrams of at most `limit` bytes; maybe nothing."""
         ...
 
+    def resolutions(self) -> Mapping[int, int]:
+        """Register number -> exponent of the meter's own resolution, of the registers that are sent."""
+        ...
+
+    def configure(self, configuration: Configuration) -> None:
+        """Send what it says from now on."""
+        ...
+
+    def want_proof(self) -> None:
+        """The next telegrams carry the identity hash, until one has arrived."""
+        ...
+
+    def proof_arrived(self, inputs: Iterable[int]) -> None:
+        """A telegram that proves which meters are at `inputs` has been acknowledged."""
+        ...
+
     def time_told(self, unix_s: float, monotonic_s: float) -> None:
         """The network's time, for the validity of keys."""
         ...
@@ -40,12 +65,24 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SealingParts:
+    """What makes telegrams of readings."""
+
+    sampler: Sampler
+    sealing: Sealing
+    dates: Dates
+    proofs: Proofs
+
+
 class SealingSource:
     """Samples and seals here. `take` is fed with readings, by meters at this device or over the coupling."""
 
-    def __init__(self, sampler: Sampler, sealing: Sealing, dates: Dates) -> None:
+    def __init__(self, parts: SealingParts) -> None:
         self.changed = asyncio.Event()
-        self._sampler, self._sealing, self._dates = sampler, sealing, dates
+        self.nameplates = parts.proofs.nameplates
+        self._sampler, self._sealing, self._dates = parts.sampler, parts.sealing, parts.dates
+        self._proofs = parts.proofs
 
     @property
     def upcoming(self) -> int:
@@ -53,29 +90,49 @@ class SealingSource:
 
     def take(self, input_: int, reading: Reading) -> None:
         """A fresh reading of an input."""
+        self.nameplates.take(input_, reading)
         if self._sampler.put(input_, reading):
             self.changed.set()
 
     def seal(self, limit: int) -> list[Sealed]:
         """As `Source.collect`, at once."""
         self.changed.clear()
-        samples = self._sampler.take()
+        samples = [self._proving(sample) for sample in self._sampler.take()]
         return self._sealing.seal(samples, limit) if samples else []
 
     async def collect(self, limit: int) -> list[Sealed]:
         return self.seal(limit)
 
+    def resolutions(self) -> Mapping[int, int]:
+        found = {}
+        for number, exponent in self.nameplates.resolutions().items():
+            index, input_ = split_number(number)
+            if any(register.index == index for register in self._sampler.sends(input_)):
+                found[number] = exponent
+        return found
+
+    def configure(self, configuration: Configuration) -> None:
+        self._sampler.configure(configuration.registers)
+
+    def want_proof(self) -> None:
+        self._proofs.want()
+
+    def proof_arrived(self, inputs: Iterable[int]) -> None:
+        self._proofs.arrived(inputs)
+
     def time_told(self, unix_s: float, monotonic_s: float) -> None:
         self._dates.tell(unix_s, monotonic_s)
+
+    def _proving(self, sample: Sample) -> Sample:
+        proof = self._proofs.due(sample.input)
+        return sample if proof is None else replace(sample, values=(proof, *sample.values))
 
 
 class LocalSource(SealingSource):
     """The meters are at this device."""
 
-    def __init__(
-        self, inputs: tuple[Input, ...], clock: Clock, sampler: Sampler, sealing: Sealing, dates: Dates
-    ) -> None:
-        super().__init__(sampler, sealing, dates)
+    def __init__(self, inputs: tuple[Input, ...], clock: Clock, parts: SealingParts) -> None:
+        super().__init__(parts)
         self._inputs, self._clock = inputs, clock
         self._decoding = Decoding({one.number: one.interface for one in inputs}, self.take)
 

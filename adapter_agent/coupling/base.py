@@ -2,18 +2,32 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from adapter_agent.config import Coupling
+from adapter_agent.configuration import Configuration
 from adapter_agent.coupling.line import CouplingLine
-from adapter_agent.coupling.wire import VERSION, Changed, Chunk, Hello, Message, Poll, Read, Telegrams, Time, to_reading
+from adapter_agent.coupling.wire import (
+    VERSION,
+    Changed,
+    Chunk,
+    Configure,
+    Hello,
+    Message,
+    Nameplate,
+    Poll,
+    Read,
+    Telegrams,
+    Time,
+    to_reading,
+)
 from adapter_agent.dates import Dates
 from adapter_agent.inputs import Decoding
 from adapter_agent.meter import INTERFACES
-from adapter_agent.sampler import Sampler
-from adapter_agent.sealing import Sealed, Sealing
-from adapter_agent.source import SealingSource
+from adapter_agent.nameplates import Nameplates
+from adapter_agent.sealing import Sealed
+from adapter_agent.source import SealingParts, SealingSource
 from adapter_agent.waiting import wait_for
 from edge.clock import Clock
 from meterwire.errors import FormatError
@@ -26,8 +40,8 @@ ANSWER_S: Final = 5.0
 class CoupledMeters(SealingSource):
     """The board sends bytes or readings; sampling and sealing happen here."""
 
-    def __init__(self, config: Coupling, clock: Clock, sampler: Sampler, sealing: Sealing, dates: Dates) -> None:
-        super().__init__(sampler, sealing, dates)
+    def __init__(self, config: Coupling, clock: Clock, parts: SealingParts) -> None:
+        super().__init__(parts)
         self._config = config
         self._line = CouplingLine(config, clock, self._handle)
         self._decoding = Decoding({}, self.take)
@@ -53,6 +67,8 @@ class CoupledMeters(SealingSource):
 
     def _greet(self, hello: Hello) -> None:
         interfaces = {number: name for number, name in hello.inputs if name in INTERFACES}
+        if agrees(hello, self._config):
+            self.nameplates.expect(interfaces)
         if agrees(hello, self._config) and interfaces != self._interfaces:
             self._interfaces = interfaces
             self._decoding = Decoding(interfaces, self.take)
@@ -61,14 +77,17 @@ class CoupledMeters(SealingSource):
 class CoupledTelegrams:
     """The board samples and seals; this side only asks for telegrams and sends them. It holds no inner key."""
 
-    def __init__(self, config: Coupling, clock: Clock, dates: Dates) -> None:
+    def __init__(self, config: Coupling, clock: Clock, dates: Dates, nameplates: Nameplates) -> None:
         self.changed = asyncio.Event()
+        self.nameplates = nameplates
         self._config, self._clock, self._dates = config, clock, dates
         self._line = CouplingLine(config, clock, self._handle)
         self._upcoming = 0
         self._number = 0
         self._answer: Telegrams | None = None
         self._answered = asyncio.Event()
+        self._prove, self._proven = True, set[int]()
+        self._configure = Configure({})
 
     @property
     def upcoming(self) -> int:
@@ -82,11 +101,29 @@ class CoupledTelegrams:
         self._number += 1
         self._answer = None
         self._answered.clear()
-        self._line.send(Poll(self._number, limit))
+        prove, proven = self._prove, tuple(sorted(self._proven))
+        self._line.send(Poll(self._number, limit, prove, proven))
         if not await wait_for(self._answered, self._clock, ANSWER_S) or self._answer is None:
             log.warning("the interface board does not answer; no telegram")
             return []
-        return [Sealed(counter, payload) for counter, payload in self._answer.telegrams]
+        self._prove = self._prove and not prove
+        self._proven -= set(proven)
+        proofs = self._answer.proofs
+        return [Sealed(counter, payload, proofs.get(counter, ())) for counter, payload in self._answer.telegrams]
+
+    def resolutions(self) -> Mapping[int, int]:
+        return self.nameplates.resolutions()
+
+    def configure(self, configuration: Configuration) -> None:
+        self._configure = Configure(dict(configuration.registers))
+        self._line.send(self._configure)
+
+    def want_proof(self) -> None:
+        self._prove = True
+        self._proven.clear()
+
+    def proof_arrived(self, inputs: Iterable[int]) -> None:
+        self._proven |= set(inputs)
 
     def time_told(self, unix_s: float, monotonic_s: float) -> None:
         self._dates.tell(unix_s, monotonic_s)
@@ -99,7 +136,11 @@ class CoupledTelegrams:
         match message:
             case Hello() if agrees(message, self._config):
                 self._upcoming = message.upcoming
+                self.nameplates.expect(number for number, _ in message.inputs)
+                self._line.send(self._configure)
                 self._tell_time()
+            case Nameplate():
+                self.nameplates.tell(message.input, message.kind, message.octets, message.resolutions)
             case Telegrams() if message.number == self._number:
                 self._upcoming = message.upcoming
                 self._answer = message

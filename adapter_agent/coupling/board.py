@@ -5,13 +5,16 @@ import logging
 from typing import Final
 
 from adapter_agent.config import Config, Coupling
+from adapter_agent.configuration import Configuration
 from adapter_agent.coupling.line import CouplingLine
 from adapter_agent.coupling.wire import (
     VERSION,
     Changed,
     Chunk,
+    Configure,
     Hello,
     Message,
+    Nameplate,
     Poll,
     Telegrams,
     Time,
@@ -20,6 +23,7 @@ from adapter_agent.coupling.wire import (
 from adapter_agent.inputs import Decoding, read_inputs
 from adapter_agent.source import SealingSource
 from edge.clock import Clock
+from meterwire.config_records import Registers
 from meterwire.errors import MeterspanError
 from meterwire.reading import Reading
 
@@ -72,14 +76,33 @@ class Board:
         match message:
             case Poll() if self._source is not None:
                 self._answer(message, self._source)
+            case Configure() if self._source is not None:
+                self._source.configure(Configuration(settings=_settings(message)))
+                self._tell_nameplates(self._source)
             case Time() if self._source is not None:
                 self._source.time_told(message.unix, self._clock.monotonic())
 
     def _answer(self, poll: Poll, source: SealingSource) -> None:
+        if poll.prove:
+            source.want_proof()
+        source.proof_arrived(poll.proven)
         try:
             telegrams = source.seal(poll.limit)
         except MeterspanError as error:
             log.error("no telegram can be sealed: %s", error)
             telegrams = []
         answer = tuple((one.counter, one.payload) for one in telegrams)
-        self._line.send(Telegrams(poll.number, answer, source.upcoming))
+        proofs = {one.counter: one.proves for one in telegrams if one.proves}
+        self._line.send(Telegrams(poll.number, answer, source.upcoming, proofs))
+
+    def _tell_nameplates(self, source: SealingSource) -> None:
+        exponents = source.resolutions()
+        for input_ in source.nameplates.inputs:
+            plate = source.nameplates.of(input_)
+            if plate is not None:
+                resolutions = {number & 31: exponent for number, exponent in exponents.items() if number >> 5 == input_}
+                self._line.send(Nameplate(input_, int(plate.kind), plate.octets, resolutions))
+
+
+def _settings(message: Configure) -> tuple[Registers, ...]:
+    return tuple(Registers(input_, indexes) for input_, indexes in message.registers.items())

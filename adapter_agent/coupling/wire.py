@@ -12,9 +12,11 @@ from zlib import crc32
 import msgspec
 from msgspec import Meta, Struct
 
+from meterwire.config_records import MAX_IDENTITY
 from meterwire.errors import FormatError, LimitExceeded
 from meterwire.ids import meter_id_of
 from meterwire.reading import Reading, RegisterValue
+from meterwire.registers import MAX_INDEX
 
 VERSION: Final = 1
 MAX_BODY: Final = 32 * 1024
@@ -27,6 +29,8 @@ _HEAD, _TAIL = 6, 4
 
 InputNumber = Annotated[int, Meta(ge=0, lt=MAX_INPUTS)]
 Counter32 = Annotated[int, Meta(ge=0, le=2**32)]
+RegisterIndex = Annotated[int, Meta(ge=1, le=MAX_INDEX)]
+Exponent = Annotated[int, Meta(ge=-128, le=127)]
 
 
 class Hello(Struct, tag="hello", array_like=True, frozen=True):
@@ -59,23 +63,57 @@ class Read(Struct, tag="reading", array_like=True, frozen=True):
     server_id: Annotated[bytes, Meta(max_length=64)] | None
     sensor_time: int | None
     registers: Annotated[dict[Annotated[str, Meta(max_length=40)], Register], Meta(max_length=MAX_REGISTERS)]
+    identification: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class Poll(Struct, tag="poll", array_like=True, frozen=True):
-    """Base to board: seal what is to be sent now, in telegrams of at most `limit` bytes."""
+    """Base to board: seal what is to be sent now, in telegrams of at most `limit` bytes.
+
+    `prove`: which meters were read has to be proven (again). `proven`: inputs whose proof has been acknowledged since
+    the last poll.
+    """
 
     number: int
     limit: Annotated[int, Meta(ge=1, le=242)]
+    prove: bool = False
+    proven: Annotated[tuple[InputNumber, ...], Meta(max_length=MAX_INPUTS)] = ()
 
 
 class Telegrams(Struct, tag="telegrams", array_like=True, frozen=True):
-    """Board to base: the answer to a poll, (counter, payload) each."""
+    """Board to base: the answer to a poll, (counter, payload) each; `proofs` names the inputs that a counter's
+    telegram proves.
+    """
 
     number: int
     telegrams: Annotated[
         tuple[tuple[Counter32, Annotated[bytes, Meta(max_length=242)]], ...], Meta(max_length=MAX_TELEGRAMS)
     ]
     upcoming: Counter32
+    proofs: Annotated[
+        dict[Counter32, Annotated[tuple[InputNumber, ...], Meta(max_length=MAX_INPUTS)]],
+        Meta(max_length=MAX_TELEGRAMS),
+    ] = {}
+
+
+class Configure(Struct, tag="configure", array_like=True, frozen=True):
+    """Base to board, after each hello: the dictionary indices to send of the inputs for which that is configured."""
+
+    registers: Annotated[
+        dict[InputNumber, Annotated[tuple[RegisterIndex, ...], Meta(min_length=1, max_length=MAX_INDEX)]],
+        Meta(max_length=MAX_INPUTS),
+    ]
+
+
+class Nameplate(Struct, tag="nameplate", array_like=True, frozen=True):
+    """Board to base, where the board seals: what the meter at an input says about itself.
+
+    `resolutions`: dictionary index -> exponent, of the registers that are sent.
+    """
+
+    input: InputNumber
+    kind: Literal[0, 1, 2]
+    octets: Annotated[bytes, Meta(max_length=MAX_IDENTITY)]
+    resolutions: Annotated[dict[RegisterIndex, Exponent], Meta(max_length=MAX_INDEX)]
 
 
 class Changed(Struct, tag="changed", array_like=True, frozen=True):
@@ -88,7 +126,7 @@ class Time(Struct, tag="time", array_like=True, frozen=True):
     unix: float
 
 
-Message: TypeAlias = Hello | Chunk | Read | Poll | Telegrams | Changed | Time
+Message: TypeAlias = Hello | Chunk | Read | Poll | Telegrams | Configure | Nameplate | Changed | Time
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
@@ -147,7 +185,7 @@ def from_reading(input_: int, reading: Reading) -> Read:
         obis: Register(None if r.value is None else f"{r.value:f}", r.unit, r.scaler, r.status)
         for obis, r in list(reading.registers.items())[:MAX_REGISTERS]
     }
-    return Read(input_, reading.server_id, reading.sensor_time, registers)
+    return Read(input_, reading.server_id, reading.sensor_time, registers, reading.identification)
 
 
 def to_reading(message: Read) -> Reading:
@@ -162,4 +200,4 @@ def to_reading(message: Read) -> Reading:
     if any(r.value is not None and not r.value.is_finite() for r in registers.values()):
         raise FormatError("a register value on the coupling line is no number")
     identity = None if message.server_id is None else meter_id_of(message.server_id)
-    return Reading(identity, message.server_id, registers, message.sensor_time)
+    return Reading(identity, message.server_id, registers, message.sensor_time, message.identification)

@@ -21,8 +21,8 @@ RETRY_S: Final = 8.0
 LONGEST_PAUSE_S: Final = 600.0
 TRIES_PER_RATE: Final = 2
 
-# In haste: the fastest rate most often, and slow ones early, so that a far adapter gets through too. Eight requests take
-# 2.7 s on the air: a quarter of an hour of them stays well below the 36 s of the back-off's first hour.
+# In haste: the fastest rate most often, and slow ones early, so that a far adapter gets through too. Eight requests
+# take 2.7 s on the air: a quarter of an hour of them stays well below the 36 s of the back-off's first hour.
 HASTY_RATES: Final = (5, 2, 0, 5, 3, 5, 2, 5)
 HASTY_AT_FIRST: Final = 6
 HASTY_PAUSES_S: Final = ((0.0, 0.8), (4.0, 8.0))  # beside the 6 s of the windows: at first, and later

@@ -16,11 +16,19 @@ from adapter_agent.keystore import KeyStoreError
 from edge.clock import ManualClock
 from edge.config import parse
 from meterwire import config_records
-from meterwire.config_records import CounterReport, FirmwareReport
+from meterwire.config_records import (
+    CounterReport,
+    FirmwareReport,
+    IdentityKind,
+    OwnIdentity,
+    ReadIdentity,
+    Resolution,
+)
 from meterwire.counter import BLOCK
+from meterwire.identity import identity_hash
 from meterwire.lorawan import mac_commands as mac
 from meterwire.lorawan.gpstime import gps_seconds
-from tests.adapter_agent.cast import BEGIN, DEV_EUI, JOIN_EUI, opened, write_hand_over
+from tests.adapter_agent.cast import BEGIN, DEV_EUI, JOIN_EUI, SERVER_ID, opened, write_hand_over
 from tests.adapter_agent.meter.build import energy, telegram
 from tests.adapter_agent.radio.network import Network
 
@@ -46,6 +54,8 @@ class House:
             device = "{os.ttyname(self.slave)}"
             [radio]
             confirm_every = 3
+            [commissioning]
+            minutes = 0
             {more}
         """
         self.source = folder / "adapter.toml"
@@ -109,14 +119,18 @@ def house(tmp_path):
 async def test_registers_then_sends_what_the_meter_says(house):
     async with house.running():
         await house.pass_time(30, energy(IMPORT, 123456))
-    first, second = house.sent[:2]
-    assert first.port == 33
+    first, second, third = house.sent[:3]
+    assert first.port == second.port == 33
     assert first.acknowledged
     part = config_records.decode(first.payload)
+    assert part.version == 0
     assert part.records[0] == CounterReport(0)
     assert isinstance(part.records[1], FirmwareReport)
-    assert second.port == 16
-    assert opened(second.payload, second.counter) == {1: 12345}
+    assert part.records[2] == OwnIdentity(DEV_EUI)
+    part = config_records.decode(second.payload)
+    assert part.records == (ReadIdentity(0, IdentityKind.SERVER_ID, SERVER_ID), Resolution(1, -1))
+    assert third.port == 16
+    assert opened(third.payload, third.counter) == {31: identity_hash(DEV_EUI, 0, SERVER_ID), 1: 12345}
 
 
 async def test_telegrams_are_regular_and_every_third_is_confirmed(house):
@@ -125,8 +139,9 @@ async def test_telegrams_are_regular_and_every_third_is_confirmed(house):
     times = [sent.end for sent in house.telegrams]
     assert 4 <= len(times) <= 6
     assert all(800 <= later - earlier <= 1000 for earlier, later in pairwise(times[1:]))
-    assert [sent.confirmed for sent in house.telegrams[:4]] == [False, False, True, False]
-    assert house.telegrams[2].acknowledged
+    # The first one proves which meter was read, and has to arrive.
+    assert [sent.confirmed for sent in house.telegrams[:4]] == [True, False, False, True]
+    assert house.telegrams[3].acknowledged
     counters = [sent.counter for sent in house.telegrams]
     assert counters == list(range(len(counters)))
 
@@ -137,7 +152,7 @@ async def test_nothing_is_sealed_before_the_date_is_known(house, caplog):
         await house.pass_time(300, energy(IMPORT, 123456))
         assert house.telegrams == []
         assert len([u for u in house.network.uplinks if mac.DeviceTimeReq() in u.commands]) > 2
-        assert len([sent for sent in house.sent if sent.port == 33]) == 1
+        assert [sent.acknowledged for sent in house.sent if sent.port == 33] == [True, True]
         house.network.timely = True
         await house.pass_time(900, energy(IMPORT, 123456), every_s=60)
         assert house.telegrams
