@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from concentrator_agent import store
+from concentrator_agent.audit import Audit
 from concentrator_agent.backhaul.commands import Commands
 from concentrator_agent.backhaul.link import Backhaul
 from concentrator_agent.backhaul.outbox_pump import OutboxPump
@@ -114,10 +115,11 @@ class ConcentratorApp:
         limits = Limits(config.outbox.max_bytes, config.outbox.max_age_days * 86400)
         self.outbox = Outbox(database, limits, clock)
         self.events = Events(clock, ulids)
-        self.heard = Heard(self.events)
+        self.heard = Heard(self.events, clock)
+        audit = Audit(self.credential, clock)
         self.sessions = Sessions(database.read, self.credential, config.server.cached_devices)
-        self.table = DeviceTable(database, self._keys)
-        self.queue = DownlinkQueue(database, self.outbox, self.events, clock)
+        self.table = DeviceTable(database, self._keys, audit)
+        self.queue = DownlinkQueue(database, self.outbox, self.events, clock, audit)
         self.joins = JoinServer(database.read, self.credential, config.region, self._rng)
         self.dedupe = Dedupe(config.server.dedupe_ms / 1000)
         self.forwarders = Forwarders(
@@ -187,12 +189,14 @@ class ConcentratorApp:
             forwarders=self.forwarders,
         )
         self.commands = Commands(
+            eui=config.eui,
             table=self.table,
             queue=self.queue,
             sessions=self.sessions,
             pump=self.pump,
             outbox=self.outbox,
             events=self.events,
+            heard=self.heard,
             database=self.database,
             publish=backhaul.publish,
             on_change=backhaul.announce,

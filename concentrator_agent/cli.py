@@ -1,4 +1,4 @@
-"""`concentrator-agent run` and `concentrator-agent key`."""
+"""`concentrator-agent run`, `key` and `audit`."""
 
 import signal
 import sys
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(toml.effective(config), end="")
         return 0
     try:
+        if options.command == "audit":
+            return _audit(config, options)
         if options.command == "key":
             _print_key(config)
         else:
@@ -46,9 +48,13 @@ def _parse(arguments: Sequence[str] | None) -> "Namespace":
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the concentrator")
     key = commands.add_parser("key", help="print the public key for root keys and its fingerprint")
-    for command in (run, key):
+    audit = commands.add_parser("audit", help="print or check the record of what this concentrator was told to do")
+    for command in (run, key, audit):
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
     run.add_argument("--check-config", action="store_true", help="print the effective configuration and stop")
+    audit.add_argument("--since", metavar="TIME", help="only from this day or time (UTC) on, as 2026-11-27T08:00Z")
+    audit.add_argument("--json", action="store_true", help="one JSON object per line")
+    audit.add_argument("--verify", action="store_true", help="check the chain instead; exit code 1 when it is broken")
     return parser.parse_args(arguments)
 
 
@@ -67,6 +73,14 @@ def _run(config: Config) -> None:
         await app.run()
 
     asyncio.run(until_signal())
+
+
+def _audit(config: Config, options: "Namespace") -> int:
+    from concentrator_agent import audit_report
+
+    if options.verify:
+        return audit_report.verify(config, as_json=options.json)
+    return audit_report.show(config, options.since, as_json=options.json)
 
 
 def _print_key(config: Config) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from concentrator_agent import store
+from concentrator_agent.audit import Audit, Note
 from concentrator_agent.rootkeys import KeyService, Outcome, Task
 from edge.database import Database
 from meterwire.messages import DevicesCommand, Result
@@ -36,9 +37,11 @@ class Applied(msgspec.Struct, frozen=True):
 class DeviceTable:
     """The table in the store and the revision that runs."""
 
-    def __init__(self, database: Database, keys: KeyService) -> None:
+    def __init__(self, database: Database, keys: KeyService, audit: Audit) -> None:
         self._database = database
         self._keys = keys
+        self._audit = audit
+        self._refused_last = ""
         self._assembly: _Assembly | None = None
         self.revision = int(store.setting(database.read, REVISION) or b"0")
         self.count = store.count_devices(database.read)
@@ -50,6 +53,7 @@ class DeviceTable:
         """
         refusal = self._refusal(command)
         if refusal is not None:
+            await self._note_refusal(command, refusal)
             return Applied((refusal,))
         if command.revision == self.revision:
             return Applied((Result(command.id),))
@@ -81,6 +85,14 @@ class DeviceTable:
             return Result(command.id, "revision_old", f"revision {self.revision} runs here already")
         return None
 
+    async def _note_refusal(self, command: DevicesCommand, refusal: Result) -> None:
+        # Without a receipt the same command comes again and again; one row tells it.
+        if command.id == self._refused_last:
+            return
+        note = Note("table.refuse", refusal.code or "", None, command.revision, command.id, refusal.message or "")
+        await self._database.run(lambda connection: self._audit.note(connection, [note]))
+        self._refused_last = command.id
+
     async def _stage(self, command: DevicesCommand, assembly: _Assembly, fresh: bool) -> None:
         read = self._database.read
         outcomes = await self._keys.stage(
@@ -101,6 +113,7 @@ class DeviceTable:
 
     async def _apply(self, assembly: _Assembly) -> Applied:
         def job(connection: sqlite3.Connection) -> int:
+            self._audit.note(connection, self._notes(connection, assembly))
             store.apply_stage(connection, whole=assembly.base is None)
             store.put_setting(connection, REVISION, str(assembly.revision).encode())
             return store.count_devices(connection)
@@ -109,3 +122,15 @@ class DeviceTable:
         self.revision = assembly.revision
         self._assembly = None
         return Applied(tuple(Result(one) for one in assembly.ids), tuple(assembly.refused), changed=True)
+
+    def _notes(self, connection: sqlite3.Connection, assembly: _Assembly) -> list[Note]:
+        """What this revision is about to do, for the audit trail."""
+        whole, revision = assembly.base is None, assembly.revision
+        planned = store.planned(connection, whole=whole)
+        notes = [Note(f"device.{what}", "ok", dev_eui, revision, None, detail) for what, dev_eui, detail in planned]
+        for outcome in assembly.refused:
+            notes.append(
+                Note("device.refuse", outcome.reason or "", outcome.row.dev_eui, revision, None, outcome.message)
+            )
+        done = f"{'whole table' if whole else f'change of revision {assembly.base}'}, {len(planned)} devices touched"
+        return [*notes, Note("table.apply", "ok", None, revision, assembly.ids[-1] if assembly.ids else None, done)]

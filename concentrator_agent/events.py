@@ -23,8 +23,8 @@ class Events:
         self._clock = clock
         self._ulids = ulids
         self._last: OrderedDict[tuple[str, ...], list[float]] = OrderedDict()
-        self._tokens = float(STRANGER_BURST)
-        self._filled_at = clock.monotonic()
+        self.strangers = Budget(clock)
+        self.askers = Budget(clock)  # who asks to join has its own: noise must not hide it
         self.suppressed: Counter[str] = Counter()
 
     def make(
@@ -49,12 +49,12 @@ class Events:
         *,
         key: tuple[str, ...] = (),
         every_s: float = REPEAT_AFTER_S,
-        stranger: bool = False,
+        budget: "Budget | None" = None,
         **detail: Any,
     ) -> Entry | None:
         """At most one per `every_s` of the same kind, device, reason and `key`; `count` tells how often it happened.
 
-        What strangers cause also shares one small budget.
+        What strangers cause also shares a small `budget`.
         """
         name = (kind, dev_eui or "", reason or "", *key)
         now = self._clock.monotonic()
@@ -63,7 +63,7 @@ class Events:
             seen[1] += 1
             self.suppressed[kind] += 1
             return None
-        if stranger and not self._spend(now):
+        if budget is not None and not budget.spend():
             self.suppressed[kind] += 1
             return None
         count = 1 + int(seen[1]) if seen is not None else 1
@@ -73,7 +73,17 @@ class Events:
             self._last.popitem(last=False)
         return self.make(kind, dev_eui, reason, **{"count": count, **detail})
 
-    def _spend(self, now: float) -> bool:
+
+class Budget:
+    """So many events at once, and one more every few seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tokens = float(STRANGER_BURST)
+        self._filled_at = clock.monotonic()
+
+    def spend(self) -> bool:
+        now = self._clock.monotonic()
         self._tokens = min(STRANGER_BURST, self._tokens + (now - self._filled_at) / STRANGER_REFILL_S)
         self._filled_at = now
         if self._tokens < 1:

@@ -1,4 +1,4 @@
-"""The concentrator's durable tables: device table, sessions, nonces, downlinks, settings, and the outbox.
+"""The concentrator's durable tables: device table, sessions, nonces, downlinks, settings, audit trail, and the outbox.
 
 Functions of one row each, to be called inside a job of the database; what is secret arrives here sealed.
 """
@@ -65,6 +65,25 @@ CREATE TABLE downlink (
     done INTEGER NOT NULL DEFAULT 0         -- kept until it expires, so that a repeated command is recognised
 ) WITHOUT ROWID;
 CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
+""",
+    """
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at REAL NOT NULL,                       -- Unix seconds
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    result TEXT NOT NULL,                   -- ok, or the code of the refusal
+    dev_eui TEXT,
+    revision INTEGER,                       -- of the device table
+    command TEXT,                           -- the message's id
+    detail TEXT NOT NULL,
+    hash BLOB NOT NULL
+);
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only');
+END;
+CREATE TRIGGER audit_loses_its_oldest_only BEFORE DELETE ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE seq < OLD.seq)
+BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END
 """,
 )
 
@@ -152,6 +171,11 @@ def stage(connection: sqlite3.Connection, rows: Iterable[StagedRow], removed: It
     connection.executemany(query, ((dev_eui,) for dev_eui in removed))
 
 
+def planned(connection: sqlite3.Connection, *, whole: bool) -> list[tuple[str, str, str]]:
+    """What `apply_stage` is going to change: (remove, add or change; DevEUI; keys or settings for a change)."""
+    return list(connection.execute(_PLANNED, (whole,)))
+
+
 def apply_stage(connection: sqlite3.Connection, *, whole: bool) -> None:
     """Make the device table what is staged; `whole`: devices that are not named leave it.
 
@@ -165,6 +189,17 @@ def apply_stage(connection: sqlite3.Connection, *, whole: bool) -> None:
     clear_stage(connection)
 
 
+_PLANNED: Final = """
+SELECT 'remove', d.dev_eui, '' FROM device d LEFT JOIN staged s USING (dev_eui)
+WHERE s.action = 'remove' OR (s.dev_eui IS NULL AND ?)
+UNION ALL
+SELECT 'add', s.dev_eui, '' FROM staged s LEFT JOIN device d USING (dev_eui)
+WHERE s.action = 'put' AND d.dev_eui IS NULL
+UNION ALL
+SELECT 'change', s.dev_eui, iif(s.same, 'settings', 'keys') FROM staged s JOIN device d USING (dev_eui)
+WHERE s.action = 'put'
+AND (NOT s.same OR (s.join_eui, s.lorawan, s.is_foreign) IS NOT (d.join_eui, d.lorawan, d.is_foreign))
+"""
 _NEW: Final = "(SELECT dev_eui FROM staged WHERE action = 'put' AND same = 0)"
 _APPLY: Final = (
     "INSERT INTO device (dev_eui, join_eui, lorawan, is_foreign, root_key) "

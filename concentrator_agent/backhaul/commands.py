@@ -8,6 +8,7 @@ from concentrator_agent.devices import DeviceTable
 from concentrator_agent.events import Events
 from concentrator_agent.modes import InterfaceClosed
 from concentrator_agent.rootkeys import KeyServiceFailed
+from concentrator_agent.server.heard import Heard
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
 from concentrator_agent.store import device
@@ -17,7 +18,6 @@ from edge.mqtt import LinkDown
 from edge.outbox import Outbox
 from edge.ulids import Ulids
 from meterwire import messages, topics
-from meterwire.errors import FormatError
 
 log = logging.getLogger(__name__)
 
@@ -28,24 +28,28 @@ class Commands:
     def __init__(
         self,
         *,
+        eui: str,
         table: DeviceTable,
         queue: DownlinkQueue,
         sessions: Sessions,
         pump: OutboxPump,
         outbox: Outbox,
         events: Events,
+        heard: Heard,
         database: Database,
         publish: Callable[[str, bytes], Awaitable[None]],
         on_change: Callable[[], Awaitable[None]],
         clock: Clock,
         ulids: Ulids,
     ) -> None:
+        self._eui = eui
         self._table = table
         self._queue = queue
         self._sessions = sessions
         self._pump = pump
         self._outbox = outbox
         self._events = events
+        self._heard = heard
         self._database = database
         self._publish = publish
         self._on_change = on_change
@@ -54,7 +58,11 @@ class Commands:
 
     async def take(self, topic: str, body: bytes) -> None:
         """Raises FormatError for what cannot be read."""
-        _, branch = topics.parse(topic)
+        concentrator, branch = topics.parse(topic)
+        if concentrator != self._eui:
+            # The broker's ACL keeps other branches away; a broker without one must not make us obey them.
+            log.warning("a message on another concentrator's branch is ignored", extra={"topic": topic})
+            return
         try:
             if branch == topics.DN_RECEIPT:
                 await self._pump.receive(messages.decode_receipt(body))
@@ -68,16 +76,13 @@ class Commands:
             await self._devices(command)
         else:
             known = device(self._database.read, command.dev_eui) is not None
-            try:
-                result = await self._queue.take(command, known)
-            except FormatError as error:  # an expiry on a day that does not exist
-                result = messages.Result(command.id, "format", str(error))
-            await self._receipt((result,))
+            await self._receipt((await self._queue.take(command, known),))
 
     async def _devices(self, command: messages.DevicesCommand) -> None:
         applied = await self._table.take(command)
         if applied.changed:
             self._sessions.clear()
+            self._heard.forget(lambda dev_eui: device(self._database.read, dev_eui) is not None)
             for dev_eui in self._queue.devices():
                 if device(self._database.read, dev_eui) is None:
                     await self._queue.drop_device(dev_eui)

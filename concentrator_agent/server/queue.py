@@ -6,11 +6,13 @@ from typing import Final
 import msgspec
 
 from concentrator_agent import store
+from concentrator_agent.audit import Audit, Note
 from concentrator_agent.events import Events
 from edge.clock import Clock
 from edge.database import Database
 from edge.outbox import Entry, Outbox
 from meterwire.config_records import PORT as CONFIGURATION_PORT
+from meterwire.errors import FormatError
 from meterwire.messages import DownlinkCommand, Result, parse_timestamp
 
 MAX_PER_DEVICE: Final = 50
@@ -37,11 +39,13 @@ class Item(msgspec.Struct, eq=False):
 class DownlinkQueue:
     """In memory for each uplink's quick look, in the store for a restart."""
 
-    def __init__(self, database: Database, outbox: Outbox, events: Events, clock: Clock) -> None:
+    def __init__(self, database: Database, outbox: Outbox, events: Events, clock: Clock, audit: Audit) -> None:
         self._database = database
         self._outbox = outbox
         self._events = events
         self._clock = clock
+        self._audit = audit
+        self._refused_last = ""
         self._items: dict[str, list[Item]] = {}
         self._awaiting: dict[str, Item] = {}
         self._total = 0
@@ -54,14 +58,19 @@ class DownlinkQueue:
 
     async def take(self, command: DownlinkCommand, known: bool) -> Result:
         """Queue a command durably; the result goes back as its receipt. Raises StorageError."""
-        expires_at = parse_timestamp(command.expires_at).timestamp()
+        try:
+            expires_at = parse_timestamp(command.expires_at).timestamp()
+        except FormatError as error:  # a day that does not exist
+            return await self._refuse(command, "format", str(error))
         if not known:
-            return Result(command.id, "unknown_device", f"{command.dev_eui.upper()} is not in the device table")
+            return await self._refuse(
+                command, "unknown_device", f"{command.dev_eui.upper()} is not in the device table"
+            )
         if expires_at <= self._clock.time():
-            return Result(command.id, "expired", f"the command expired at {command.expires_at}")
+            return await self._refuse(command, "expired", f"the command expired at {command.expires_at}")
         if self._total >= MAX_TOTAL or len(self._items.get(command.dev_eui, ())) >= MAX_PER_DEVICE:
-            return Result(
-                command.id, "queue_full", "too many downlinks wait already; let some of them expire or arrive"
+            return await self._refuse(
+                command, "queue_full", "too many downlinks wait already; let some of them expire or arrive"
             )
         row = store.DownlinkRow(
             command.id,
@@ -74,7 +83,7 @@ class DownlinkQueue:
             0,
             0,
         )
-        if await self._database.run(lambda connection: store.put_downlink(connection, row)):
+        if await self._database.run(lambda connection: self._put(connection, row)):
             self._insert(Item(row, 0))
         return Result(command.id)
 
@@ -136,6 +145,21 @@ class DownlinkQueue:
 
     def devices(self) -> list[str]:
         return list(self._items)
+
+    def _put(self, connection: sqlite3.Connection, row: store.DownlinkRow) -> bool:
+        new = store.put_downlink(connection, row)
+        if new:
+            taken = f"port {row.fport}, {len(row.payload)} bytes"
+            self._audit.note(connection, [Note("downlink.take", "ok", row.dev_eui, None, row.id, taken)])
+        return new
+
+    async def _refuse(self, command: DownlinkCommand, code: str, sentence: str) -> Result:
+        # Without a receipt the same command comes again and again; one row tells it.
+        if command.id != self._refused_last:
+            note = Note("downlink.refuse", code, command.dev_eui, None, command.id, f"port {command.fport}")
+            await self._database.run(lambda connection: self._audit.note(connection, [note]))
+            self._refused_last = command.id
+        return Result(command.id, code, sentence)
 
     async def _finish(self, item: Item, reason: str, cause: str | None = None) -> None:
         await self._store(item, done=True, entry=self._event(item, reason, cause))

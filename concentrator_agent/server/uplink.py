@@ -262,7 +262,7 @@ class UplinkServer:
                 named,
                 reason,
                 key=(address,),
-                stranger=named is None,
+                budget=self._events.strangers if named is None else None,
                 dev_addr=address,
                 fcnt=parsed.fcnt,
                 fport=parsed.fport,

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from concentrator_agent import store
+from concentrator_agent.audit import Audit
 from concentrator_agent.config import RegionSettings
 from concentrator_agent.devices import Applied, DeviceTable
 from concentrator_agent.distribution import Distribution
@@ -168,10 +169,12 @@ class Lab:
         ulids = Ulids(clock)
         self.outbox = Outbox(self.database, Limits(), clock)
         self.events = Events(clock, ulids)
-        self.heard = Heard(self.events)
+        self.heard = Heard(self.events, clock)
+        self.audit = Audit(self.credential, clock, options.get("audit_bound", 20_000))
         self.sessions = Sessions(self.database.read, self.credential, options.get("cached", 256))
-        self.table = DeviceTable(self.database, KeysHere(Unwrapper(self.credential, CONCENTRATOR, PRIVATE_KEY, EU868)))
-        self.queue = DownlinkQueue(self.database, self.outbox, self.events, clock)
+        keys = KeysHere(Unwrapper(self.credential, CONCENTRATOR, PRIVATE_KEY, EU868))
+        self.table = DeviceTable(self.database, keys, self.audit)
+        self.queue = DownlinkQueue(self.database, self.outbox, self.events, clock, self.audit)
         self.joins = JoinServer(self.database.read, self.credential, region, random.Random(1))
         self.radio = FakeRadio()
         self.downlink = Downlink(

@@ -18,12 +18,13 @@ def test_the_same_thing_is_reported_once_a_minute_with_its_count(clock: ManualCl
 
 def test_strangers_share_a_small_budget_that_refills(clock: ManualClock) -> None:
     events = Events(clock, Ulids(clock))
-    made = [events.rated("heard", key=(str(number),), stranger=True) for number in range(500)]
+    made = [events.rated("heard", key=(str(number),), budget=events.strangers) for number in range(500)]
     assert sum(entry is not None for entry in made) == STRANGER_BURST
     assert events.rated("frame_refused", "70b3d57ed0060001", "mic") is not None
     clock._step(clock.monotonic() + 10.0)
-    assert events.rated("heard", key=("x",), stranger=True) is not None
-    assert events.rated("heard", key=("y",), stranger=True) is None
+    assert events.rated("heard", key=("x",), budget=events.strangers) is not None
+    assert events.rated("heard", key=("y",), budget=events.strangers) is None
+    assert events.askers.spend()
 
 
 def test_what_is_remembered_is_bounded(clock: ManualClock) -> None:
