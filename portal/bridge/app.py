@@ -25,6 +25,7 @@ from meterwire.errors import FormatError
 from meterwire.messages import MAX_RESULTS, Receipt, Result
 from portal.bridge import mail as post
 from portal.bridge.commands import Commands, topic_of
+from portal.bridge.configuration import Configurations
 from portal.bridge.heartbeat import Heartbeat
 from portal.bridge.ingest import GONE, Ingest, Outcome
 from portal.bridge.mail import Mail
@@ -42,6 +43,7 @@ BATCH_S = 0.2  # the first telegram of a batch waits at most this long for compa
 MAX_MAILS = 400  # waiting for the database
 MAX_OUTCOMES = 20  # waiting for the broker
 COMMAND_S = 1.0
+CONFIGURE_S = 0.5
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 10.0
 MAX_SURPRISES = 5  # attempts at a batch that fails in a way nobody foresaw; then it is dropped without receipts
 RETAINED_S = 5.0  # so long after connecting a state may be one that the broker kept
@@ -73,6 +75,8 @@ class Bridge:
         self._pages = Pages(settings.redis_url)
         self._ingest = Ingest(Pipeline(Directory(vault()), open_store()))
         self._commands = Commands(vault(), time.time, time.monotonic)
+        self._configurations = Configurations(time.time)
+        self._woken: set[int] = set()
         self._heartbeat = Heartbeat(settings.name, vault())
         self._inbox: asyncio.Queue[Mail | None] = asyncio.Queue(MAX_MAILS)
         self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue(MAX_OUTCOMES)
@@ -98,7 +102,14 @@ class Bridge:
         collecting = asyncio.ensure_future(self._collect())
         serving = [
             asyncio.ensure_future(part)
-            for part in (self._link.run(), self._send(), self._pages.run(), self._command(), self._beat())
+            for part in (
+                self._link.run(),
+                self._send(),
+                self._pages.run(),
+                self._command(),
+                self._configure(),
+                self._beat(),
+            )
         ]
         try:
             await asyncio.wait((collecting, *serving), return_when=asyncio.FIRST_COMPLETED)
@@ -142,6 +153,7 @@ class Bridge:
                 outcome = await self._commit(mails)
                 if outcome is not None:
                     self.figures.update(outcome.figures)
+                    self._woken |= outcome.wake
                     await self._outcomes.put(outcome)
 
     async def _gather(self) -> list[Mail]:
@@ -221,6 +233,27 @@ class Bridge:
                     break
                 self.figures["device_tables"] += 1
                 log.info("device table sent", extra={"concentrator": eui, "revision": parts[0].revision})
+
+    async def _configure(self) -> None:
+        """Configurations are sent as soon as their adapter was heard, for then it listens."""
+        while True:
+            await asyncio.sleep(CONFIGURE_S)
+            if not self._link.connected:
+                continue
+            woken, self._woken = self._woken, set()
+            try:
+                due = await self._in(self._side, lambda: self._configurations.due(woken))  # noqa: B023
+            except Exception as error:
+                self._woken |= woken
+                log.warning("configurations could not be read", exc_info=not isinstance(error, GONE))
+                continue
+            for eui, parts in due:
+                try:
+                    for part in parts:
+                        await self._link.publish(topic_of(eui), messages.encode(part))
+                except LinkDown:
+                    break  # what was marked as sent is sent again
+                self.figures["configurations"] += 1
 
     async def _beat(self) -> None:
         while True:

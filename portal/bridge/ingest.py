@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError
 from meterwire.errors import FormatError
 from meterwire.messages import Event, Result, parse_timestamp
 from portal.bridge.mail import Mail, Refusal
+from portal.bridge.steps import Steps
 from portal.telemetry.arrivals import Arrival, Batch, Source, moment
 from portal.telemetry.live import Changes
 from portal.telemetry.pipeline import Pipeline
@@ -29,6 +30,7 @@ class Outcome:
     """What a committed batch leads to: receipts by concentrator, changes for open pages, figures."""
 
     receipts: dict[str, list[Result]] = field(default_factory=lambda: defaultdict(list))
+    wake: set[int] = field(default_factory=set)  # adapters that should get their configuration soon
     changes: Changes = field(default_factory=Changes)
     figures: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
@@ -66,6 +68,16 @@ class Ingest:
             self._events(events, now_us, outcome)
         return outcome
 
+    def _follow(self, work: Callable[[Steps], None], outcome: Outcome) -> None:
+        """What committed mail means for pairings. A fault there costs no telegram: it is written down and goes on."""
+        try:
+            work(Steps(outcome.changes, outcome.wake))
+        except GONE:
+            raise
+        except Exception:
+            outcome.figures["failed_steps"] += 1
+            log.exception("pairings could not be followed")
+
     def _telegrams(self, arrivals: list[Arrival], now_us: int, outcome: Outcome) -> None:
         try:
             self._pipeline.run(Batch(arrivals, now_us))
@@ -75,6 +87,7 @@ class Ingest:
             self._isolate(arrivals, error, now_us, outcome)
             return
         self._report(arrivals, outcome)
+        self._follow(lambda steps: steps.telegrams(arrivals, moment(now_us)), outcome)
 
     def _isolate(self, arrivals: list[Arrival], error: Exception, now_us: int, outcome: Outcome) -> None:
         """Something in the batch cannot be stored: halve it until that one telegram stands alone."""
@@ -125,6 +138,8 @@ class Ingest:
         figures["events"] += len(rows)
         for source, event in events:
             outcome.receipts[source.eui].append(Result(event.id))
+        if any(row.kind == "joined" for row in rows):
+            self._follow(lambda steps: steps.joined(rows), outcome)
         for row in rows:
             if row.organisation_id is not None:
                 outcome.changes.add(row.organisation_id, "event", row.adapter_id, row.concentrator_id, None)
@@ -140,6 +155,8 @@ class Ingest:
             self._refuse(source, mail.eui, Refusal("unstorable", type(error).__name__), now_us, outcome)
             return
         outcome.figures["states"] += 1
+        state, at = mail.state, _said_at(mail, now_us)
+        self._follow(lambda steps: steps.state(source, state.revision, at), outcome)
         outcome.changes.add(source.organisation, "concentrator", None, source.pk, mail.state.time)
 
     def _refuse(self, source: Source | None, eui: str, refusal: Refusal, now_us: int, outcome: Outcome) -> None:

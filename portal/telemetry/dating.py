@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from meterwire.errors import FormatError
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.plan import FrequencyPlanError
-from meterwire.registers import AGE
-from portal.telemetry.arrivals import MICROSECONDS, AdapterRecord, Arrival, Batch, microseconds
+from meterwire.registers import AGE, IDENTITY
+from portal.telemetry.arrivals import MICROSECONDS, Arrival, Batch, microseconds
 
 if TYPE_CHECKING:
     from portal.telemetry.pipeline import Pipeline
 
+_NO_ROWS = frozenset(input_ << 5 | index for input_ in range(8) for index in (AGE, IDENTITY))
 FRAME_OVERHEAD = 13  # PHYPayload minus application payload, without FOpts
 MAX_VALUE = (1 << 63) - 1  # what a column holds; no meter counts that far
 MAX_AGE_S = 400 * 86_400  # no adapter buffers longer
@@ -41,11 +42,21 @@ def pair_and_date(_: Pipeline, batch: Batch) -> None:
         if arrival.values is None or arrival.adapter is None:
             continue
         telegram = arrival.telegram
-        sent = _believed(arrival, batch.now_us) - _airtime_us(len(telegram.payload), telegram.dr)
+        sent = believed(arrival, batch.now_us) - _airtime_us(len(telegram.payload), telegram.dr)
         try:
-            arrival.readings = _readings(arrival.values, arrival.adapter, sent)
+            arrival.readings = _readings(arrival.values, arrival, sent)
         except FormatError as error:
             arrival.error = error.code
+
+
+def believed(arrival: Arrival, now_us: int) -> int:
+    """The end of reception, or now when the concentrator's clock cannot be right."""
+    received = arrival.received_us
+    if received > now_us + MAX_LEAD_US:
+        return now_us
+    if received < now_us - MAX_UNTIMED_LAG_US and arrival.telegram.time_quality == "none":
+        return now_us
+    return received
 
 
 def _parsed(text: str) -> int:
@@ -61,25 +72,17 @@ def _minute(text: str) -> int:
     return microseconds(datetime.fromisoformat(f"{text}:00+00:00"))
 
 
-def _believed(arrival: Arrival, now_us: int) -> int:
-    """The end of reception, or now when the concentrator's clock cannot be right."""
-    received = arrival.received_us
-    if received > now_us + MAX_LEAD_US:
-        return now_us
-    if received < now_us - MAX_UNTIMED_LAG_US and arrival.telegram.time_quality == "none":
-        return now_us
-    return received
-
-
 def _readings(
-    values: Sequence[tuple[int, int | None]], adapter: AdapterRecord, sent: int
+    values: Sequence[tuple[int, int | None]], arrival: Arrival, sent: int
 ) -> list[tuple[int, int | None, int, int | None]]:
-    """One row per register; the age register of an input dates the input's other values and is no row itself."""
+    """One row per register; the age register of an input dates the input's other values and is no row itself, and the
+    identity hash is no measurement."""
     readings = []
-    pairings = adapter.pairings
+    assert arrival.adapter is not None
+    pairings = arrival.adapter.pairings
     for register, value in values:
-        if register & 31 == AGE:
-            return _aged(values, adapter, sent)
+        if register in _NO_ROWS:
+            return _rest(values, arrival, sent)
         if value is not None and value > MAX_VALUE:
             raise FormatError(f"register {register} holds {value}, more than any meter counts")
         point = None
@@ -91,16 +94,18 @@ def _readings(
     return readings
 
 
-def _aged(
-    values: Sequence[tuple[int, int | None]], adapter: AdapterRecord, sent: int
+def _rest(
+    values: Sequence[tuple[int, int | None]], arrival: Arrival, sent: int
 ) -> list[tuple[int, int | None, int, int | None]]:
+    """The rows of a telegram that carries ages or identity hashes besides."""
     ages = {register >> 5: value or 0 for register, value in values if register & 31 == AGE}
-    if max(ages.values()) > MAX_AGE_S:
+    arrival.proofs = [(number >> 5, value) for number, value in values if number & 31 == IDENTITY and value is not None]
+    if ages and max(ages.values()) > MAX_AGE_S:
         raise FormatError(f"a reading {max(ages.values())} s old; at most {MAX_AGE_S} are believed")
     readings = []
     for input_ in {register >> 5 for register, _ in values}:
-        of_input = [(register, value) for register, value in values if register >> 5 == input_ and register & 31 != AGE]
-        readings += _readings(of_input, adapter, sent - ages.get(input_, 0) * MICROSECONDS)
+        measured = [pair for pair in values if pair[0] >> 5 == input_ and pair[0] not in _NO_ROWS]
+        readings += _readings(measured, arrival, sent - ages.get(input_, 0) * MICROSECONDS)
     return readings
 
 

@@ -14,7 +14,8 @@ from provisioning.keys.models import DeviceKey, KeyState, Purpose
 from provisioning.keys.queries import slot_keys
 from provisioning.keys.services import heard_under, mark_used
 from provisioning.keys.vault import Vault
-from provisioning.pairing.models import Pairing
+from provisioning.pairing.models import Pairing, PairingStep
+from provisioning.pairing.queries import watched
 
 MAX_ADAPTERS = 100_000  # about 1.1 kB each
 CHUNK = 2_000
@@ -99,12 +100,8 @@ class Directory:
         for (pk, _), key in slot_keys(found).items():
             if key.purpose == Purpose.INNER:
                 self._add_key(found[pk], key)
-        pairings = Pairing.objects.filter(adapter_id__in=found).order_by("-from_at", "-pk")
-        for pk, number, start, end, point in pairings.values_list(
-            "adapter_id", "input", "from_at", "to_at", "metering_point_id"
-        ):
-            span = (microseconds(start), _ALWAYS if end is None else microseconds(end), point)
-            found[pk].pairings.setdefault(number, []).append(span)
+        # What a mismatch sends belongs to nobody until an operator has decided it.
+        _add_pairings(found)
         for status in AdapterStatus.objects.filter(pk__in=found):
             _mirror(found[status.pk], status)
         self._adapters.update((adapter.dev_eui, adapter) for adapter in found.values())
@@ -146,6 +143,24 @@ class Directory:
             euis = {key.adapter.dev_eui for key in heard_under(heard)}
             self._delivering -= euis
             self.forget(euis)
+
+
+def _add_pairings(found: dict[int, AdapterRecord]) -> None:
+    pairings = Pairing.objects.filter(adapter_id__in=found).order_by("-from_at", "-pk")
+    waiting: dict[int, tuple[AdapterRecord, int]] = {}
+    for pk, adapter, number, start, end, point, identity in pairings.values_list(
+        "pk", "adapter_id", "input", "from_at", "to_at", "metering_point_id", "identity"
+    ):
+        known = None if identity == Pairing.Identity.MISMATCH else point
+        span = (microseconds(start), _ALWAYS if end is None else microseconds(end), known)
+        found[adapter].pairings.setdefault(number, []).append(span)
+        if end is None:
+            waiting[pk] = found[adapter], number
+    arrived = PairingStep.objects.filter(pairing_id__in=waiting, step=PairingStep.Step.READING)
+    for pk in arrived.values_list("pairing_id", flat=True):
+        waiting.pop(pk, None)
+    for record, number in waiting.values():
+        record.watched |= {number}
 
 
 def _mirror(adapter: AdapterRecord, status: AdapterStatus) -> None:

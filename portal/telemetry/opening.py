@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from meterwire import config_records
-from meterwire.config_records import CounterReport, FirmwareReport
+from meterwire.config_records import ConfigurationRefused, CounterReport, FirmwareReport, ReadIdentity
 from meterwire.errors import FormatError, MeterspanError, TagMismatch
 from meterwire.seal import ValuesOpener
 from meterwire.values_telegram import HEADER_LENGTH, PORT, parse_values, restore_counter
-from portal.telemetry.arrivals import Arrival, Batch, Note
+from portal.telemetry.arrivals import Arrival
 
 # Ports that travel between our own devices (design 5.1); those without a step of their own are kept as they came.
 OUR_PORTS = frozenset({16, 17, 18, 19, 32, 33, 34, 200, 201, 202})
@@ -61,27 +61,6 @@ def open_values(arrivals: Iterable[Arrival]) -> None:
             _try_others(arrival, opener, counter)
         except MeterspanError as error:
             arrival.error = error.code
-
-
-def read_registrations(batch: Batch) -> None:
-    """Note what port 33 reports: the counter that comes next and the firmware. It is not sealed: a hint, no proof."""
-    for arrival in batch.arrivals:
-        if arrival.telegram.fport != config_records.PORT or arrival.error is not None:
-            continue
-        if arrival.adapter is None or arrival.adapter.foreign:
-            continue
-        try:
-            part = config_records.decode(arrival.telegram.payload)
-        except FormatError as error:
-            arrival.error = error.code
-            continue
-        detail: dict[str, object] = {"version": part.version, "part": part.part, "parts": part.parts}
-        for record in part.records:
-            if isinstance(record, CounterReport):
-                detail["counter"] = arrival.adapter.reported = record.counter
-            elif isinstance(record, FirmwareReport):
-                detail["firmware"] = record.version
-        batch.notes.append(Note(arrival, "registered", "", detail))
 
 
 def _candidates(arrival: Arrival) -> Iterator[int]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from django.db import IntegrityError, transaction
 
-from portal.telemetry import counting, opening, replay
+from portal.telemetry import counting, opening, replay, reports
 from portal.telemetry.arrivals import Batch
 from portal.telemetry.dating import pair_and_date, read_times
 from portal.telemetry.directory import Directory
@@ -72,8 +72,8 @@ def find_key(_: Pipeline, batch: Batch) -> None:
 
 
 def read_registration(_: Pipeline, batch: Batch) -> None:
-    """What an adapter reports after a join. Refuses `format`."""
-    opening.read_registrations(batch)
+    """What an adapter reports about itself and its meters. Refuses `format`."""
+    reports.read(batch)
 
 
 def open_or_keep_sealed(_: Pipeline, batch: Batch) -> None:
@@ -101,6 +101,11 @@ def store(pipeline: Pipeline, batch: Batch) -> None:
     pipeline.store.write(batch)
 
 
+def keep_reports(_: Pipeline, batch: Batch) -> None:
+    """What the adapters run and which meters they read, as reported and as proven by sealed hashes."""
+    reports.keep(batch)
+
+
 READ: tuple[Step, ...] = (
     read_times,
     find_adapter,
@@ -110,4 +115,4 @@ READ: tuple[Step, ...] = (
     advance_counter,
     pair_and_date,
 )
-WRITE: tuple[Step, ...] = (drop_known, last_seen, store)
+WRITE: tuple[Step, ...] = (drop_known, last_seen, store, keep_reports)

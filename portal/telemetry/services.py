@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from django.db import transaction
@@ -48,6 +49,21 @@ def record_protocol_error(source: Source | None, eui: str, code: str, message: s
         reason=code[:40],
         detail={"concentrator": eui, "message": message[:500]},
         at=now,
+    )
+
+
+def note_event(adapter: Adapter, kind: str, reason: str, detail: dict[str, Any], at: datetime) -> AdapterEvent:
+    """Something that the portal itself found out about an adapter, such as a meter that is not the one meant."""
+    return AdapterEvent.objects.create(
+        id=_new_id(at),
+        organisation_id=adapter.organisation_id,
+        concentrator_id=adapter.concentrator_id,
+        adapter=adapter,
+        dev_eui=adapter.dev_eui,
+        kind=kind,
+        reason=reason,
+        detail=detail,
+        at=at,
     )
 
 
