@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from meterwire import config_records
 from meterwire.cli import main
+from meterwire.identity import identity_hash
+from meterwire.ids import DevEUI
 from meterwire.messages import decode_telegrams
 from meterwire.registers import REGISTERS
+from meterwire.scan import Kind
 from tests.meterwire.vectors import load
 
 TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -23,7 +27,7 @@ def test_the_commands_print_what_is_shown(command: str, shown: str, capsys: pyte
 
 
 def test_there_are_commands_to_try() -> None:
-    assert len(COMMANDS) == 3
+    assert len(COMMANDS) == 4
 
 
 def test_the_message_shown_is_a_valid_one() -> None:
@@ -44,3 +48,23 @@ def test_the_dictionary_shown_is_the_one_in_use() -> None:
 def test_the_vectors_shown_are_those_of_the_tests() -> None:
     for vector in load("values_telegrams")["telegrams"][1:]:
         assert vector["bytes"] in TEXT
+
+
+def test_the_configuration_telegrams_shown_are_readable_and_name_every_record() -> None:
+    shown = re.findall(r"`(\d{4} \d\d \d\d · [0-9a-f ·]+)`", TEXT)
+    assert len(shown) == 3
+    for telegram in shown:
+        part = config_records.decode(bytes.fromhex(telegram.replace("·", "")))
+        assert not any(isinstance(record, config_records.UnknownRecord) for record in part.records)
+    assert all(f"| 0x{kind:02X} |" in TEXT for kind in config_records.RECORDS)
+
+
+def test_the_identity_hash_shown_is_right() -> None:
+    value = identity_hash(DevEUI.parse("70B3D57ED0061234"), 0, bytes.fromhex("0A01454D480000BC614E"))
+    assert f"gives `{value:08x}`" in TEXT
+
+
+def test_every_kind_and_code_of_a_scan_is_named() -> None:
+    section = TEXT.partition("## Raw scans")[2].partition("\n## ")[0]
+    assert all(f"`{kind}`" in section for kind in Kind)
+    assert {case["code"] for case in load("scans")} <= set(re.findall("`([a-z_]+)`", section))

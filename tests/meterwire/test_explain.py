@@ -67,6 +67,14 @@ class TestValuesTelegrams:
         assert (answer["authentic"], answer["counter"], answer["counter_low"]) == (None, None, 0x267F)
         assert read(SEALED, last_counter=75390)["counter"] == 75391
 
+    def test_an_identity_hash_is_named_and_has_no_unit(self) -> None:
+        sealer = ValuesSealer(InnerKey(INNER.reveal()), 0, DEVICE)
+        telegram = sealer.seal(1, [Value(1, 10), Value(31, 0x01A2B3C4), Value(95, 5)]).hex()
+        opened = read(telegram, dev_eui=DEVICE, key=INNER)["registers"]
+        assert opened["identity hash"] == {"value": "01a2b3c4", "unit": ""}
+        assert opened["identity hash input 2"] == {"value": "00000005", "unit": ""}
+        assert read(telegram)["registers"]["identity hash"] == {"value": None, "unit": "", "sealed_bytes": 4}
+
     def test_in_mode_2_without_the_key_no_register_is_known(self) -> None:
         assert read(TELEGRAMS["telegrams"][2]["bytes"])["registers"] is None
 
@@ -406,3 +414,77 @@ class TestRefusals:
             assert read(text, port=port)["kind"]
         except MeterspanError:
             pass
+
+
+class TestRecords:
+    @pytest.mark.parametrize(
+        ("record", "shown"),
+        [
+            (
+                "010b000a01454d480000bc614e",
+                {
+                    "type": "0x01",
+                    "name": "meter identity",
+                    "input": 0,
+                    "value": "0A01454D480000BC614E",
+                    "meter_id": "1EMH0012345678",
+                },
+            ),
+            ("0203000384", {"type": "0x02", "name": "reporting period", "value": 900, "unit": "s"}),
+            ("03030001 07", {"type": "0x03", "name": "registers", "input": 0, "value": ["1-0:1.8.0", "1-0:16.7.0"]}),
+            ("04010f", {"type": "0x04", "name": "commissioning", "value": 15, "unit": "min"}),
+            ("830870b3d57ed0061234", {"type": "0x83", "name": "own identity", "value": "70b3d57ed0061234"}),
+            (
+                "84020000",
+                {
+                    "type": "0x84",
+                    "name": "identity read",
+                    "input": 0,
+                    "kind": "the meter tells nothing",
+                    "value": "",
+                    "meter_id": None,
+                },
+            ),
+            (
+                "840b010249534b354d54313734",
+                {
+                    "type": "0x84",
+                    "name": "identity read",
+                    "input": 1,
+                    "kind": "text",
+                    "value": "49534B354D54313734",
+                    "meter_id": None,
+                    "text": "ISK5MT174",
+                },
+            ),
+            (
+                "850221ff",
+                {
+                    "type": "0x85",
+                    "name": "resolution",
+                    "register": "1-0:1.8.0",
+                    "input": 1,
+                    "exponent": -1,
+                    "unit": "Wh",
+                },
+            ),
+            ("86020708", {"type": "0x86", "name": "commissioning left", "value": 1800, "unit": "s"}),
+            (
+                "8706001103" + b"big".hex(),
+                {
+                    "type": "0x87",
+                    "name": "configuration refused",
+                    "version": 17,
+                    "record_type": "0x03",
+                    "reason": "big",
+                },
+            ),
+            ("1001ff", {"type": "0x10", "name": None, "value": "ff"}),
+        ],
+    )
+    def test_each_is_shown_by_its_fields(self, record: str, shown: dict[str, Any]) -> None:
+        assert read("00040101" + record, port=33)["records"] == [shown]
+
+    def test_one_out_of_bounds_is_refused_with_the_bound(self) -> None:
+        with pytest.raises(FormatError, match="0 to 60 minutes, not 61"):
+            read("0004010104013d", port=33)
