@@ -1,5 +1,6 @@
 """Adapters and foreign LoRaWAN devices, with what is known of them now."""
 
+import json
 from typing import Any
 
 from django.db.models import QuerySet
@@ -20,6 +21,9 @@ from provisioning.fleet import services
 from provisioning.fleet.models import Adapter
 from provisioning.fleet.queries import visible_adapters
 from provisioning.keys.services import register_foreign_device
+from provisioning.pairing.models import Configuration
+from provisioning.pairing.services import set_reporting
+from provisioning.pairing.services.configuration import MAX_PERIOD_S, MIN_PERIOD_S
 
 
 class StatusSerializer(RowSerializer[AdapterStatus]):
@@ -73,6 +77,18 @@ class ForeignInput(AdapterChange):
     dev_addr = serializers.CharField(max_length=20, required=False)
     nwk_s_key = serializers.CharField(max_length=60, write_only=True, required=False)
     app_s_key = serializers.CharField(max_length=60, write_only=True, required=False)
+
+
+class ReportingSerializer(serializers.Serializer[Any]):
+    """`period_s` null and missing inputs: as the adapter is set up itself. `version` is wanted, `running` reported."""
+
+    period_s = serializers.IntegerField(allow_null=True, required=False, min_value=MIN_PERIOD_S, max_value=MAX_PERIOD_S)
+    registers = serializers.DictField(
+        child=serializers.ListField(child=serializers.IntegerField(min_value=1, max_value=30), max_length=30),
+        required=False, help_text="register indexes by input, such as {\"0\": [1, 2]}",
+    )  # fmt: skip
+    version = serializers.IntegerField(read_only=True)
+    running = serializers.IntegerField(read_only=True, allow_null=True)
 
 
 class GapSerializer(serializers.Serializer[Any]):
@@ -130,3 +146,27 @@ class Adapters(ReadResource):
         """The latest 100 stretches of counters that never arrived."""
         adapter = get_object_or_404(visible_adapters(self.actor, action="telemetry.diagnose"), pk=pk)
         return Response(GapSerializer(gaps(adapter), many=True).data)
+
+    @extend_schema(responses=ReportingSerializer, filters=False)
+    @action(detail=True)
+    def reporting(self, request: Request, pk: str) -> Response:
+        """What the adapter is to send, and how often."""
+        return Response(_reporting(Configuration.objects.filter(adapter=self.get_object()).first()))
+
+    @extend_schema(request=ReportingSerializer(partial=True), responses=ReportingSerializer)
+    @reporting.mapping.patch
+    def set_reporting(self, request: Request, pk: str) -> Response:
+        """Set it; the adapter is told over the air."""
+        adapter = self.get_object()
+        held = _reporting(Configuration.objects.filter(adapter=adapter).first())
+        values = {**held, **validated(ReportingSerializer(data=request.data, partial=True))}
+        registers = {int(name) if name.isdecimal() else -1: chosen for name, chosen in values["registers"].items()}
+        row = set_reporting(self.actor, adapter, period_s=values["period_s"], registers=registers)
+        return Response(_reporting(row))
+
+
+def _reporting(row: Configuration | None) -> dict[str, Any]:
+    if row is None:
+        return {"period_s": None, "registers": {}, "version": 0, "running": None}
+    registers = json.loads(row.registers or "{}")
+    return {"period_s": row.period_s, "registers": registers, "version": row.version, "running": row.running}

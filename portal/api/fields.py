@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from portal.api.base import VisibleField
 from provisioning.accounts.actors import Actor
-from provisioning.fleet.queries import visible_concentrators, visible_metering_points, visible_sites
+from provisioning.fleet.queries import visible_adapters, visible_concentrators, visible_metering_points, visible_sites
 
 
 class SiteField(VisibleField):
@@ -17,6 +17,11 @@ class SiteField(VisibleField):
 class MeteringPointField(VisibleField):
     def rows(self, actor: Actor) -> QuerySet[Any]:
         return visible_metering_points(actor)
+
+
+class AdapterField(VisibleField):
+    def rows(self, actor: Actor) -> QuerySet[Any]:
+        return visible_adapters(actor)
 
 
 class ConcentratorField(VisibleField):

@@ -12,6 +12,7 @@ from portal.api.errors import not_found
 from portal.api.metering_points import MeteringPoints, Meters
 from portal.api.pairings import Pairings
 from portal.api.readings import Readings
+from portal.api.scans import Scans
 from portal.api.sites import Sites
 
 router = SimpleRouter()
@@ -22,6 +23,7 @@ for name, resource in (
     ("concentrators", Concentrators),
     ("adapters", Adapters),
     ("pairings", Pairings),
+    ("scans", Scans),
     ("readings", Readings),
     ("telegrams", Telegrams),
     ("events", Events),

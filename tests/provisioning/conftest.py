@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -33,3 +34,9 @@ def guarded(request: pytest.FixtureRequest) -> None:
 def vacant(tmp_path: Path) -> Path:
     """A path where nothing is yet."""
     return tmp_path / "vacant"
+
+
+@pytest.fixture(autouse=True)
+def photo_store(settings: Any, tmp_path: Path) -> None:
+    """Photos of a test end with it."""
+    settings.MEDIA_ROOT = tmp_path / "media"

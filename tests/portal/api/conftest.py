@@ -1,6 +1,8 @@
 """The cast, and clients that act as its people."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
@@ -37,3 +39,9 @@ def by_session() -> As:
         return made
 
     return client
+
+
+@pytest.fixture(autouse=True)
+def photo_store(settings: Any, tmp_path: Path) -> None:
+    """Photos of a test end with it."""
+    settings.MEDIA_ROOT = tmp_path / "media"

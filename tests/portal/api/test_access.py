@@ -11,8 +11,10 @@ from rest_framework.test import APIClient
 from meterwire.messages import ulid
 from portal.telemetry.models import AdapterEvent, Telegram
 from provisioning.accounts.models import ApiToken, Role
-from tests.cast import Cast
+from provisioning.pairing.services import set_photo
+from tests.cast import STAGE, Cast
 from tests.portal.api.conftest import As
+from tests.provisioning.labelled import picture
 
 pytestmark = pytest.mark.django_db
 PUBLIC = {"/api/schema/", "/api/docs/"}
@@ -55,6 +57,7 @@ class Fleet:
     def __init__(self, cast: Cast) -> None:
         pairing = cast.pairing(cast.keyed_adapter())
         adapter, point = pairing.adapter, pairing.metering_point
+        set_photo(STAGE, pairing, picture())
         concentrator, meter = cast.concentrator(point.site), cast.meter()
         name = ulid(1.7e9, bytes(10))
         AdapterEvent.objects.create(
@@ -82,7 +85,8 @@ class Fleet:
         everything = {
             "name": "New", "eui": "00800000a0ffffff", "dev_eui": "70b3d57ed1ffffff", "join_eui": "70b3d57ed1000000",
             "meter_id": "1 EMH 00 9999 0001", "app_key": "0" * 32, "fingerprint": "x", "site": self.keys["sites"],
-            "metering_point": self.keys["metering-points"],
+            "metering_point": self.keys["metering-points"], "reason": "test", "how": "retry", "raw": "x",
+            "adapter_scan": self.adapter.dev_eui, "meter_scan": "1 EMH 00 9999 0001",
         }  # fmt: skip
         return {} if route.path.endswith(("archive/", "remove/", "reset-password/")) else everything
 
@@ -126,7 +130,7 @@ def test_an_outsider_finds_nothing(fleet: Fleet, cast: Cast, by_token: As, by_se
                 assert response.status_code == 200, route
                 assert response.json()["results"] == []
             else:
-                assert response.status_code in {400, 403}, route
+                assert response.status_code in {400, 403}, (route, response.content)
 
 
 def test_the_operator_sees_all_of_it(fleet: Fleet, cast: Cast, by_token: As, by_session: As) -> None:
