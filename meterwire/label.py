@@ -22,8 +22,8 @@ _NAMES = {"O": "owner token", "S": "serial number", "P": "proprietary part"}
 @dataclass(frozen=True, slots=True)
 class Label:
     """What a label says. `profile_id` is 8 upper-case hex digits (vendor 4, profile 4); the last three are texts of
-    printable ASCII without a colon, None where the label has none. The owner token proves a claim: it stays out of
-    `repr`.
+    printable ASCII without a colon, None where the label has none. The owner token proves a claim, and some suppliers
+    hide a key in the proprietary part: both stay out of `repr`.
     """
 
     join_eui: JoinEUI
@@ -31,7 +31,7 @@ class Label:
     profile_id: str
     owner_token: str | None = field(default=None, repr=False)
     serial: str | None = None
-    proprietary: str | None = None
+    proprietary: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not _PROFILE.fullmatch(self.profile_id) or self.profile_id != self.profile_id.upper():

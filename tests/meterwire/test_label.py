@@ -121,3 +121,10 @@ def test_a_token_of_less_or_more_entropy_is_refused(entropy: bytes) -> None:
 )
 def test_other_texts_are_no_token_of_ours(text: str) -> None:
     assert not is_owner_token(text)
+
+
+def test_neither_the_token_nor_what_a_supplier_hid_in_the_proprietary_part_is_in_its_repr() -> None:
+    shown = repr(Label(JoinEUI(bytes(8)), DevEUI(bytes(8)), "00000000", "TOKEN", "S1", "00112233445566778899"))
+    assert "TOKEN" not in shown
+    assert "0011" not in shown
+    assert "S1" in shown
