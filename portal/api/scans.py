@@ -43,7 +43,7 @@ class ScanSerializer(serializers.Serializer[Any]):
 class Scans(ViewSet):
     """Scans of adapters and meters."""
 
-    @extend_schema(request=ScanInput, responses=ScanSerializer)
+    @extend_schema(request=ScanInput, responses={200: ScanSerializer})
     def create(self, request: Request) -> Response:
         """Say what a raw scan is."""
         require(actor_of(request), organisation_of(request), "pairing.create")
