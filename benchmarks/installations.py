@@ -1,4 +1,4 @@
-"""Pairs adapters in virtual time: plugged in, scanned, joined, configured, first reading; every program is the real one."""
+"""Pairs adapters in virtual time: plugged in, scanned, joined, configured, first reading, by the real programs."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ class Run:
 
 
 def simulate(folder: Path, count: int) -> Run:
-    """`count` pairings in one building; Django must be set up on an empty database, the KEK given (benchmarks.stand)."""
+    """`count` pairings in one building, on the empty portal of benchmarks.stand."""
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     flats = _prepare(folder, count)
     run = Run()
@@ -178,10 +178,11 @@ def _claim(flat: Flat) -> int:
 
 
 def _label(flat: Flat) -> str:
+    from provisioning.accounts.actors import System
     from provisioning.fleet.models import Adapter
-    from provisioning.labels.services import open_label
+    from provisioning.labels.printing import open_label
 
-    return str(open_label(Adapter.objects.get(dev_eui=flat.dev_eui)))
+    return str(open_label(System("bench"), Adapter.objects.get(dev_eui=flat.dev_eui)))
 
 
 def _steps(pairing: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Virtual time: an event loop that never waits, and a broker inside the process, for whole walks on an accelerated clock.
+"""Virtual time: an event loop that never waits, and a broker inside the process, for whole walks in seconds.
 
 The loop jumps to its next timer as soon as nothing is ready: no socket, no thread at work. `time.time`,
 `time.monotonic`, and what Django calls now follow it, so that the real bridge, concentrator and adapters run unchanged.

@@ -24,7 +24,7 @@ MANAGE = [sys.executable, str(ROOT / "manage.py")]
 
 @dataclass
 class Stand:
-    """The parts, by name in `parts`: database, cache, broker, bridge, concentrator. `flats` are the adapters."""
+    """The parts, by name in `parts`: database, cache, broker, bridge, concentrator, web. `flats` are the adapters."""
 
     folder: Path
     ports: Mapping[str, int]
@@ -35,6 +35,11 @@ class Stand:
     @property
     def agents(self) -> Path:
         return self.folder / "agents"
+
+    def manage(self, *arguments: str) -> str:
+        """What a command of the portal, which holds the key-encryption key, prints."""
+        command = [*MANAGE, *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self.env, check=True, capture_output=True, text=True).stdout
 
     def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """Ask the portal's database."""
@@ -53,19 +58,24 @@ class Portless(Service):
 
 
 @contextmanager
-def standing(adapters: int, *, period_s: float, confirm_every: int) -> Iterator[Stand]:
-    """Everything but the building: database, cache, broker, bridge, concentrator; adapters are provisioned."""
+def standing(adapters: int, *, period_s: float, confirm_every: int, paired: int | None = None) -> Iterator[Stand]:
+    """Everything but the building: database, cache, broker, bridge, concentrator; adapters are provisioned.
+
+    The first `paired` adapters (None: all) are paired with their meters.
+    """
     folder = Path(tempfile.mkdtemp(prefix="mspan-stand-"))
     started: list[Service] = []
     try:
-        yield _stand(folder, started, adapters, period_s, confirm_every)
+        yield _stand(folder, started, adapters, period_s, confirm_every, adapters if paired is None else paired)
     finally:
         for part in reversed(started):
             part.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _stand(folder: Path, started: list[Service], adapters: int, period_s: float, confirm_every: int) -> Stand:
+def _stand(
+    folder: Path, started: list[Service], adapters: int, period_s: float, confirm_every: int, paired: int
+) -> Stand:
     for name in ("agents", "meters", "broker"):
         (folder / name).mkdir()
     ports = {name: free_port() for name in ("mqtt", "udp", "air")}
@@ -78,6 +88,7 @@ def _stand(folder: Path, started: list[Service], adapters: int, period_s: float,
     building = [sys.executable, "-m", "adapter_agent.simulation", str(agents / "building.toml"), "--new", str(adapters)]
     building += ["--gateway", f"{house.GATEWAY_EUI}@127.0.0.1:{ports['udp']}", "--meters", str(meters)]
     seed = [*MANAGE, "demo_seed", "--agents", str(agents), "--meters", str(meters), "--password", "stand-in-a-cellar"]
+    seed += ["--paired", str(paired)]
     seed += [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
     broker = [*MANAGE, "broker_config", "--out", str(folder / "broker"), "--port", str(ports["mqtt"])]
     kek = [*MANAGE, "kek_init", "--out", env["MSPAN_KEK_FILE"]]
@@ -98,11 +109,15 @@ def _stand(folder: Path, started: list[Service], adapters: int, period_s: float,
     parts["bridge"] = Portless("bridge", 0, folder, [*MANAGE, "run_bridge"])
     agent = [str(BIN / "concentrator-agent"), "run", "--config", str(agents / "concentrator.toml")]
     parts["concentrator"] = Portless("concentrator", 0, folder, agent)
-    for name in ("bridge", "concentrator"):
+    ports = {**ports, "web": free_port()}
+    server = [sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", "127.0.0.1"]
+    parts["web"] = Portless("web", 0, folder, [*server, "--port", str(ports["web"]), "--log-level", "warning"])
+    public = {**locked, "MSPAN_KEK_PUBLIC_FILE": env["MSPAN_KEK_FILE"] + ".pub"}
+    for name, surroundings in (("bridge", env), ("concentrator", env), ("web", public)):
         part = parts[name]
         assert isinstance(part, Portless)
-        part.env = env
-    for name in ("broker", "bridge", "concentrator"):
+        part.env = surroundings
+    for name in ("broker", "bridge", "concentrator", "web"):
         parts[name].start()
         started.append(parts[name])
     return Stand(folder, ports, env, flats, parts)
@@ -123,6 +138,7 @@ def _environment(folder: Path, ports: Mapping[str, int], parts: Mapping[str, Ser
         "MSPAN_MQTT_USER": "portal",
         "MSPAN_MQTT_PASSWORD_FILE": str(password),
         "MSPAN_KEK_FILE": str(folder / "kek"),
+        "MSPAN_TLS": "0",
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "PYTHONPATH": str(ROOT),
     }

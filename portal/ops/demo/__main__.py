@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Coroutine
 
+from portal.ops.demo import house
 from portal.ops.demo.places import PORTS, ROOT, Places
+from portal.ops.demo.plugs import Sockets, plug_in_first, plugged
 from portal.ops.demo.reset import running
-from portal.ops.demo.supervisor import Child, ChildFailed, Supervisor
+from portal.ops.demo.supervisor import ChildFailed, Supervisor
 from portal.ops.demo.system import ADAPTERS, PASSWORD, System
 
 LOGINS = (
@@ -59,7 +61,6 @@ async def _run(places: Places) -> int:
         await asyncio.wait({start, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if start.done():
             start.result()
-            await stopping
     except ChildFailed as error:
         _talk(str(error))
         return 1
@@ -83,23 +84,22 @@ async def _start(system: System, supervisor: Supervisor, places: Places) -> None
     await _step("organisation, concentrator, adapters with their keys", supervisor.once(system.seed()))
     await _step("broker configuration", supervisor.once(system.broker_config()))
     await _step("MQTT broker (Mosquitto)", supervisor.start(system.mosquitto()))
+    await _step("vault", supervisor.start(system.vault()))
     await _step("ingest bridge", supervisor.start(system.bridge()))
     await _step("concentrator agent", supervisor.start(system.concentrator()))
     await _step("the meters and the radio air", supervisor.start(system.building()))
     await _step("portal", supervisor.start(system.portal()))
     answered = time.monotonic()
     _invite(system, answered - began, places)
-    adapters = system.adapters()
-    await _step(f"{len(adapters)} adapters", _start_all(supervisor, adapters))
+    flats = house.flats(places.agents / "building.toml")
+    plug_in_first(places.plugs, flats)
+    sockets = Sockets(places.plugs, system.adapters(), supervisor)
+    await _step(f"{len(plugged(places.plugs))} of {len(flats)} adapters", sockets.look())
     await _step("task worker (Celery)", supervisor.start(system.worker()))
     first = await system.first_reading()
     _talk(f"first reading stored {max(0.0, first - answered):.0f} s after the portal answered")
     _talk("running; Ctrl-C ends everything")
-
-
-async def _start_all(supervisor: Supervisor, children: list[Child]) -> None:
-    for child in children:
-        await supervisor.start(child)
+    await sockets.watch()
 
 
 async def _step(what: str, work: Coroutine[object, object, None]) -> None:
@@ -112,6 +112,7 @@ def _invite(system: System, seconds: float, places: Places) -> None:
     print(f"\nThe portal answers after {seconds:.0f} s:  {system.address}\n")
     for login, duty in LOGINS:
         print(f"  {login:26} {PASSWORD:16} {duty}")
+    print(f"\nHalf of the building waits to be paired:  {system.address}demo/")
     print(f"\nPorts: {system.port_line}\nLogs:  {places.logs}\n", flush=True)
 
 

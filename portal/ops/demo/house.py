@@ -1,7 +1,7 @@
 """What the demo's building file says about meters and adapters, and the agents' files written from it."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ GATEWAY_EUI = "0016c001f1a20002"
 JOIN_EUI = "70b3d57ed0000001"
 REGISTERS = ("1-0:1.8.0", "1-0:2.8.0", "1-0:16.7.0")
 PERIOD_SECONDS = 30
+PAIRED_SHARE = 2  # one in so many adapters waits for its pairing
 
 _CONCENTRATOR = """\
 [concentrator]
@@ -83,6 +84,11 @@ def flats(building: Path) -> list[Flat]:
         )
         for number, adapter in enumerate(data["adapter"], start=1)
     ]
+
+
+def unpaired(flats: Sequence[Flat], paired: int | None = None) -> Sequence[Flat]:
+    """The flats whose adapters still lie in their boxes: all after the first `paired`, by default half of them."""
+    return flats[len(flats) - len(flats) // PAIRED_SHARE if paired is None else paired :]
 
 
 def write_concentrator(agents: Path, ports: Mapping[str, int]) -> Path:

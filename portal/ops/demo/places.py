@@ -33,6 +33,7 @@ class Places:
             self.broker,
             self.valkey,
             self.static,
+            self.plugs,
         ):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("secret_key", "portal_mqtt_password"):
@@ -54,6 +55,14 @@ class Places:
     @property
     def meters(self) -> Path:
         return self.folder / "meters"
+
+    @property
+    def vault_socket(self) -> Path:
+        return self.folder / "vault.sock"
+
+    @property
+    def plugs(self) -> Path:
+        return self.folder / "plugs"
 
     @property
     def static(self) -> Path:

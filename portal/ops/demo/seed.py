@@ -6,11 +6,11 @@ from pathlib import Path
 
 from django.db import transaction
 
-from portal.ops.demo.house import CONCENTRATOR_EUI, JOIN_EUI, Flat
+from portal.ops.demo.house import CONCENTRATOR_EUI, JOIN_EUI, Flat, unpaired
 from provisioning.accounts.actors import System
 from provisioning.accounts.models import Organisation, Role
 from provisioning.accounts.services import add_member, create_organisation
-from provisioning.fleet.models import Adapter, Concentrator, Site
+from provisioning.fleet.models import Adapter, Concentrator, MeteringPoint, Site
 from provisioning.fleet.services import (
     create_adapter,
     create_metering_point,
@@ -20,6 +20,7 @@ from provisioning.fleet.services import (
 )
 from provisioning.keys.services import hand_over, issue_adapter_keys
 from provisioning.keys.vault import Vault
+from provisioning.labels.services import issue_token
 from provisioning.pairing.services import pair
 
 ACTOR = System("demo")
@@ -34,8 +35,14 @@ PEOPLE = {
 }
 
 
-def seed(flats: list[Flat], agents: Path, password: str, public_key: Callable[[], str]) -> bool:
-    """Make what is missing; False when the organisation was there already. Writes the broker password file."""
+def seed(
+    flats: list[Flat], agents: Path, password: str, public_key: Callable[[], str], paired: int | None = None
+) -> bool:
+    """Make what is missing; False when the organisation was there already. Writes the broker password file.
+
+    The adapters after the first `paired` (by default half of them) are in stock with a label, their meters hang in
+    the building, and somebody has to pair them.
+    """
     if Organisation.objects.filter(slug=SLUG).exists():
         return False
     with transaction.atomic():
@@ -49,8 +56,12 @@ def seed(flats: list[Flat], agents: Path, password: str, public_key: Callable[[]
             ACTOR, organisation, eui=CONCENTRATOR_EUI, name="Lindenweg 8, cellar", site=site, public_key=public_key()
         )
         write_secret(agents / "concentrator.password", new.password.encode())
+        in_boxes = unpaired(flats, paired)
         for flat in flats:
-            _flat(organisation, site, new.concentrator, flat)
+            if flat in in_boxes:
+                _boxed(organisation, site, flat)
+            else:
+                _flat(organisation, site, new.concentrator, flat)
     return True
 
 
@@ -84,7 +95,22 @@ def _flat(organisation: Organisation, site: Site, concentrator: Concentrator, fl
         location=flat.place,
     )
     issue_adapter_keys(ACTOR, adapter)
-    for number, (name, meter_id) in enumerate(flat.meters):
+    for number, point in enumerate(_points(site, flat)):
+        pair(ACTOR, adapter, point, input=number)
+
+
+def _boxed(organisation: Organisation, site: Site, flat: Flat) -> None:
+    serial = f"MS-{flat.name[-2:]}"
+    adapter = create_adapter(ACTOR, organisation, dev_eui=flat.dev_eui, join_eui=JOIN_EUI, serial=serial)
+    issue_adapter_keys(ACTOR, adapter)
+    issue_token(ACTOR, adapter)
+    _points(site, flat)
+
+
+def _points(site: Site, flat: Flat) -> list[MeteringPoint]:
+    points = []
+    for name, meter_id in flat.meters:
         point = create_metering_point(ACTOR, site, name=name.replace("-", " ").capitalize())
         install_meter(ACTOR, point, meter_id=meter_id)
-        pair(ACTOR, adapter, point, input=number)
+        points.append(point)
+    return points

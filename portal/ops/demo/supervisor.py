@@ -38,6 +38,7 @@ class Supervisor:
         self._logs, self._cwd, self._talk = logs, cwd, talk
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._cycled: set[str] = set()
         self._stopping = False
         logs.mkdir(parents=True, exist_ok=True)
 
@@ -57,6 +58,13 @@ class Supervisor:
         self._processes[child.name] = process
         await self._wait_ready(child, process)
         self._watchers[child.name] = asyncio.create_task(self._keep(child), name=f"keep {child.name}")
+
+    def power_cycle(self, name: str) -> None:
+        """End a child and let it start again at once, as if its plug had been pulled for a moment."""
+        self._cycled.add(name)
+        process = self._processes[name]
+        if process.returncode is None:
+            _signal_group(process, signal.SIGTERM)
 
     async def stop(self) -> None:
         """End every child, last started first; who does not go within STOP_SECONDS is killed."""
@@ -112,6 +120,10 @@ class Supervisor:
             code = await self._processes[child.name].wait()
             if self._stopping:
                 return
+            if child.name in self._cycled:
+                self._cycled.discard(child.name)
+                self._processes[child.name] = await self._spawn(child)
+                continue
             if loop.time() - began > HEALTHY_AFTER_SECONDS:
                 failures = 0
             delay = RESTART_DELAYS[min(failures, len(RESTART_DELAYS) - 1)]

@@ -39,6 +39,8 @@ class System:
             "MSPAN_TLS": "0",
             "MSPAN_KEK_FILE": "",
             "MSPAN_KEK_PUBLIC_FILE": str(places.secrets / "kek.pub"),
+            "MSPAN_VAULT_SOCKET": str(places.vault_socket),
+            "MSPAN_DEMO_FOLDER": str(places.folder),
             "DJANGO_SETTINGS_MODULE": "portal.settings",
         }
         self._keyed_env = {
@@ -152,6 +154,10 @@ class System:
         command += ["--no-access-log", "--timeout-graceful-shutdown", "2"]
         return Child("portal", command, self._portal_env, ready=_answers_http(port, "/healthz"))
 
+    def vault(self) -> Child:
+        socket = self._places.vault_socket
+        return Child("vault", [*MANAGE, "run_vault"], self._keyed_env, ready=_exists(socket))
+
     def bridge(self) -> Child:
         return Child("bridge", [*MANAGE, "run_bridge"], self._keyed_env)
 
@@ -186,6 +192,13 @@ def _listens(port: int) -> Callable[[], Awaitable[bool]]:
             return False
         writer.close()
         return True
+
+    return check
+
+
+def _exists(path: Path) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        return path.exists()
 
     return check
 

@@ -19,6 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--agents", type=Path, required=True, help="folder with building.toml")
         parser.add_argument("--meters", type=Path, required=True, help="folder in which the meters' devices appear")
         parser.add_argument("--password", required=True, help="of every demo login")
+        parser.add_argument("--paired", type=int, help="adapters that are paired already; by default half of them")
         for name in ("mqtt", "udp", "air"):
             parser.add_argument(f"--{name}-port", type=int, required=True)
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         concentrator = house.write_concentrator(agents, ports)
         for flat in flats:
             house.write_adapter(agents, flat, options["meters"], ports)
-        if seed(flats, agents, options["password"], lambda: _public_key(concentrator)):
+        if seed(flats, agents, options["password"], lambda: _public_key(concentrator), options["paired"]):
             self.stdout.write(f"made the organisation and {len(flats)} adapters")
         hand_over_keys(flats, agents)
 
