@@ -58,7 +58,7 @@ class Sender:
         self._inbox, self._registration, self._commissioning = inbox, registration, commissioning
         self._confirm_every, self._on_sent, self._progress = confirm_every, on_sent, progress
         self._since_confirmed = 0
-        self._episode = 0
+        self._epoch, self._episode = radio.epoch, 0  # the session and commissioning that were seen last
         self._waking = asyncio.Event()
         self._walk = Walk()
         self._reports, self._polls = Pace(*REPORT_AGAIN_S), Pace(*REPORT_AGAIN_S)
@@ -114,6 +114,8 @@ class Sender:
             self._source.want_proof()
             self._reports.restart(now)
             self._polls.restart(now)
+        if self._radio.epoch != self._epoch:
+            self._epoch = self._radio.epoch
             if self._commissioning.active:
                 self._begin_walk(now)
         if self._commissioning.active and self._commissioning.episode != self._episode:

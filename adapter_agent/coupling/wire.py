@@ -111,7 +111,7 @@ class Nameplate(Struct, tag="nameplate", array_like=True, frozen=True):
     """
 
     input: InputNumber
-    kind: Literal[0, 1, 2]
+    kind: Annotated[int, Meta(ge=0, le=2)]
     octets: Annotated[bytes, Meta(max_length=MAX_IDENTITY)]
     resolutions: Annotated[dict[RegisterIndex, Exponent], Meta(max_length=MAX_INDEX)]
 
