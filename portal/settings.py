@@ -146,6 +146,8 @@ KEK_FILE = os.environ.get("MSPAN_KEK_FILE", "")
 KEK_PUBLIC_FILE = os.environ.get("MSPAN_KEK_PUBLIC_FILE", "")
 # Where the vault process listens (manage.py run_vault), for those that have no key-encryption key.
 VAULT_SOCKET = os.environ.get("MSPAN_VAULT_SOCKET", "")
+# On adapter labels: vendor id of the LoRa Alliance and profile (TR005); FFFF is nobody's.
+LABEL_PROFILE = os.environ.get("MSPAN_LABEL_PROFILE", "FFFF0001")
 # The run folder of `./run demo`; set there only, and then /demo/ exists.
 DEMO_FOLDER = os.environ.get("MSPAN_DEMO_FOLDER", "")
 # Both are derived from the secret key when there is no file; every portal process needs the same ones.

@@ -13,3 +13,4 @@ class KeysConfig(AppConfig):
 
         register(checks.key_encryption_key, Tags.security)
         register(checks.key_hand_in, Tags.security, deploy=True)
+        register(checks.vault_process, Tags.security, deploy=True)

@@ -67,6 +67,10 @@ class Vault:
         """The key of a row together with its tag length, for ValuesOpener. Raises KeyDamaged."""
         return InnerKey(self._open(row), row.tag_length)
 
+    def open_waiting(self, sealed: bytes, place: bytes) -> bytes:
+        """What a WaitingSealer sealed for `place`, such as an owner token. Raises KeyDamaged."""
+        return open_waiting(self._kek.intake_private(), sealed, place)
+
     def _open(self, row: DeviceKey) -> bytes:
         sealed = bytes(row.sealed)
         if sealed[:1] == bytes([INTAKE]):

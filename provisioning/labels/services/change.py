@@ -33,11 +33,7 @@ class Adopted:
 
 def issue_token(actor: Actor, adapter: Adapter) -> OwnerToken:
     """A new random token for a new label; an older unused one ends."""
-    require_at(actor, adapter.organisation_id, adapter.site_id, "labels.print")
-    token = tokens.new_token()
-    with audited(adapter.organisation):
-        validation.present(adapter)
-        return _keep(actor, adapter, token, "label.token_issued")
+    return issue(actor, adapter)[0]
 
 
 def adopt_token(actor: Actor, adapter: Adapter, token: str) -> OwnerToken:
@@ -87,6 +83,15 @@ def consume(actor: Actor, adapter: Adapter) -> None:
     held = OwnerToken.objects.filter(adapter=adapter, state=_NEW)
     if held.update(state=OwnerToken.State.CONSUMED, sealed=b"", consumed_at=timezone.now()):
         record(adapter.organisation, actor, "label.token_used", adapter)
+
+
+def issue(actor: Actor, adapter: Adapter) -> tuple[OwnerToken, str]:
+    """`issue_token` for the label that is being printed: the row, and the token itself this once."""
+    require_at(actor, adapter.organisation_id, adapter.site_id, "labels.print")
+    token = tokens.new_token()
+    with audited(adapter.organisation):
+        validation.present(adapter)
+        return _keep(actor, adapter, token, "label.token_issued"), token
 
 
 def _keep(actor: Actor, adapter: Adapter, token: str, action: str) -> OwnerToken:

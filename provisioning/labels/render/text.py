@@ -1,0 +1,19 @@
+"""What a person reads: on the label itself, and as plain text."""
+
+from provisioning.labels.services import PrintLabel
+
+
+def grouped(dev_eui: str) -> str:
+    """A DevEUI as printed: `70B3 D57E D006 1000`."""
+    return " ".join(dev_eui.upper()[at : at + 4] for at in range(0, len(dev_eui), 4))
+
+
+def lines(label: PrintLabel) -> list[str]:
+    """Beside the code; the owner token is in the code only."""
+    return ["Meterspan", *([label.serial] if label.serial else []), grouped(label.dev_eui)]
+
+
+def label_text(label: PrintLabel) -> str:
+    """Serial number, DevEUI, and the code's whole text, which can be typed or pasted instead of scanned."""
+    serial = f"Serial  {label.serial}\n" if label.serial else ""
+    return f"{serial}DevEUI  {grouped(label.dev_eui)}\n{label.text}\n"
