@@ -10,6 +10,8 @@ from celery.result import AsyncResult
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from portal.web import figures
 from portal.web.life import Station
@@ -119,9 +121,7 @@ def queue(batch: Batch, task_id: str) -> bool:
     Batch.objects.filter(pk=batch.pk).update(task_id=task_id)
     try:
         import_batch.apply_async((batch.pk,), task_id=task_id, retry=False)
-    except import_batch.app.connection().connection_errors:
-        return False
-    except import_batch.OperationalError:
+    except (OperationalError, RedisError):
         return False
     return True
 

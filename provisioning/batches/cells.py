@@ -19,7 +19,8 @@ _EUI_DIGITS, _KEY_DIGITS = 16, 32
 _SEPARATORS = str.maketrans("", "", "-:. \u00a0")
 _HEX = re.compile("[0-9A-Fa-f]+", re.ASCII)
 _SCIENTIFIC = re.compile(r"[0-9A-Fa-f]+(?:[.,][0-9A-Fa-f]*)?[Ee]\+?[0-9]{1,3}", re.ASCII)
-_DECIMAL = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{3})+|[0-9]+[.,][0-9]+", re.ASCII)
+_GROUPED = re.compile(r"[0-9]{1,3}(?:[.,][0-9]{3})+", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]+[.,][0-9]+", re.ASCII)
 _EXAMPLES = frozenset(
     bytes.fromhex(text)
     for text in (
@@ -180,11 +181,15 @@ def _integer(cell: Cell) -> int:
 
 
 def _mangled(text: str, digits: str) -> bool:
-    if _HEX.fullmatch(text) and len(text) in (_EUI_DIGITS, _KEY_DIGITS):
+    """Whether a spreadsheet wrote this as a number: with an exponent, a fraction, or parted thousands."""
+    if not any(sign in text for sign in "+.,"):
         return False
-    if ("+" in text or "." in text or "," in text) and _SCIENTIFIC.fullmatch(text):
-        return len(digits) not in (_EUI_DIGITS, _KEY_DIGITS) or "+" in text
-    return bool(_DECIMAL.fullmatch(text)) and len(digits) not in (_EUI_DIGITS, _KEY_DIGITS)
+    if _GROUPED.fullmatch(text):
+        return True
+    whole = len(digits) in (_EUI_DIGITS, _KEY_DIGITS)
+    if _SCIENTIFIC.fullmatch(text):
+        return "+" in text or not whole
+    return bool(_DECIMAL.fullmatch(text)) and not whole
 
 
 def _spoiled(text: str) -> CellError:

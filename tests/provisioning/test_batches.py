@@ -1,6 +1,8 @@
 """A supplier's file from upload to stock: dry run with every error, import as a whole or by rows, again and again."""
 
 import io
+import secrets
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +10,13 @@ import pytest
 from provisioning.audit.models import Entry
 from provisioning.audit.queries import verify
 from provisioning.batches import services as batches
+from provisioning.batches.errors import FileRefused
 from provisioning.batches.models import Batch, BatchRow, Supplier
 from provisioning.errors import Conflict, Forbidden
 from provisioning.fleet.models import Adapter
+from provisioning.fleet.services import archive_adapter
+from provisioning.keys.device_table import device_table
+from provisioning.keys.kek import KeyDamaged, VaultLocked, create
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
 from provisioning.keys.services import take_in
 from provisioning.keys.vault import Vault
@@ -18,7 +24,7 @@ from provisioning.labels import tokens
 from provisioning.labels.models import OwnerToken
 from provisioning.labels.services import matches
 from tests.cast import Cast
-from tests.support.supplier_file import MAPPING, adapters, csv_file, xlsx_file
+from tests.support.supplier_file import MAPPING, TITLES, adapters, csv_file, xlsx_file
 
 
 @pytest.fixture
@@ -283,3 +289,82 @@ def test_the_owner_tokens_of_a_file_open_its_labels(cast: Cast, supplier: Suppli
     held = OwnerToken.objects.get(adapter=adapter)
     place = tokens.place(cast.organisation.pk, adapter.dev_eui)
     assert Vault.from_settings().open_waiting(bytes(held.sealed), place).decode() == rows[0][4]
+
+
+def test_a_sealed_key_opens_for_no_other_adapter_and_no_other_organisation(cast: Cast, supplier: Supplier) -> None:
+    imported(cast, uploaded(cast, supplier, list(adapters(2))))
+    one, other = DeviceKey.objects.filter(purpose=Purpose.ROOT, intake=True).select_related("adapter")
+    vault = Vault.from_settings()
+    one.sealed = other.sealed
+    with pytest.raises(KeyDamaged):
+        vault.open(one)
+    other.organisation = cast.away.organisation
+    with pytest.raises(KeyDamaged):
+        vault.open(other)
+
+
+def test_a_process_that_can_put_no_key_away_takes_no_file(cast: Cast, supplier: Supplier, settings: Any) -> None:
+    settings.KEK_FILE = settings.KEK_PUBLIC_FILE = ""
+    with pytest.raises(VaultLocked):
+        uploaded(cast, supplier, list(adapters(1)))
+    assert not Batch.objects.exists()
+
+
+def test_the_web_server_imports_with_the_public_key_alone(
+    cast: Cast, supplier: Supplier, settings: Any, tmp_path: Path
+) -> None:
+    kek = tmp_path / "kek"
+    public = create(kek)
+    settings.KEK_FILE, settings.KEK_PUBLIC_FILE = "", str(public)
+    rows = list(adapters(1))
+    imported(cast, uploaded(cast, supplier, rows))
+    settings.KEK_FILE = str(kek)
+    key = DeviceKey.objects.get(adapter__dev_eui=rows[0][0].lower(), purpose=Purpose.ROOT)
+    assert Vault.from_settings().open(key).reveal().hex().upper() == rows[0][2]
+
+
+def test_a_value_for_all_rows_fills_what_is_empty(cast: Cast, supplier: Supplier) -> None:
+    rows = list(adapters(2))
+    rows[0][1] = ""
+    batch = uploaded(cast, supplier, rows, defaults={"join_eui": "70B3D57ED00000FF", "tag_length": "8"})
+    assert [row.values["join_eui"] for row in batch.rows.all()] == ["70b3d57ed00000ff", "70b3d57ed0000001"]
+    imported(cast, batch)
+    assert set(DeviceKey.objects.filter(purpose=Purpose.INNER).values_list("tag_length", flat=True)) == {8}
+
+
+def test_two_inner_keys_take_two_slots_and_both_open(cast: Cast, supplier: Supplier) -> None:
+    rows = [[*row, "8f3c1d0e77a2b95c4410de6f9a3b7e21", "5"] for row in adapters(1)]
+    file = csv_file(rows, (*TITLES, "Key B", "Slot B"))
+    mapping = {**MAPPING, "inner_key_2": "Key B", "inner_slot_2": "Slot B"}
+    imported(cast, uploaded(cast, supplier, file, mapping=mapping))
+    keys = DeviceKey.objects.filter(purpose=Purpose.INNER).order_by("version")
+    assert [(key.slot, key.state) for key in keys] == [(0, "retiring"), (5, "active")]
+    assert Vault.from_settings().open(keys[1]).reveal().hex() == rows[0][-2]
+
+
+def test_missing_columns_are_told_together_with_what_may_be_meant(cast: Cast, supplier: Supplier) -> None:
+    file = csv_file(adapters(1), ("Device EUI", "App EUI", "App-Kee", "Inner Key", "x", "y", "z"))
+    with pytest.raises(FileRefused) as caught:
+        uploaded(cast, supplier, file)
+    assert "no column “AppKey” (Root key (AppKey)). Is “App-Kee” meant?" in str(caught.value)
+    assert "no column “Claim Token”" in str(caught.value)
+
+
+def test_what_was_archived_since_can_be_imported_after_a_second_check(cast: Cast, supplier: Supplier) -> None:
+    rows = list(adapters(1))
+    adapter = cast.adapter(dev_eui=rows[0][0])
+    batch = uploaded(cast, supplier, rows)
+    assert batch.error_counts == {"known_other_key": 1}
+    archive_adapter(cast.operator, adapter)
+    batch = imported(cast, batches.check(cast.operator, batch))
+    assert (batch.state, batch.imported) == ("done", 1)
+
+
+def test_adapters_imported_under_a_concentrator_reach_its_device_table(cast: Cast, supplier: Supplier) -> None:
+    site = cast.site()
+    concentrator = cast.concentrator(site)
+    before = concentrator.desired_revision
+    imported(cast, uploaded(cast, supplier, list(adapters(3)), site=site, concentrator=concentrator))
+    concentrator.refresh_from_db()
+    assert concentrator.desired_revision == before + 1
+    assert len(device_table(concentrator, Vault.from_settings(), secrets.token_bytes)) == 3

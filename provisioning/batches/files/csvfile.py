@@ -77,8 +77,9 @@ def _encoding(file: BinaryIO, hint: str) -> str:
         if start.startswith(mark):
             return encoding
     even, odd = start[0:2000:2].count(0), start[1:2000:2].count(0)
-    if even + odd:
-        if abs(even - odd) < max(4, (even + odd) // 2):
+    if even or odd:
+        most = max(even, odd)
+        if most < 4 * min(even, odd) or most * 4 < len(start[:2000]) // 2:
             raise FileRefused(_("This is no text file; export the table as CSV or XLSX."))
         return "utf-16-be" if even > odd else "utf-16-le"
     if _reads_as(file, "utf-8"):
