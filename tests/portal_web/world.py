@@ -17,7 +17,7 @@ from provisioning.batches.models import Batch
 from provisioning.batches.services import create_series
 from provisioning.fleet.models import Adapter, Concentrator, Site
 from provisioning.pairing.models import Pairing
-from tests.cast import Cast
+from tests.cast import STAGE, Cast
 
 PERIOD = timedelta(minutes=15)
 GATEWAY = "0016c001f1000001"
@@ -50,7 +50,7 @@ class World:
     def batch(self) -> Batch:
         """A series that waits for its import."""
         return create_series(
-            self.cast.operator,
+            STAGE,
             self.cast.organisation,
             first_dev_eui="70b3d57ed7000000",
             count=2,
