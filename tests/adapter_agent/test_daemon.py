@@ -35,6 +35,8 @@ def configuration(folder: Path, port: int, device: str) -> Path:
         port = {port}
         [clock]
         trusted = true
+        [commissioning]
+        minutes = 0
         [log]
         form = "json"
         """

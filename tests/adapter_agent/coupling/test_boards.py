@@ -63,6 +63,8 @@ def configuration(folder: Path, name: str, sections: str) -> Path:
         period_s = 3.0
         [clock]
         trusted = true
+        [commissioning]
+        minutes = 0
         {sections}
         """
     )
