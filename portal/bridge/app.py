@@ -30,6 +30,7 @@ from portal.bridge.heartbeat import Heartbeat
 from portal.bridge.ingest import GONE, Ingest, Outcome
 from portal.bridge.mail import Mail
 from portal.bridge.pages import Pages
+from portal.bridge.steps import News, Steps
 from portal.telemetry.directory import Directory
 from portal.telemetry.pipeline import Pipeline
 from portal.telemetry.store import open_store
@@ -43,7 +44,7 @@ BATCH_S = 0.2  # the first telegram of a batch waits at most this long for compa
 MAX_MAILS = 400  # waiting for the database
 MAX_OUTCOMES = 20  # waiting for the broker
 COMMAND_S = 1.0
-CONFIGURE_S = 0.5
+PAIR_S = 0.5
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 10.0
 MAX_SURPRISES = 5  # attempts at a batch that fails in a way nobody foresaw; then it is dropped without receipts
 RETAINED_S = 5.0  # so long after connecting a state may be one that the broker kept
@@ -75,8 +76,8 @@ class Bridge:
         self._pages = Pages(settings.redis_url)
         self._ingest = Ingest(Pipeline(Directory(vault()), open_store()))
         self._commands = Commands(vault(), time.time, time.monotonic)
-        self._configurations = Configurations(time.time)
-        self._woken: set[int] = set()
+        self._configurations = Configurations(time.time, time.monotonic)
+        self._steps, self._news = Steps(time.time), News()
         self._heartbeat = Heartbeat(settings.name, vault())
         self._inbox: asyncio.Queue[Mail | None] = asyncio.Queue(MAX_MAILS)
         self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue(MAX_OUTCOMES)
@@ -107,7 +108,7 @@ class Bridge:
                 self._send(),
                 self._pages.run(),
                 self._command(),
-                self._configure(),
+                self._pair(),
                 self._beat(),
             )
         ]
@@ -143,6 +144,7 @@ class Bridge:
         mail.kept = time.monotonic() - self._connected_at < RETAINED_S
         if mail.receipt is not None:
             self._commands.receipt(mail.eui, mail.receipt)
+            self._configurations.receipt(mail.eui, mail.receipt)
             return
         await self._inbox.put(mail)
 
@@ -153,7 +155,7 @@ class Bridge:
                 outcome = await self._commit(mails)
                 if outcome is not None:
                     self.figures.update(outcome.figures)
-                    self._woken |= outcome.wake
+                    self._news.add(outcome)
                     await self._outcomes.put(outcome)
 
     async def _gather(self) -> list[Mail]:
@@ -234,25 +236,28 @@ class Bridge:
                 self.figures["device_tables"] += 1
                 log.info("device table sent", extra={"concentrator": eui, "revision": parts[0].revision})
 
-    async def _configure(self) -> None:
-        """Configurations are sent as soon as their adapter was heard, for then it listens."""
+    async def _pair(self) -> None:
+        """Pairings advance by what was committed, and configurations go out soon after their adapter was heard."""
         while True:
-            await asyncio.sleep(CONFIGURE_S)
-            if not self._link.connected:
-                continue
-            woken, self._woken = self._woken, set()
+            await asyncio.sleep(PAIR_S)
+            news, self._news = self._news, News()
             try:
-                due = await self._in(self._side, lambda: self._configurations.due(woken))  # noqa: B023
+                changes = await self._in(self._side, lambda: self._steps.advance(news))  # noqa: B023
+                self._pages.tell(changes.messages())
+                if not self._link.connected:
+                    continue
+                due = await self._in(self._side, self._configurations.due)
             except Exception as error:
-                self._woken |= woken
-                log.warning("configurations could not be read", exc_info=not isinstance(error, GONE))
+                self._news.add(news)
+                log.warning("pairings could not be followed", exc_info=not isinstance(error, GONE))
                 continue
             for eui, parts in due:
                 try:
                     for part in parts:
                         await self._link.publish(topic_of(eui), messages.encode(part))
                 except LinkDown:
-                    break  # what was marked as sent is sent again
+                    self._configurations.forget(parts)
+                    break
                 self.figures["configurations"] += 1
 
     async def _beat(self) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,8 +11,7 @@ from django.db import InterfaceError, OperationalError
 from meterwire.errors import FormatError
 from meterwire.messages import Event, Result, parse_timestamp
 from portal.bridge.mail import Mail, Refusal
-from portal.bridge.steps import Steps
-from portal.telemetry.arrivals import Arrival, Batch, Source, moment
+from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch, Source, moment
 from portal.telemetry.live import Changes
 from portal.telemetry.pipeline import Pipeline
 from portal.telemetry.services import record_protocol_error, set_aside, store_events
@@ -27,12 +26,16 @@ GONE = (OperationalError, InterfaceError)  # the database is away or busy: the s
 
 @dataclass
 class Outcome:
-    """What a committed batch leads to: receipts by concentrator, changes for open pages, figures."""
+    """What a committed batch leads to: receipts by concentrator, changes for open pages, figures, news for pairings.
+
+    The news are adapters that joined, reported or sent a first reading, and concentrators with another device table.
+    """
 
     receipts: dict[str, list[Result]] = field(default_factory=lambda: defaultdict(list))
-    wake: set[int] = field(default_factory=set)  # adapters that should get their configuration soon
     changes: Changes = field(default_factory=Changes)
     figures: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    adapters: set[int] = field(default_factory=set)
+    concentrators: set[int] = field(default_factory=set)
 
 
 class Ingest:
@@ -41,6 +44,7 @@ class Ingest:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._written_down: dict[tuple[str, str], int] = {}
+        self._revisions: dict[int, int] = {}
 
     def run(self, mails: Sequence[Mail], now_us: int) -> Outcome:
         """Commit all of it and say what follows. Raises one of GONE; then nothing may be receipted, and the same mail
@@ -68,26 +72,18 @@ class Ingest:
             self._events(events, now_us, outcome)
         return outcome
 
-    def _follow(self, work: Callable[[Steps], None], outcome: Outcome) -> None:
-        """What committed mail means for pairings. A fault there costs no telegram: it is written down and goes on."""
-        try:
-            work(Steps(outcome.changes, outcome.wake))
-        except GONE:
-            raise
-        except Exception:
-            outcome.figures["failed_steps"] += 1
-            log.exception("pairings could not be followed")
-
     def _telegrams(self, arrivals: list[Arrival], now_us: int, outcome: Outcome) -> None:
+        batch = Batch(arrivals, now_us)
         try:
-            self._pipeline.run(Batch(arrivals, now_us))
+            self._pipeline.run(batch)
         except GONE:
             raise
         except Exception as error:
             self._isolate(arrivals, error, now_us, outcome)
             return
         self._report(arrivals, outcome)
-        self._follow(lambda steps: steps.telegrams(arrivals, moment(now_us)), outcome)
+        told = [arrival for arrival, _ in batch.reports] + [arrival for arrival, *_ in batch.proofs]
+        outcome.adapters.update(arrival.adapter.pk for arrival in told if arrival.adapter is not None)
 
     def _isolate(self, arrivals: list[Arrival], error: Exception, now_us: int, outcome: Outcome) -> None:
         """Something in the batch cannot be stored: halve it until that one telegram stands alone."""
@@ -117,6 +113,8 @@ class Ingest:
                 figures["refused_" + arrival.error] += 1
             elif arrival.readings is not None:
                 figures["readings"] += len(arrival.readings)
+                if adapter is not None and adapter.watched:
+                    _watch(adapter, (reading[0] for reading in arrival.readings), outcome)
             pk = None if adapter is None else adapter.pk
             changes.add(source.organisation, kind, pk, source.pk, telegram.received_at)
 
@@ -138,9 +136,9 @@ class Ingest:
         figures["events"] += len(rows)
         for source, event in events:
             outcome.receipts[source.eui].append(Result(event.id))
-        if any(row.kind == "joined" for row in rows):
-            self._follow(lambda steps: steps.joined(rows), outcome)
         for row in rows:
+            if row.kind == "joined" and row.adapter_id is not None:
+                outcome.adapters.add(row.adapter_id)
             if row.organisation_id is not None:
                 outcome.changes.add(row.organisation_id, "event", row.adapter_id, row.concentrator_id, None)
 
@@ -155,8 +153,9 @@ class Ingest:
             self._refuse(source, mail.eui, Refusal("unstorable", type(error).__name__), now_us, outcome)
             return
         outcome.figures["states"] += 1
-        state, at = mail.state, _said_at(mail, now_us)
-        self._follow(lambda steps: steps.state(source, state.revision, at), outcome)
+        if self._revisions.get(source.pk) != mail.state.revision:
+            self._revisions[source.pk] = mail.state.revision
+            outcome.concentrators.add(source.pk)
         outcome.changes.add(source.organisation, "concentrator", None, source.pk, mail.state.time)
 
     def _refuse(self, source: Source | None, eui: str, refusal: Refusal, now_us: int, outcome: Outcome) -> None:
@@ -172,6 +171,14 @@ class Ingest:
             self._written_down.clear()
         record_protocol_error(source, eui, refusal.code, refusal.message, moment(now_us))
         self._written_down[eui, refusal.code] = now_us
+
+
+def _watch(adapter: AdapterRecord, registers: Iterable[int], outcome: Outcome) -> None:
+    """The first readings of an input are news for its pairing; later ones are not."""
+    arrived = adapter.watched & {register >> 5 for register in registers}
+    if arrived:
+        adapter.watched -= arrived
+        outcome.adapters.add(adapter.pk)
 
 
 def _said_at(mail: Mail, now_us: int) -> datetime:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from meterwire.config_records import Part
-from meterwire.config_records import Part
 from meterwire.messages import Telegram
 from meterwire.seal import ValuesOpener
 
@@ -19,8 +18,9 @@ class AdapterRecord:
     `openers` holds, by key slot, the opener, the validity (from, before) and the row of the key; `delivering` are the
     slots whose key waits to be heard, `refusals` those whose key must not be used, with the code that says why,
     `sealed_slots` those of keys that the portal does not share. `keyless`: it knows no inner key at all. `pairings`
-    lists (from, before, metering point) by input. `marked_us`: when the use of a key was last noted. `watched`: a
-    pairing of it has stations to reach.
+    lists (from, before, metering point) by input; the point is None where the adapter reads another meter than it was
+    paired with, which quarantines the readings. `watched` are the inputs whose first reading is waited for.
+    `marked_us`: when the use of a key was last noted.
 
     The second block mirrors AdapterStatus; of it `last_counter` and (`epoch`, `fcnt`) run ahead within a batch;
     `reported` is the counter that the adapter announced after its last join.
@@ -41,7 +41,6 @@ class AdapterRecord:
         self.refusals: dict[int, str] = {}
         self.sealed_slots: frozenset[int] = frozenset()
         self.keyless = True
-        self.watched = False
         self.pairings: dict[int, list[tuple[int, int, int | None]]] = {}
         self.watched: frozenset[int] = frozenset()
         self.last_counter = self.stored_counter = self.reported = self.fcnt = -1
@@ -72,14 +71,13 @@ class Arrival:
     """One telegram on its way. `error` is the code of the step that refused it; later steps leave it alone.
 
     `values` are (register, value) pairs, None for a value that stays sealed; `readings` are (register, value,
-    measured at, metering point or None). `proofs` are (input, identity hash) pairs that were sealed with the values,
-    `report` is what port 33 told. `fresh`: the counter proves that it cannot be in the database; `known`: it
+    measured at, metering point or None). `fresh`: the counter proves that it cannot be in the database; `known`: it
     is there already.
     """
 
     __slots__ = (
-        "adapter", "counter", "error", "fresh", "known", "opener", "proofs", "readings", "received_us", "report",
-        "sealed", "slot", "source", "telegram", "values",
+        "adapter", "counter", "error", "fresh", "known", "opener", "readings", "received_us", "sealed", "slot",
+        "source", "telegram", "values",
     )  # fmt: skip
 
     def __init__(self, telegram: Telegram, source: Source) -> None:
@@ -90,8 +88,6 @@ class Arrival:
         self.counter: int | None = None
         self.values: Sequence[tuple[int, int | None]] | None = None
         self.readings: list[tuple[int, int | None, int, int | None]] | None = None
-        self.proofs: list[tuple[int, int]] | None = None
-        self.report: Part | None = None
         self.error: str | None = None
         self.received_us = 0
         self.sealed = self.known = self.fresh = False
@@ -111,8 +107,8 @@ class Note:
 class Batch:
     """Arrivals of one transaction; `now_us` is when the portal took them.
 
-    `late` are (hour, adapter) of readings whose hour may have been condensed already; `reports` what came on port 33,
-    `proofs` are (arrival, input, identity hash) out of opened values.
+    `late` are (hour, adapter) of readings whose hour may have been condensed already; `reports` is what came on port
+    33; `proofs` are (arrival, input, identity hash) out of opened values.
     """
 
     arrivals: list[Arrival]

@@ -1,22 +1,25 @@
 """What somebody beside an adapter wants to know: which step does not move and what to do, and who is heard unpaired."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _l
 
 from meterwire.identity import meter_of, shown
 from portal.telemetry.models import AdapterEvent, AdapterStatus
 from provisioning.accounts.models import Organisation
 from provisioning.fleet.models import Adapter, Concentrator
+from provisioning.keys.models import SERVING, DeviceKey, KeyState
 from provisioning.pairing.models import Configuration, Pairing, PairingStep
 
 WEAK_DBM = -115.0  # below it a few centimetres of antenna decide
-FRESH = timedelta(minutes=10)  # a join request older than that says nothing about now
+FRESH = timedelta(minutes=70)  # a concentrator tells of a stranger that goes on asking at least hourly
+REFUSED_LATELY = timedelta(minutes=10)
 UNPAIRED_WITHIN = timedelta(hours=24)
 MAX_UNPAIRED = 500
 MAX_EVENTS = 5_000
@@ -27,7 +30,7 @@ PATIENCE = {  # how long each step may take before the sentence asks for a deed
     PairingStep.Step.IDENTITY: timedelta(seconds=40),
     PairingStep.Step.READING: timedelta(seconds=40),
 }
-_ORDER = tuple(PairingStep.Step.values)
+_ORDER = tuple(step for step in PairingStep.Step.values if step in PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ def waiting_for(pairing: Pairing, now: datetime | None = None) -> Waiting | None
             return Waiting("identity", reached[PairingStep.Step.READING], "unreadable", _unreadable(pairing))
         missing = PairingStep.Step.READING
     if missing is None:
-        return None if pairing.state == Pairing.State.CONFIRMED else Waiting("identity", before, "proof", _proof())
+        if pairing.state == Pairing.State.CONFIRMED:
+            return None
+        missing = PairingStep.Step.IDENTITY
     code, message = _STEPS[PairingStep.Step(missing)](pairing, before, now)
     return Waiting(missing, before, code, message)
 
@@ -119,21 +124,33 @@ def heard_unpaired(
         latest.setdefault(row.dev_eui, []).append(row)
     names = list(latest)[:MAX_UNPAIRED]
     own = Adapter.objects.filter(organisation=organisation, archived_at=None, dev_eui__in=names)
-    adapters = {row.dev_eui: row for row in own.select_related("status")}
+    adapters = {row.dev_eui: row for row in own}
+    seen = _seen(adapters.values(), since)
     return [
         _unpaired(dev_eui, latest[dev_eui], adapters.get(dev_eui))
         for dev_eui in names
-        if not _served(adapters.get(dev_eui), latest[dev_eui][0].at)
+        if not _served(adapters.get(dev_eui), latest[dev_eui][0], seen)
     ]
 
 
-def _served(adapter: Adapter | None, heard_at: datetime) -> bool:
-    """Whether it was heard as a stranger only before a concentrator got to know it."""
+def _served(adapter: Adapter | None, heard: AdapterEvent, seen: Mapping[int, datetime]) -> bool:
+    """Whether it was a stranger only until its concentrator got to know it."""
     if adapter is None or adapter.concentrator_id is None:
         return False
-    status = AdapterStatus.objects.filter(adapter=adapter).values_list("last_seen", flat=True).first()
-    joined = AdapterEvent.objects.filter(adapter=adapter, kind="joined", at__gte=heard_at).exists()
-    return joined or (status is not None and status >= heard_at)
+    if adapter.concentrator_id == heard.concentrator_id:
+        return True
+    return adapter.pk in seen and seen[adapter.pk] >= heard.at
+
+
+def _seen(adapters: Collection[Adapter], since: datetime) -> dict[int, datetime]:
+    """When each of these adapters was last heard as one that is served."""
+    keys = [adapter.pk for adapter in adapters]
+    heard = AdapterStatus.objects.filter(pk__in=keys, last_seen__isnull=False).values_list("pk", "last_seen")
+    found = {pk: at for pk, at in heard if at is not None}
+    joins = AdapterEvent.objects.filter(adapter__in=keys, kind="joined", at__gte=since).order_by()
+    for pk, at in joins.values_list("adapter").annotate(Max("at")):
+        found[pk] = max(at, found.get(pk, at))
+    return found
 
 
 def _unpaired(dev_eui: str, rows: list[AdapterEvent], adapter: Adapter | None) -> Unpaired:
@@ -195,20 +212,21 @@ def _informed(pairing: Pairing, since: datetime, now: datetime) -> tuple[str, st
             name=concentrator.name
         )
     if not concentrator.online:
-        return "concentrator_offline", _(
-            "Concentrator {name} is not reachable. You may leave: the pairing goes on by itself when it is back."
-        ).format(name=concentrator.name)
+        last = concentrator.last_state_at
+        return "not_informed", _(
+            "Concentrator {name} is offline since {since}. You may leave: the pairing goes on by itself when it is"
+            " back."
+        ).format(name=concentrator.name, since=_("its registration") if last is None else _clock(last))
+    if not _keyed(pairing.adapter):
+        return "no_key", _("The adapter has no root key here, so it cannot join. Ask a key custodian for one.")
     return "not_informed", _("Concentrator {name} is being informed.").format(name=concentrator.name)
 
 
 def _joined(pairing: Pairing, since: datetime, now: datetime) -> tuple[str, str]:
-    refused = _last(pairing, now, kind="join_refused")
-    if refused is not None and refused.at >= pairing.from_at:
-        if refused.reason == "mic":
-            return "wrong_key", _("The adapter's key is not the one on file: it cannot join. Ask its key custodian.")
-        if refused.reason == "nonce_used":
-            return "nonce_used", _("The adapter repeats old join requests. Press its button, or replace it.")
-    heard = _last(pairing, now, kind="heard")
+    refused = _last(pairing, max(pairing.from_at, now - REFUSED_LATELY), kind="join_refused")
+    if refused is not None and refused.reason in _REFUSED_JOINS:
+        return _REFUSED_JOINS[refused.reason][0], str(_REFUSED_JOINS[refused.reason][1])
+    heard = _last(pairing, now - FRESH, kind="heard")
     if heard is None:
         minutes = max(1, int((now - since).total_seconds() // 60))
         if now - since < PATIENCE[PairingStep.Step.JOINED]:
@@ -219,10 +237,12 @@ def _joined(pairing: Pairing, since: datetime, now: datetime) -> tuple[str, str]
         ).format(minutes=minutes)
     rssi = _number(heard.detail.get("rssi"))
     name = heard.concentrator.name if heard.concentrator else ""
-    if heard.concentrator_id != pairing.adapter.concentrator_id and heard.at >= since:
-        return "heard_elsewhere", _(
-            "Heard by concentrator {name}, but another one is to serve it: ask an operator to move the adapter."
-        ).format(name=name)
+    serving = pairing.adapter.concentrator
+    if serving is not None and heard.concentrator_id != serving.pk:
+        return "heard_not_served", _(
+            "Heard by concentrator {name} with {rssi} dBm, but its concentrator is {serving}, which does not hear it."
+            " Move the antenna, or ask an operator to let {name} serve it."
+        ).format(name=name, rssi="?" if rssi is None else round(rssi), serving=serving.name)
     if rssi is not None and rssi < WEAK_DBM:
         return "heard_weak", _("Heard by concentrator {name} with {rssi} dBm: move the antenna.").format(
             name=name, rssi=round(rssi)
@@ -244,6 +264,17 @@ def _configured(pairing: Pairing, since: datetime, now: datetime) -> tuple[str, 
 
 
 def _identity(pairing: Pairing, since: datetime, now: datetime) -> tuple[str, str]:
+    twice = AdapterEvent.objects.filter(
+        adapter=pairing.adapter_id, kind="security", reason="identity_twice", at__gte=pairing.from_at
+    ).order_by("-at")
+    if (event := twice.first()) is not None and event.detail.get("pairing") == pairing.pk:
+        return "identity_twice", _(
+            "Adapter {other} reads the meter {meter}, too. An operator has to find out which of the two sits on it."
+        ).format(other=event.detail.get("other", ""), meter=event.detail.get("meter", ""))
+    row = Configuration.objects.filter(adapter_id=pairing.adapter_id).first()
+    told = {} if row is None else row.reported.get("identities", {}).get(str(pairing.input), {})
+    if told.get("octets") and told.get("at", "") >= str(pairing.from_at):
+        return "identity_reported", _proof()
     if now - since < PATIENCE[PairingStep.Step.IDENTITY]:
         return "identifying", _("The adapter reads the meter's own number.")
     return "no_identity", _("The meter has not told its number yet. Check that the optical head sits right.")
@@ -269,14 +300,30 @@ _STEPS = {
 }
 
 
-def _last(pairing: Pairing, now: datetime, *, kind: str) -> AdapterEvent | None:
+_REFUSED_JOINS = {
+    "mic": ("wrong_key", _l("The adapter's key is not the one on file: it cannot join. Ask its key custodian.")),
+    "nonce_used": ("nonce_used", _l("The adapter repeats old join requests. Press its button, or replace it.")),
+    "unknown_key": ("not_informed", _l("The concentrator does not know the adapter's key yet; wait a moment.")),
+}
+
+
+def _last(pairing: Pairing, since: datetime, *, kind: str) -> AdapterEvent | None:
     """The newest such event about the adapter at a concentrator of its organisation."""
     rows = AdapterEvent.objects.filter(
         Q(adapter_id=pairing.adapter_id) | Q(dev_eui=pairing.adapter.dev_eui, organisation_id=pairing.organisation_id),
         kind=kind,
-        at__gte=now - FRESH,
+        at__gte=since,
     )
     return rows.select_related("concentrator").order_by("-at").first()
+
+
+def _keyed(adapter: Adapter) -> bool:
+    return DeviceKey.objects.filter(adapter=adapter, purpose__in=SERVING, state=KeyState.ACTIVE).exists()
+
+
+def _clock(moment: datetime) -> str:
+    local = timezone.localtime(moment)
+    return f"{local:%H:%M}" if local.date() == timezone.localdate() else f"{local:%Y-%m-%d %H:%M}"
 
 
 def _number(value: object) -> float | None:

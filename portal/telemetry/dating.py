@@ -14,12 +14,11 @@ from meterwire.errors import FormatError
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.plan import FrequencyPlanError
 from meterwire.registers import AGE, IDENTITY
-from portal.telemetry.arrivals import MICROSECONDS, Arrival, Batch, microseconds
+from portal.telemetry.arrivals import MICROSECONDS, AdapterRecord, Arrival, Batch, microseconds
 
 if TYPE_CHECKING:
     from portal.telemetry.pipeline import Pipeline
 
-_NO_ROWS = frozenset(input_ << 5 | index for input_ in range(8) for index in (AGE, IDENTITY))
 FRAME_OVERHEAD = 13  # PHYPayload minus application payload, without FOpts
 MAX_VALUE = (1 << 63) - 1  # what a column holds; no meter counts that far
 MAX_AGE_S = 400 * 86_400  # no adapter buffers longer
@@ -44,9 +43,16 @@ def pair_and_date(_: Pipeline, batch: Batch) -> None:
         telegram = arrival.telegram
         sent = believed(arrival, batch.now_us) - _airtime_us(len(telegram.payload), telegram.dr)
         try:
-            arrival.readings = _readings(arrival.values, arrival, sent)
+            arrival.readings = _readings(arrival.values, arrival.adapter, sent)
         except FormatError as error:
             arrival.error = error.code
+            continue
+        if len(arrival.readings) < len(arrival.values):
+            batch.proofs += [
+                (arrival, register >> 5, value)
+                for register, value in arrival.values
+                if register & 31 == IDENTITY and value is not None
+            ]
 
 
 def believed(arrival: Arrival, now_us: int) -> int:
@@ -73,16 +79,18 @@ def _minute(text: str) -> int:
 
 
 def _readings(
-    values: Sequence[tuple[int, int | None]], arrival: Arrival, sent: int
+    values: Sequence[tuple[int, int | None]], adapter: AdapterRecord, sent: int
 ) -> list[tuple[int, int | None, int, int | None]]:
-    """One row per register; the age register of an input dates the input's other values and is no row itself, and the
-    identity hash is no measurement."""
+    """One row per register; an input's age, which dates its other values, and its identity hash are no rows."""
     readings = []
-    assert arrival.adapter is not None
-    pairings = arrival.adapter.pairings
+    pairings = adapter.pairings
     for register, value in values:
-        if register in _NO_ROWS:
-            return _rest(values, arrival, sent)
+        index = register & 31
+        if index >= AGE:
+            if index == AGE:
+                return _aged(values, adapter, sent)
+            if index == IDENTITY:
+                continue
         if value is not None and value > MAX_VALUE:
             raise FormatError(f"register {register} holds {value}, more than any meter counts")
         point = None
@@ -94,18 +102,16 @@ def _readings(
     return readings
 
 
-def _rest(
-    values: Sequence[tuple[int, int | None]], arrival: Arrival, sent: int
+def _aged(
+    values: Sequence[tuple[int, int | None]], adapter: AdapterRecord, sent: int
 ) -> list[tuple[int, int | None, int, int | None]]:
-    """The rows of a telegram that carries ages or identity hashes besides."""
     ages = {register >> 5: value or 0 for register, value in values if register & 31 == AGE}
-    arrival.proofs = [(number >> 5, value) for number, value in values if number & 31 == IDENTITY and value is not None]
-    if ages and max(ages.values()) > MAX_AGE_S:
+    if max(ages.values()) > MAX_AGE_S:
         raise FormatError(f"a reading {max(ages.values())} s old; at most {MAX_AGE_S} are believed")
     readings = []
     for input_ in {register >> 5 for register, _ in values}:
-        measured = [pair for pair in values if pair[0] >> 5 == input_ and pair[0] not in _NO_ROWS]
-        readings += _readings(measured, arrival, sent - ages.get(input_, 0) * MICROSECONDS)
+        of_input = [(register, value) for register, value in values if register >> 5 == input_ and register & 31 != AGE]
+        readings += _readings(of_input, adapter, sent - ages.get(input_, 0) * MICROSECONDS)
     return readings
 
 

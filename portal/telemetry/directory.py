@@ -15,7 +15,6 @@ from provisioning.keys.queries import slot_keys
 from provisioning.keys.services import heard_under, mark_used
 from provisioning.keys.vault import Vault
 from provisioning.pairing.models import Pairing, PairingStep
-from provisioning.pairing.queries import watched
 
 MAX_ADAPTERS = 100_000  # about 1.1 kB each
 CHUNK = 2_000
@@ -100,7 +99,6 @@ class Directory:
         for (pk, _), key in slot_keys(found).items():
             if key.purpose == Purpose.INNER:
                 self._add_key(found[pk], key)
-        # What a mismatch sends belongs to nobody until an operator has decided it.
         _add_pairings(found)
         for status in AdapterStatus.objects.filter(pk__in=found):
             _mirror(found[status.pk], status)
@@ -151,6 +149,7 @@ def _add_pairings(found: dict[int, AdapterRecord]) -> None:
     for pk, adapter, number, start, end, point, identity in pairings.values_list(
         "pk", "adapter_id", "input", "from_at", "to_at", "metering_point_id", "identity"
     ):
+        # What a mismatch sends belongs to nobody until an operator has decided it.
         known = None if identity == Pairing.Identity.MISMATCH else point
         span = (microseconds(start), _ALWAYS if end is None else microseconds(end), known)
         found[adapter].pairings.setdefault(number, []).append(span)

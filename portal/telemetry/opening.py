@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from meterwire import config_records
-from meterwire.config_records import ConfigurationRefused, CounterReport, FirmwareReport, ReadIdentity
 from meterwire.errors import FormatError, MeterspanError, TagMismatch
 from meterwire.seal import ValuesOpener
 from meterwire.values_telegram import HEADER_LENGTH, PORT, parse_values, restore_counter

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Count, Max, Min, QuerySet
 from django.utils.translation import gettext as _
 
-from portal.telemetry.models import DayRollup, HourRollup, Reading
+from portal.telemetry.models import DayRollup, HourRollup, LateHour, Reading
 from provisioning import validation
 from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited, record
@@ -25,12 +25,15 @@ class Held:
     last: datetime | None
 
 
-def withdraw(pairing: Pairing) -> int:
-    """Take what the pairing's input sent since its begin away from the metering point; how many readings."""
-    rows = _of(pairing).filter(metering_point__isnull=False)
-    count = rows.update(metering_point=None)
+def withdraw(pairing: Pairing, since: datetime | None = None) -> int:
+    """Take what the pairing's input sent away from the metering point; how many readings.
+
+    `since` None: all since the pairing began, else what was measured from then on, when all was well before.
+    """
+    begin = pairing.from_at if since is None else max(since, pairing.from_at)
+    count = _of(pairing, begin).filter(metering_point__isnull=False).update(metering_point=None)
     if count:
-        _rollups(pairing, None)
+        _move_condensed(pairing, begin, None)
     return count
 
 
@@ -51,33 +54,36 @@ def attribute(actor: Actor, pairing: Pairing, point: MeteringPoint, *, reason: s
         row = Pairing.objects.get(pk=pairing.pk)
         if row.to_at is None and row.identity == Pairing.Identity.MISMATCH:
             raise Conflict(_("Decide the mismatch first: swap, accept the meter, or end the pairing."))
-        held = quarantined(row)
-        _of(row).filter(metering_point=None).update(metering_point=point)
-        _rollups(row, point, only_free=True)
-        data = {"count": held.count, "metering_point": point.name, "reason": reason, "adapter": row.adapter.dev_eui}
+        count = _of(row).filter(metering_point=None).update(metering_point=point)
+        _move_condensed(row, row.from_at, point)
+        data = {"count": count, "metering_point": point.name, "reason": reason, "adapter": row.adapter.dev_eui}
         record(row.organisation, actor, "pairing.readings_attributed", row, data)
-    return held.count
+    return count
 
 
-def _of(pairing: Pairing) -> QuerySet[Reading]:
+def _of(pairing: Pairing, begin: datetime | None = None) -> QuerySet[Reading]:
     """Readings of the pairing's adapter, input and time."""
-    first = pairing.input << 5
     rows = Reading.objects.filter(
-        adapter_id=pairing.adapter_id,
-        register__gte=first,
-        register__lt=first + 32,
-        measured_at__gte=pairing.from_at,
+        adapter_id=pairing.adapter_id, register__in=_registers(pairing), measured_at__gte=begin or pairing.from_at
     )
     return rows if pairing.to_at is None else rows.filter(measured_at__lt=pairing.to_at)
 
 
-def _rollups(pairing: Pairing, point: MeteringPoint | None, *, only_free: bool = False) -> None:
-    first = pairing.input << 5
+def _move_condensed(pairing: Pairing, begin: datetime, point: MeteringPoint | None) -> None:
+    """The same for what was condensed; the hour and day in which the readings begin are condensed anew."""
     for model in (HourRollup, DayRollup):
-        when = (
-            Q(start__gte=pairing.from_at)
-            if pairing.to_at is None
-            else Q(start__gte=pairing.from_at, start__lt=pairing.to_at)
-        )
-        rows = model.objects.filter(when, adapter_id=pairing.adapter_id, register__gte=first, register__lt=first + 32)
-        (rows.filter(metering_point=None) if only_free else rows).update(metering_point=point)
+        rows = model.objects.filter(
+            adapter_id=pairing.adapter_id, register__in=_registers(pairing), start__gte=begin,
+            metering_point__isnull=point is not None,
+        )  # fmt: skip
+        if pairing.to_at is not None:
+            rows = rows.filter(start__lt=pairing.to_at)
+        rows.update(metering_point=point)
+    hours = {moment.replace(minute=0, second=0, microsecond=0) for moment in (begin, pairing.to_at) if moment}
+    LateHour.objects.bulk_create(
+        [LateHour(start=hour, adapter_id=pairing.adapter_id) for hour in sorted(hours)], ignore_conflicts=True
+    )
+
+
+def _registers(pairing: Pairing) -> range:
+    return range(pairing.input << 5, (pairing.input + 1) << 5)

@@ -1,8 +1,9 @@
 """What is written besides the pipeline: events of concentrators, and what a message was refused for."""
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -52,19 +53,26 @@ def record_protocol_error(source: Source | None, eui: str, code: str, message: s
     )
 
 
-def note_event(adapter: Adapter, kind: str, reason: str, detail: dict[str, Any], at: datetime) -> AdapterEvent:
-    """Something that the portal itself found out about an adapter, such as a meter that is not the one meant."""
-    return AdapterEvent.objects.create(
-        id=_new_id(at),
-        organisation_id=adapter.organisation_id,
-        concentrator_id=adapter.concentrator_id,
-        adapter=adapter,
-        dev_eui=adapter.dev_eui,
-        kind=kind,
-        reason=reason,
-        detail=detail,
-        at=at,
+def note_event(adapter: Adapter, kind: str, reason: str, detail: Mapping[str, Any], *, at: datetime, once: str) -> bool:
+    """Something that the portal itself found out about an adapter; False when it was noted before.
+
+    `once` names the occasion: the same at the same time is one event, whichever bridge found it.
+    """
+    name = sha256(f"{adapter.pk} {kind} {reason} {once}".encode()).digest()[:10]
+    _, made = AdapterEvent.objects.get_or_create(
+        id=ulid(at.timestamp(), name),
+        defaults={
+            "organisation_id": adapter.organisation_id,
+            "concentrator_id": adapter.concentrator_id,
+            "adapter": adapter,
+            "dev_eui": adapter.dev_eui,
+            "kind": kind,
+            "reason": reason,
+            "detail": dict(detail),
+            "at": at,
+        },
     )
+    return made
 
 
 def set_aside(arrival: Arrival, error: Exception, now_us: int) -> None:

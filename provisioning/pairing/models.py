@@ -78,7 +78,11 @@ class Pairing(models.Model):
             models.CheckConstraint(condition=Q(input__lte=7), name="pairing_input_range"),
         ]
         # Serves the pipeline: which pairing held for (adapter, input) at a moment.
-        indexes = [models.Index(fields=["adapter", "input", "from_at"], name="pairing_at_moment")]
+        indexes = [
+            models.Index(fields=["adapter", "input", "from_at"], name="pairing_at_moment"),
+            # Serves the bridge's sweep over what is still on its way.
+            models.Index(fields=["id"], condition=Q(state="pending"), name="pairing_pending"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.adapter_id}/{self.input} at {self.metering_point_id}"
@@ -132,6 +136,14 @@ class Configuration(models.Model):
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(version__lte=65535), name="configuration_version_16_bits")]
+        # Serves the bridge's question which adapters do not run what is wanted.
+        indexes = [
+            models.Index(
+                fields=["sent_at"],
+                condition=Q(running=None) | ~Q(running=models.F("version")),
+                name="configuration_behind",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.adapter_id} wants {self.version}, runs {self.running}"
