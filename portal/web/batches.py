@@ -90,9 +90,9 @@ def life(batch: Batch) -> list[Station]:
     stations.append(_reached(_("Checked"), batch.checked_at))
     stations.append(_reached(_("Released"), batch.started_at))
     if batch.state == Batch.State.CANCELLED:
-        stations.append(Station(_("Cancelled"), figures.day(batch.finished_at), "fail", batch.finished_at))
+        stations.append(_ended(_("Cancelled"), batch.finished_at))
     elif batch.state == Batch.State.FAILED:
-        stations.append(Station(_("Failed"), figures.day(batch.finished_at), "fail", batch.finished_at))
+        stations.append(_ended(_("Failed"), batch.finished_at))
     else:
         stations.append(_reached(_("Imported"), batch.finished_at))
     at = next((place for place, station in enumerate(stations) if station.form == "todo"), None)
@@ -112,7 +112,11 @@ def progress(batch: Batch, now: datetime) -> Progress:
 async def export(batch: Batch) -> AsyncIterator[bytes]:
     """The batch's report as it is sent."""
     parts = report(batch)
-    while (part := await sync_to_async(next, thread_sensitive=True)(parts, None)) is not None:
+
+    def step() -> str | None:
+        return next(parts, None)
+
+    while (part := await sync_to_async(step, thread_sensitive=True)()) is not None:
         yield part.encode()
 
 
@@ -126,10 +130,14 @@ def queue(batch: Batch, task_id: str) -> bool:
     return True
 
 
+def _ended(name: str, at: datetime | None) -> Station:
+    return Station(name, figures.day(at) if at else "", "fail", at)
+
+
 def _told(task_id: str) -> int:
     try:
         info: Any = AsyncResult(task_id).info
-    except Exception:  # noqa: BLE001 whatever the result store says or does not: it is only a progress bar
+    except Exception:  # whatever the result store answers or not: it is only a progress bar
         return 0
     return int(info.get("done", 0)) if isinstance(info, dict) else 0
 

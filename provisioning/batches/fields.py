@@ -15,7 +15,7 @@ from provisioning.batches.cells import Cell
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`guesses`: titles under which it comes, in small letters and digits only. `fixed`: one value may serve all rows."""
+    """`guesses`: titles under which it comes, in small letters and digits. `fixed`: one value may serve all rows."""
 
     name: str
     label: str | Promise

@@ -79,7 +79,8 @@ class RowReader:
 
     def _judge(self, values: dict[str, Any], errors: list[Error]) -> None:
         """What no cell can tell alone."""
-        dev_eui, found = values.get("dev_eui", ""), {}
+        dev_eui = values.get("dev_eui", "")
+        found: dict[str, bytes] = {}
         for name, _purpose in _KEYS:
             octets = values.get(name)
             if octets is None:

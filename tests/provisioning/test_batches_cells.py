@@ -1,5 +1,7 @@
 """The parsers of cells: what is meant is read, what is spoiled is named, and a key is never shown."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,15 @@ from provisioning.batches.report import harmless
 from provisioning.batches.seen import Seen
 
 EUI = "70b3d57ed0000001"
+
+
+def refusal(parse: Callable[[Cell], object], cell: Cell) -> str:
+    """What is said against a cell; empty when it is accepted."""
+    try:
+        parse(cell)
+    except CellError as error:
+        return f"{error.code}: {error.message}"
+    return ""
 
 
 def code(parse: object, text: str, flaw: str = "") -> str:
@@ -76,12 +87,9 @@ def test_every_key_comes_through(octets: bytes, capital: bool) -> None:
 @given(st.text(max_size=80), st.sampled_from(["", FORMULA, NUMBER, cells.FAULT]))
 def test_no_cell_breaks_a_parser_and_no_refusal_shows_a_secret(text: str, flaw: str) -> None:
     for field in FIELDS:
-        try:
-            field.parse(Cell(text, flaw))
-        except CellError as error:
-            assert error.code
-            if field.secret and len(text.strip()) > 12:
-                assert text.strip() not in error.message
+        told = refusal(field.parse, Cell(text, flaw))
+        if field.secret and len(text.strip()) > 12:
+            assert text.strip() not in told
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,8 @@ class ColumnsForm(forms.Form):
         super().__init__(*args, **kwargs)
         choices = [("", NO_COLUMN), *((title, title) for title in dict.fromkeys(titles) if title)]
         for field in FIELDS:
-            self.fields[f"map_{field.name}"] = forms.ChoiceField(label=field.label, choices=choices, required=False)
+            label = str(field.label)
+            self.fields[f"map_{field.name}"] = forms.ChoiceField(label=label, choices=choices, required=False)
             if field.fixed:
                 self.fields[f"default_{field.name}"] = forms.CharField(
                     label=_("For all rows"), max_length=120, required=False

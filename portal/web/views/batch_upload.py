@@ -1,6 +1,6 @@
 """The upload of a supplier's file: first its columns are looked at, then it is checked; neither time is it kept."""
 
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -71,7 +71,8 @@ def _columns(request: PageRequest) -> HttpResponseBase:
     chosen = request.POST.get("supplier", "")
     rows = suppliers(request.access.user, request.access.organisation)
     supplier = rows.filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 12 else None
-    return render(request, "batches/columns.html", _looked_at(request.access, file.file, str(file.name), supplier))
+    content = cast(BinaryIO, file.file)
+    return render(request, "batches/columns.html", _looked_at(request.access, content, str(file.name), supplier))
 
 
 def _uploaded(request: PageRequest, form: UploadForm, file: BinaryIO, name: str) -> Batch:
@@ -119,12 +120,14 @@ def _columns_form(preview: Preview, supplier: Supplier | None, data: Any) -> Col
 
 def _fits(preview: Preview, supplier: Supplier | None) -> bool:
     """Whether everything the supplier's mapping names is in this file: then nobody has to look at it again."""
-    return bool(supplier and supplier.mapping) and set(supplier.mapping) == set(preview.suggested)
+    if supplier is None or not supplier.mapping:
+        return False
+    return set(supplier.mapping) == set(preview.suggested)
 
 
 def _too_large(request: PageRequest) -> HttpResponse:
     size = int(request.META.get("CONTENT_LENGTH") or 0)
-    context = {"refusal": too_large(size)}
+    context: dict[str, object] = {"refusal": too_large(size)}
     if request.htmx:
         return render(request, "batches/columns.html", context, status=413)
     context |= {"form": UploadForm(request.access), "max_bytes": MAX_BYTES}

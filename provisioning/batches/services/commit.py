@@ -36,8 +36,8 @@ class Imported:
 def register(batch: Batch, rows: Sequence[BatchRow], taken: str) -> Imported:
     """Make the adapters and keys of NEW rows and mark these IMPORTED. Conflict(taken) when a DevEUI is taken by now.
 
-    Runs in the caller's transaction; the caller has checked the permission, and has the owner tokens adopted. Imported keys are ACTIVE at once, as
-    import_keys makes them; keys made here wait for their hand-over.
+    Runs in the caller's transaction; the caller has checked the permission, and has the owner tokens adopted. Imported
+    keys are ACTIVE at once, as import_keys makes them; keys made here wait for their hand-over.
     """
     with validation.unique(taken):
         adapters = Adapter.objects.bulk_create([_adapter(batch, row) for row in rows], batch_size=len(rows))

@@ -63,7 +63,7 @@ def create_series(
     )
     with transaction.atomic():
         batch.save(force_insert=True)
-        rows = _rows(batch, number, count, fixed, prefix, tag_length)
+        rows = _rows(batch, number, count, fixed=fixed, prefix=prefix, tag_length=tag_length)
         for chunk in chunks(rows, CHUNK):
             BatchRow.objects.bulk_create(chunk, batch_size=CHUNK)
         batch = check(actor, batch)
@@ -73,7 +73,7 @@ def create_series(
 
 
 def _rows(
-    batch: Batch, number: int, count: int, fixed: dict[str, str], prefix: str, tag_length: int
+    batch: Batch, number: int, count: int, *, fixed: dict[str, str], prefix: str, tag_length: int
 ) -> Iterator[BatchRow]:
     sealer = waiting_sealer()
     digits = max(4, len(str(count)))
