@@ -102,11 +102,12 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
         "MSPAN_KEK_FILE": str(folder / "kek"),
     }
     started = Portal(f"http://127.0.0.1:{port}", cache, environment)
-    (folder / "kek").touch(mode=0o600)
-    (folder / "kek").write_bytes(os.urandom(32))
+    make_kek = [sys.executable, "manage.py", "kek_init", "--out", str(folder / "kek")]
+    subprocess.run(make_kek, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
     started.rows = started.stage("seed")
-    del environment["MSPAN_KEK_FILE"]  # web workers hold no key
+    del environment["MSPAN_KEK_FILE"]  # web workers hold no key, only what they seal with
+    environment["MSPAN_KEK_PUBLIC_FILE"] = str(folder / "kek.pub")
     command = [sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "uvicorn.log").open("wb") as log:
         server = subprocess.Popen(
