@@ -104,7 +104,8 @@ def move_adapter(actor: Actor, adapter: Adapter, *, site: Site | None, concentra
 
 def place(actor: Actor, adapter: Adapter, site: Site | None, concentrator: Concentrator | None) -> None:
     """The change of move_adapter inside the caller's transaction, for services that have asked for permission."""
-    old = Adapter.objects.values_list("concentrator_id", flat=True).get(pk=adapter.pk)
+    adapter.refresh_from_db(fields=["site", "concentrator"])
+    old = adapter.concentrator_id
     changed = changes.apply(adapter, site=site, concentrator=concentrator)
     if "concentrator" in changed:
         devices_changed(old, [adapter.dev_eui])

@@ -24,11 +24,14 @@ def create_metering_point(
     values = _values(name, melo_id, malo_id)
     with audited(site.organisation):
         validation.present(site)
-        with validation.unique(
-            _("There is a metering point with this name at the site, or with this MeLo-ID, already.")
-        ):
-            point = MeteringPoint.objects.create(organisation=site.organisation, site=site, **values)
-        record(site.organisation, actor, "metering_point.created", point, {"site": site.name})
+        return add_point(actor, site, **values)
+
+
+def add_point(actor: Actor, site: Site, **values: str) -> MeteringPoint:
+    """The change of create_metering_point inside the transaction of a service that has checked and asked."""
+    with validation.unique(_("There is a metering point with this name at the site, or with this MeLo-ID, already.")):
+        point = MeteringPoint.objects.create(organisation=site.organisation, site=site, **values)
+    record(site.organisation, actor, "metering_point.created", point, {"site": site.name})
     return point
 
 
@@ -84,20 +87,15 @@ def install_meter(
         validation.present(point)
         if point.meters.filter(removed_at=None).exists():
             raise Conflict(_("There is a meter at this metering point already; remove it first."))
-        with validation.unique(
-            _("Meter {meter_id} is installed at another metering point; remove it there first.").format(
-                meter_id=meter_id
-            )
-        ):
-            meter = Meter.objects.create(
-                organisation=point.organisation,
-                metering_point=point,
-                meter_id=meter_id,
-                server_id=server_id,
-                maker=maker,
-                installed_at=installed_at,
-            )
-        record(point.organisation, actor, "meter.installed", meter, {"metering_point": point.name})
+        return put_meter(actor, point, meter_id=meter_id, server_id=server_id, maker=maker, installed_at=installed_at)
+
+
+def put_meter(actor: Actor, point: MeteringPoint, **values: Any) -> Meter:
+    """The change of install_meter inside the transaction of a service that has checked and asked."""
+    message = _("Meter {meter_id} is installed at another metering point; remove it there first.")
+    with validation.unique(message.format(meter_id=values["meter_id"])):
+        meter = Meter.objects.create(organisation=point.organisation, metering_point=point, **values)
+    record(point.organisation, actor, "meter.installed", meter, {"metering_point": point.name})
     return meter
 
 

@@ -26,20 +26,20 @@ def desired_configuration(adapter: Adapter) -> tuple[Record, ...]:
     """All records: the registered identity of each paired input, and what an operator set."""
     if adapter.kind != Adapter.Kind.METERSPAN:
         return ()
-    held = Pairing.objects.filter(adapter=adapter, to_at=None, meter__isnull=False).order_by("input")
-    named: list[Record] = [MeterIdentity(row.input, _octets(row.meter)) for row in held.select_related("meter")]  # type: ignore[arg-type]
-    configuration = Configuration.objects.filter(adapter=adapter).first()
-    return (*named, *(_reporting(configuration) if configuration is not None else ()))
+    return _records(adapter, Configuration.objects.filter(adapter=adapter).first())
 
 
 def refresh_configuration(adapter: Adapter) -> Configuration:
     """Raise the version when what is wanted has changed. Belongs inside the transaction of the change."""
-    records = wire(desired_configuration(adapter))
-    row, _made = Configuration.objects.get_or_create(adapter=adapter)
+    row = Configuration.objects.filter(adapter=adapter).first() or Configuration(adapter=adapter)
+    records = wire(_records(adapter, row)) if adapter.kind == Adapter.Kind.METERSPAN else ""
+    made = row._state.adding
     if row.records != records:
         row.version = row.version % MAX_VERSION + 1
         row.records, row.changed_at, row.sent_at = records, timezone.now(), None
-        row.save(update_fields=["version", "records", "changed_at", "sent_at"])
+    elif not made:
+        return row
+    row.save(force_insert=made, update_fields=None if made else ["version", "records", "changed_at", "sent_at"])
     return row
 
 
@@ -70,8 +70,15 @@ def wire(records: Iterable[Record]) -> str:
     return b"".join(bytes((kind, len(value))) + value for kind, value in encoded).hex()
 
 
-def _octets(meter: Meter) -> bytes:
+def _octets(meter: Meter | None) -> bytes:
+    assert meter is not None
     return bytes.fromhex(meter.server_id) if meter.server_id else MeterId.parse(meter.meter_id).server_id()
+
+
+def _records(adapter: Adapter, row: Configuration | None) -> tuple[Record, ...]:
+    held = Pairing.objects.filter(adapter=adapter, to_at=None, meter__isnull=False).order_by("input")
+    named = [MeterIdentity(pairing.input, _octets(pairing.meter)) for pairing in held.select_related("meter")]
+    return (*named, *(() if row is None else _reporting(row)))
 
 
 def _reporting(row: Configuration) -> Iterable[Record]:

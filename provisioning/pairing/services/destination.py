@@ -13,7 +13,7 @@ from provisioning.accounts.actors import Actor
 from provisioning.accounts.models import Organisation
 from provisioning.fleet.access import within_reach
 from provisioning.fleet.models import Adapter, Meter, MeteringPoint, Site
-from provisioning.fleet.services.meters import create_metering_point, install_meter
+from provisioning.fleet.services.meters import add_point, put_meter
 from provisioning.pairing.models import ALL_REGISTERS, Pairing
 from provisioning.pairing.services.answers import ClaimRequest, Refusal
 
@@ -60,10 +60,10 @@ def find(actor: Actor, organisation: Organisation, adapter: Adapter, meter_id: M
 
 def prepare(actor: Actor, place: Place, meter_id: MeterId, note: str, now: datetime) -> tuple[MeteringPoint, Meter]:
     """Make what does not exist yet: the metering point, named after the note, and the meter at it."""
-    validation.present(place.site, place.point)
+    validation.present(place.site if place.point is None else place.point)
     point = place.point
     if point is None:
-        point = create_metering_point(actor, place.site, name=_free_name(place.site, note, meter_id))
+        point = add_point(actor, place.site, name=_free_name(place.site, note, meter_id))
     if place.meter is not None:
         return point, place.meter
     other = None if place.point is None else point.meters.filter(removed_at=None).first()
@@ -71,7 +71,8 @@ def prepare(actor: Actor, place: Place, meter_id: MeterId, note: str, now: datet
         message = _("Meter {meter} is registered at this metering point; ask an operator to replace it.")
         shown = MeterId.parse(other.meter_id).display
         raise Refusal(409, "other_meter", message.format(meter=shown), field="meter_scan")
-    return point, install_meter(actor, point, meter_id=str(meter_id), installed_at=now)
+    number, server_id = str(meter_id), meter_id.server_id().hex()
+    return point, put_meter(actor, point, meter_id=number, server_id=server_id, installed_at=now)
 
 
 def _refuse_if_read(point: MeteringPoint) -> None:
