@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapter_agent.cast import DEV_EUI, JOIN_EUI, opened, write_hand_over
+from meterwire import config_records
+from meterwire.config_records import IdentityKind, ReadIdentity, Registers, Resolution
+from meterwire.identity import identity_hash
+from tests.adapter_agent.cast import DEV_EUI, JOIN_EUI, SERVER_ID, opened, write_hand_over
 from tests.adapter_agent.meter.build import energy, telegram
 from tests.adapter_agent.radio.air import AirServer
 
@@ -71,11 +74,14 @@ def configuration(folder: Path, name: str, sections: str) -> Path:
     return file
 
 
-async def telegrams(tmp_path: Path, carries: str) -> tuple[list[dict[int, int]], Wire]:
-    """What two divided halves have sent after three telegrams, opened by the network's owner."""
+async def telegrams(
+    tmp_path: Path, carries: str, configuration_: bytes = b"", enough: int = 3
+) -> tuple[list[dict[int, int]], list, Wire]:
+    """What two divided halves have sent after `enough` telegrams, opened by the network's owner, and the reports."""
     wire = Wire()
     meter, meter_line = pty.openpty()
-    air = AirServer(enough=3)
+    air = AirServer(enough=enough)
+    air.configuration = configuration_
     await air.start()
     coupling = '[coupling]\ndevice = "{}"\ncarries = "' + carries + '"\n'
     board = configuration(
@@ -102,7 +108,8 @@ async def telegrams(tmp_path: Path, carries: str) -> tuple[list[dict[int, int]],
         os.close(meter)
         os.close(meter_line)
     assert codes == [0, 0]
-    return [opened(payload, counter) for counter, payload in enumerate(air.values)], wire
+    values = [opened(payload, counter) for counter, payload in enumerate(air.values)]
+    return values, [record for report in air.reports for record in config_records.decode(report).records], wire
 
 
 async def push(meter: int) -> None:
@@ -123,8 +130,11 @@ async def push(meter: int) -> None:
 async def test_the_same_telegrams_come_out_wherever_decoding_and_sealing_sit(
     tmp_path, carries, on_the_wire, not_on_the_wire
 ):
-    sent, wire = await telegrams(tmp_path, carries)
+    sent, reports, wire = await telegrams(tmp_path, carries)
     assert [(values[1], values[2]) for values in sent] == [(12345, 77)] * 3
+    assert [values.get(31) for values in sent] == [identity_hash(DEV_EUI, 0, SERVER_ID), None, None]
+    assert ReadIdentity(0, IdentityKind.SERVER_ID, SERVER_ID) in reports
+    assert {Resolution(1, -1), Resolution(2, -1)} <= set(reports)
     assert on_the_wire in wire.carried
     if not_on_the_wire is not None:
         assert not_on_the_wire not in wire.carried
@@ -134,3 +144,10 @@ async def test_the_same_telegrams_come_out_wherever_decoding_and_sealing_sit(
     assert ("counter.sealed" in sealed["board"]) == (carries == "telegram")
     assert ("counter.sealed" in sealed["base"]) == (carries != "telegram")
     assert "radio.sealed" not in sealed["board"]
+
+
+@pytest.mark.parametrize("carries", ["reading", "telegram"])
+async def test_the_configuration_reaches_the_half_that_samples(tmp_path, carries):
+    [configured] = config_records.encode(4, [Registers(0, (2,))])
+    sent, _, _ = await telegrams(tmp_path, carries, configured, enough=4)
+    assert sorted(sent[-1]) == [2]

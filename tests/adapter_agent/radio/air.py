@@ -10,10 +10,15 @@ from tests.adapter_agent.radio.network import DEV_ADDR, ROOT
 
 
 class AirServer:
-    """`values` are the payloads on port 16 in order; `done` is set after `enough` of them."""
+    """`values` are the payloads on port 16 in order, `reports` those on port 33; `done` is set after `enough` values.
+
+    `configuration` goes down with the next acknowledgement.
+    """
 
     def __init__(self, enough: int = 1) -> None:
         self.values: list[bytes] = []
+        self.reports: list[bytes] = []
+        self.configuration = b""
         self.hellos: list[dict] = []
         self.requests: list[dict] = []
         self.done = asyncio.Event()
@@ -71,7 +76,11 @@ class AirServer:
             self.values.append(uplink.payload)
             if len(self.values) >= self._enough:
                 self.done.set()
+        if uplink.fport == 33:
+            self.reports.append(uplink.payload)
         if not uplink.confirmed:
             return None
         self._down += 1
-        return self._session.build(uplink=False, fcnt32=self._down - 1, ack=True)
+        payload, self.configuration = self.configuration, b""
+        data = {"fport": 33, "payload": payload} if payload else {}
+        return self._session.build(uplink=False, fcnt32=self._down - 1, ack=True, **data)
