@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from portal.web import summary
+from portal.web import pairings_counts, summary
 from portal.web.access import Access, access_of
 from portal.web.words import role_name, words
 from provisioning.accounts.models import Organisation, User
@@ -44,12 +44,19 @@ _NAV: list[tuple[str | Promise, list[tuple[str, str | Promise, str, Action]]]] =
             ("sites", _("Sites"), "site", "fleet.view"),
             ("adapters", _("Adapters"), "adapter", "fleet.view"),
             ("batches", _("Batches"), "batch", "batches.import"),
+            ("pairings", _("Pairings"), "pairing", "fleet.view"),
+            ("labels", _("Labels"), "label", "labels.print"),
             ("concentrators", _("Concentrators"), "concentrator", "fleet.view"),
+            ("install", _("Install"), "scan", "pairing.create"),
         ],
     ),
     (
         _("Operations"),
-        [("readings", _("Readings"), "reading", "readings.view"), ("audit", _("Audit"), "audit", "audit.view")],
+        [
+            ("readings", _("Readings"), "reading", "readings.view"),
+            ("archive", _("Archive"), "archive", "fleet.view"),
+            ("audit", _("Audit"), "audit", "audit.view"),
+        ],
     ),
     (_("Personal"), [("tokens", _("Tokens"), "token", "token.own"), ("account", _("Account"), "user", "token.own")]),
 ]
@@ -125,7 +132,8 @@ class Shell:
         assert self._access is not None
         incidents = summary.incidents(self._access)
         bad = any(incident.form == "bad" for incident in incidents)
-        return {"incidents": (len(incidents), not bad)}
+        pairing = pairings_counts.of(self._access)
+        return {"incidents": (len(incidents), not bad), "pairings": (pairing.people, not pairing.mismatch)}
 
 
 def shell(request: HttpRequest) -> dict[str, Shell]:

@@ -16,7 +16,20 @@ Browse = Callable[[User | None], Client]
 
 OPEN = {"login", "language"}  # for strangers too
 OWN = {"logout", "organisations", "choose", "live"}  # for whoever is logged in
-POST_ONLY = {"logout", "language", "choose", "concentrator-approve", "audit-verify", "batch-columns", "batch-check", "batch-import", "batch-cancel"}
+POST_ONLY = {
+    "logout",
+    "language",
+    "choose",
+    "concentrator-approve",
+    "audit-verify",
+    "batch-columns",
+    "batch-check",
+    "batch-import",
+    "batch-cancel",
+    "pairing-unblock",
+    "archive-restore",
+    "label-file",
+}
 PATTERNS: dict[str, URLPattern] = {str(p.name): p for p in urls.urlpatterns}
 GUARDED = {name: p for name, p in PATTERNS.items() if name not in OPEN | OWN}
 ALSO = {"foreign-new": "keys.import"}  # asked for inside the view
@@ -31,13 +44,16 @@ def address(name: str, world: World) -> str:
         "concentrator-approve": world.concentrator,
         "concentrator-password": world.concentrator,
         "token-revoke": world.token,
-        "pairing-end": world.pairing,
         "choose": world.cast.organisation,
     }
     if "<int:pk>" not in str(PATTERNS[name].pattern):
         return reverse(name)
     if name.startswith("batch"):
         rows[name] = world.batch
+    if name.startswith("pairing"):
+        rows[name] = world.blocked if name == "pairing-unblock" else world.pairing
+    if name == "archive-restore":
+        return reverse(name, args=["adapters", world.archived.pk])
     url = reverse(name, args=[rows.get(name, world.adapter).pk])
     return f"{url}?group=energy" if name == "adapter-series" else url
 

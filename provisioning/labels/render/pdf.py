@@ -47,12 +47,13 @@ SHEETS: Mapping[str, Sheet] = MappingProxyType(
 )
 
 
-def label_pdf(label: PrintLabel) -> bytes:
-    """One page of 50 mm x 30 mm."""
+def label_pdf(*labels: PrintLabel) -> bytes:
+    """A page of 50 mm x 30 mm for each label, as for a roll."""
     width, height = SINGLE
     file, canvas = _canvas((width * mm, height * mm))
-    _draw(canvas, label, (0.0, 0.0, width, height))
-    canvas.showPage()
+    for label in labels:
+        _draw(canvas, label, (0.0, 0.0, width, height))
+        canvas.showPage()
     canvas.save()
     return file.getvalue()
 
