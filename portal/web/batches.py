@@ -49,7 +49,7 @@ _ERRORS: dict[str, str | Promise] = {
     "not_available": gettext_lazy("Not available"),
 }
 _FORMS: dict[str, Form] = {"done": "ok", "failed": "bad", "cancelled": "idle", "imported": "ok", "bad": "bad"}
-_ROW_FORMS: dict[str, Form] = {"new": "warn", "known": "idle", "bad": "bad", "imported": "ok", "skipped": "bad"}
+_ROW_FORMS: dict[str, Form] = {"new": "idle", "known": "ok", "bad": "bad", "imported": "ok", "skipped": "bad"}
 
 
 @dataclass(frozen=True, slots=True)

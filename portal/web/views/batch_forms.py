@@ -17,7 +17,9 @@ NO_COLUMN = _("not in the file")
 
 
 class UploadForm(forms.Form):
-    """A supplier's file. Its columns follow when the file was looked at: see `with_columns`."""
+    """A supplier's file. Its columns follow when the file was looked at: see ColumnsForm."""
+
+    conditional = ("new_supplier",)  # needed when no supplier is chosen
 
     def __init__(self, access: Access, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,7 +66,10 @@ class ColumnsForm(forms.Form):
             self.fields[f"map_{field.name}"] = forms.ChoiceField(label=label, choices=choices, required=False)
             if field.fixed:
                 self.fields[f"default_{field.name}"] = forms.CharField(
-                    label=_("For all rows"), max_length=120, required=False
+                    label=_("For all rows"),
+                    max_length=120,
+                    required=False,
+                    widget=forms.TextInput(attrs={"placeholder": _("one value for all rows")}),
                 )
 
     def lines(self) -> list[tuple[str, bool, forms.BoundField, forms.BoundField | None]]:
