@@ -9,6 +9,7 @@ import msgspec
 from adapter_agent.meter import INTERFACES
 from adapter_agent.meter.base import MeterInterface
 from adapter_agent.meter.line import Line
+from meterwire.reading import Reading
 
 READ, NOTHING_READ = 0, 1
 
@@ -37,10 +38,13 @@ def _copy(line: Line, meter: MeterInterface, out: TextIO) -> int:
     readings = 0
     try:
         while data := line.read():
-            for reading in meter.feed(data):
-                print(msgspec.json.encode(reading.to_json()).decode(), file=out, flush=True)
-                readings += 1
+            readings += _print(meter.feed(data), out)
     except KeyboardInterrupt:
         pass
-    meter.close()
-    return readings
+    return readings + _print(meter.close(), out)
+
+
+def _print(readings: list[Reading], out: TextIO) -> int:
+    for reading in readings:
+        print(msgspec.json.encode(reading.to_json()).decode(), file=out, flush=True)
+    return len(readings)

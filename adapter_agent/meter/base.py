@@ -19,8 +19,8 @@ class MeterInterface(Protocol):
         """The readings completed by `data`, in the order they came."""
         ...
 
-    def close(self) -> None:
-        """The stream has ended: what is still open counts as refused."""
+    def close(self) -> list[Reading]:
+        """The stream has ended: the readings that this completes; what is still open counts as refused."""
         ...
 
 

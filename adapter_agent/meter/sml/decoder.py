@@ -39,8 +39,9 @@ class SmlMeter:
                 self.accepted += 1
         return readings
 
-    def close(self) -> None:
+    def close(self) -> list[Reading]:
         self._scanner.close()
+        return []
 
 
 def decode(frame: Frame) -> list[Reading]:
