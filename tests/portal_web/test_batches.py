@@ -187,7 +187,9 @@ def test_the_import_is_released_and_its_progress_can_be_watched(
     assert "0 of 2" in client.get(url, headers=part).content.decode()
     assert import_batch(batch.pk) == "done"
     assert client.get(url, headers=part).headers["HX-Refresh"] == "true"
-    assert "imported in part" in client.get(url).content.decode()
+    page = client.get(url).content.decode()
+    assert "imported in part" in page
+    assert f'href="{reverse("labels")}?batch={batch.pk}"' in page
     assert Adapter.objects.filter(dev_eui__startswith="70b3d57ed2").count() == 2
 
 
