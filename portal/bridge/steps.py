@@ -111,12 +111,13 @@ def follow(pairing: Pairing, facts: Facts, now: datetime) -> bool:
         return record_step(pairing.pk, step.value, at, detail)
 
     moved = False
-    if Step.JOINED not in reached and (joined := facts.joined(pairing)) is not None:
-        moved |= reach(Step.JOINED, *joined)
+    joined = facts.joined(pairing) if Step.JOINED not in reached else None
     if Step.INFORMED not in reached:
-        at = facts.informed(pairing, reached.get(Step.JOINED))
+        at = facts.informed(pairing, joined[0] if joined is not None else reached.get(Step.JOINED))
         eui = "" if pairing.adapter.concentrator is None else pairing.adapter.concentrator.eui
         moved |= reach(Step.INFORMED, at, {"concentrator": eui})
+    if joined is not None:
+        moved |= reach(Step.JOINED, *joined)
     if Step.READING not in reached and (first := facts.first_reading(pairing)) is not None:
         moved |= reach(Step.READING, first.pop("at"), first)
     if Step.CONFIGURED not in reached:
