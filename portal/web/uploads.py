@@ -16,7 +16,7 @@ LARGE_AT: Final = ("/batches/new/", "/batches/columns/")
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+App = Callable[..., Awaitable[None]]
 
 
 def keep_in_memory(request: HttpRequest) -> None:
