@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
+from adapter_agent.simulation import d0_meter
 from adapter_agent.simulation.air import Air
 from adapter_agent.simulation.air_server import AirServer
 from adapter_agent.simulation.config import Config, GatewayPlace, MeterPlace
@@ -17,6 +18,7 @@ from adapter_agent.simulation.load import Load
 from adapter_agent.simulation.measurement import Mains
 from adapter_agent.simulation.meters import CapturedMeter, Line, Meter, SimulatedMeter, speak
 from adapter_agent.simulation.noise import uniform
+from adapter_agent.simulation.plug import Plug
 from adapter_agent.simulation.shapes import SHAPES
 from edge.clock import Clock
 from meterwire.errors import MeterspanError
@@ -48,6 +50,7 @@ class Building:
         self.forwarders = {str(place.eui): self._forwarder(place) for place in config.gateway}
         self.server = AirServer(self.air, config.air.host, config.air.port)
         self._line = line
+        self._plugs: dict[str, Plug] = {}
         self._resources = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         for adapter in config.adapter:
@@ -60,7 +63,8 @@ class Building:
             stack.push_async_callback(self.server.stop)
             stack.push_async_callback(self._cancel)
             for place in self.config.meter:
-                self._run(self._talk(place, self._open(place, stack)))
+                plug = self._plugs[place.name] = Plug(self._open(place, stack))
+                self._run(self._talk(place, plug))
             for forwarder in self.forwarders.values():
                 self._run(forwarder.run())
             self._resources = stack.pop_all()
@@ -70,6 +74,10 @@ class Building:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._resources.aclose()
+
+    def swap(self, one: str, other: str) -> None:
+        """Mix up the wires of two meters, by name: each talks into the other's line from now on."""
+        self._plugs[one].swap(self._plugs[other])
 
     async def wait(self) -> None:
         """Until something in the building fails, which is raised. A building without meters and gateways waits too."""
@@ -101,7 +109,7 @@ class Building:
     def _open(self, place: MeterPlace, stack: AsyncExitStack) -> Line:
         if self._line is not None:
             return self._line(place)
-        path = self.config.device(place.name)
+        path = self.config.device(place.line)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             line = PseudoTerminal(path) if place.output == "terminal" else FileLine(path)
@@ -140,4 +148,8 @@ def meter(place: MeterPlace, seed: int) -> Meter:
         kwp=place.kwp,
         tariffs=place.tariffs,
     )
-    return SimulatedMeter(SHAPES[place.shape], place.id, Mains(load), pin=place.unlocked, period_s=place.period_s)
+    if place.shape == d0_meter.NAME:
+        return d0_meter.D0Meter(place.id, Mains(load), named=place.named, period_s=place.period_s)
+    return SimulatedMeter(
+        SHAPES[place.shape], place.id, Mains(load), pin=place.unlocked, named=place.named, period_s=place.period_s
+    )

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from adapter_agent.simulation.apartment_house import apartment_house
@@ -70,7 +71,27 @@ def _write(options: argparse.Namespace) -> None:
     house = apartment_house(
         options.new, options.gateway, folder=Path(options.meters), seed=options.seed, air_port=options.air_port
     )
+    house = _mixed_up(house, options.swap, options.nameless)
     options.config.write_text(f"# A building of {options.new} adapters.\n\n{effective(house)}", encoding="utf-8")
+
+
+def _mixed_up(house: Config, swaps: Sequence[Sequence[str]], nameless: Sequence[str]) -> Config:
+    """The building with the wires of some meters exchanged and some meters that never say which they are."""
+    lines = {meter.name: meter.name for meter in house.meter}
+    for name in [*nameless, *(name for pair in swaps for name in pair)]:
+        if name not in lines:
+            raise FormatError(f"there is no meter '{name}'; known: {', '.join(lines)}")
+    for one, other in swaps:
+        lines[one], lines[other] = lines[other], lines[one]
+    meters = [
+        replace(
+            meter,
+            named=meter.name not in nameless,
+            plugged=lines[meter.name] if lines[meter.name] != meter.name else None,
+        )
+        for meter in house.meter
+    ]
+    return replace(house, meter=tuple(meters))
 
 
 def _gateway(text: str) -> GatewayPlace:
@@ -97,5 +118,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     new.add_argument("--meters", default="meters", metavar="FOLDER", help="where the meters' devices appear")
     new.add_argument("--air-port", type=int, default=0, metavar="PORT")
+    new.add_argument(
+        "--swap",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar="METER",
+        help="mix up two meters' wires; repeatable",
+    )
+    new.add_argument(
+        "--nameless",
+        action="append",
+        default=[],
+        metavar="METER",
+        help="a meter that tells no identity; repeatable",
+    )
     new.add_argument("--seed", type=int, default=1)
     return parser

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
+from adapter_agent.simulation import d0_meter
 from adapter_agent.simulation.air import DEFAULT_LOSS_DB, FADING_DB, SHADOW_DB
 from adapter_agent.simulation.load import HABITS
 from adapter_agent.simulation.physics import indoor_loss_db
@@ -16,6 +17,7 @@ from adapter_agent.simulation.shapes import SHAPES
 from edge.config import Document, read
 from meterwire.ids import DevEUI, GatewayEUI, MeterId
 
+KNOWN_SHAPES: Final = (*SHAPES, d0_meter.NAME)
 STOREY_M: Final = 3.0
 MAX_METERS: Final = 2000
 
@@ -68,7 +70,9 @@ class MeterPlace:
     """[[meter]]: a meter of a known shape on a load of its own, or one that repeats a capture.
 
     It talks into `<folder>/<name>`: a pseudo-terminal, or a plain file that grows. `unlocked` false: no PIN was
-    entered and only whole kilowatt hours show. `yearly_kwh` is drawn from the grid, `kwp` the roof.
+    entered and only whole kilowatt hours show. `named` false: it never says which meter it is. `plugged` is the line of
+    another meter that it talks into instead of its own, as after a mix-up. `yearly_kwh` is drawn from the grid, `kwp`
+    the roof.
     """
 
     name: Name
@@ -77,11 +81,18 @@ class MeterPlace:
     capture: Path | None = None
     output: Literal["terminal", "file"] = "terminal"
     unlocked: bool = True
+    named: bool = True
+    plugged: Name | None = None
     period_s: Annotated[float, Meta(ge=0.1, le=3600)] | None = None
     habit: str = "household"
     yearly_kwh: Annotated[float, Meta(gt=0, le=1e9)] = 2800.0
     kwp: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
     tariffs: Annotated[int, Meta(ge=1, le=2)] = 1
+
+    @property
+    def line(self) -> str:
+        """The name of the device that it talks into."""
+        return self.plugged or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +159,7 @@ def check(document: Document) -> Config:
     for number, meter in enumerate(config.meter):
         _check_meter(document, f"meter[{number}]", meter)
     _unique(document, "meter", "name", [meter.name for meter in config.meter])
+    _unique(document, "meter", "plugged", [meter.line for meter in config.meter])
     _unique(document, "gateway", "eui", [str(gateway.eui) for gateway in config.gateway])
     _unique(document, "adapter", "dev_eui", [str(adapter.dev_eui) for adapter in config.adapter])
     names = {meter.name for meter in config.meter}
@@ -167,8 +179,8 @@ def check(document: Document) -> Config:
 def _check_meter(document: Document, at: str, meter: MeterPlace) -> None:
     if (meter.capture is None) == (meter.shape is None):
         raise document.error(at, "a meter has either a shape or a capture", "give one of the two")
-    if meter.shape is not None and meter.shape not in SHAPES:
-        raise document.error(f"{at}.shape", f"no shape '{meter.shape}'", f"known: {', '.join(SHAPES)}")
+    if meter.shape is not None and meter.shape not in KNOWN_SHAPES:
+        raise document.error(f"{at}.shape", f"no shape '{meter.shape}'", f"known: {', '.join(KNOWN_SHAPES)}")
     if meter.shape is not None and meter.id is None:
         raise document.error(at, "the meter has no identity", 'add id = "1 EMH 00 1234 5678"')
     if meter.habit not in HABITS:

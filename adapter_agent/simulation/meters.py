@@ -35,12 +35,23 @@ class Meter(Protocol):
 
 
 class SimulatedMeter:
-    """A meter of one shape on one supply. `pin` tells whether its PIN was entered: without, only whole kWh show."""
+    """A meter of one shape on one supply. `pin` tells whether its PIN was entered: without, only whole kWh show.
+
+    Not `named`: it never says which meter it is, neither as server id nor as a register.
+    """
 
     def __init__(
-        self, shape: Shape, identity: MeterId, mains: Mains, *, pin: bool = True, period_s: float | None = None
+        self,
+        shape: Shape,
+        identity: MeterId,
+        mains: Mains,
+        *,
+        pin: bool = True,
+        named: bool = True,
+        period_s: float | None = None,
     ) -> None:
         self.shape = shape
+        self.named = named
         self.server_id = server_id(shape, identity)
         self.pin = pin
         self.period_s = period_s or shape.period_s
@@ -82,7 +93,11 @@ class SimulatedMeter:
         return found
 
     def _rows(self) -> Iterator[Row]:
-        return (row for row in self.shape.rows if self.pin or row.locked != "hidden")
+        return (
+            row
+            for row in self.shape.rows
+            if (self.pin or row.locked != "hidden") and (self.named or row.quantity != "server_id")
+        )
 
     def _open(self, unix: float, count: int) -> bytes:
         shape = self.shape
@@ -91,7 +106,7 @@ class SimulatedMeter:
                 sml.ABSENT,
                 sml.octets(shape.client_id),
                 sml.octets(_number(count, shape.file_id_width)),
-                sml.octets(self.server_id),
+                sml.octets(self.server_id if self.named else b""),
                 self._time("choice" if shape.open_time else "absent", unix),
                 sml.ABSENT if shape.sml_version is None else sml.unsigned(shape.sml_version),
             )
@@ -102,7 +117,7 @@ class SimulatedMeter:
         return sml.sequence(
             (
                 sml.octets(shape.client_id),
-                sml.octets(self.server_id),
+                sml.octets(self.server_id if self.named else b""),
                 sml.octets(shape.list_name),
                 self._time(shape.sensor_time, unix),
                 sml.sequence([self._row(row, unix) for row in self._rows()]),
