@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
@@ -28,6 +28,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return Response(body, status)
     if isinstance(error, Http404):
         error = exceptions.NotFound(_("There is nothing here, or not for you."))
+    elif isinstance(error, RequestDataTooBig):
+        return Response({"code": "too_large", "message": _("The request is too large; send less at once.")}, 413)
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
     response = exception_handler(error, context)

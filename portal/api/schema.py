@@ -21,6 +21,7 @@ _ALWAYS = {
 }
 _WRITING = {
     "409": "It contradicts what is there; look again.",
+    "413": "The request is too large.",
     "415": "Only JSON is read here.",
     "503": "This process cannot put keys away.",
 }

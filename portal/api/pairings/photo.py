@@ -24,7 +24,7 @@ class ImageParser(BaseParser):
 
     media_type = "image/*"
 
-    def parse(
+    def parse(  # type: ignore[override]  # the stubs know forms only
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> bytes:
         content: bytes = stream.read(MAX_BYTES + 1)
