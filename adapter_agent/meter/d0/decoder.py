@@ -9,7 +9,7 @@ from adapter_agent.meter.d0.datasets import Dataset, datasets
 from adapter_agent.meter.d0.frame import Frame, FrameScanner
 from meterwire.errors import IdentifierError
 from meterwire.ids import MeterId
-from meterwire.reading import Reading
+from meterwire.reading import Reading, RegisterValue
 
 # Where meters name themselves, the surest first. The identification line names a type, not a meter.
 _NAMES: Final = ("0-0:96.1.0*255", "1-0:96.1.0*255", "0-0:96.1.255*255", "0-0:96.1.1*255", "C.1")
@@ -53,7 +53,7 @@ def decode(frame: Frame) -> Reading | None:
     found = list(datasets(frame.data))
     if not found:
         return None
-    registers = {}
+    registers: dict[str, RegisterValue] = {}
     for one in found:
         obis, register = one.obis, one.register
         if obis is not None and register is not None:

@@ -1,7 +1,9 @@
 """Messages between the boards survive a noisy line, whole or not at all."""
 
 from decimal import Decimal
+from zlib import crc32
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,3 +110,19 @@ def test_a_reading_comes_back_exactly(value, scaler):
 def test_a_value_that_is_no_number_is_refused(text):
     with pytest.raises(FormatError):
         to_reading(Read(0, None, None, {"1-0:1.8.0*255": Register(text, None, None, None)}))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (["poll", 1, 51], Poll(1, 51)),
+        (["telegrams", 1, [[5, b"abc"]], 7], Telegrams(1, ((5, b"abc"),), 7)),
+        (["poll", 1, 51, False, [], "of a later release"], Poll(1, 51)),
+    ],
+)
+def test_boards_of_different_releases_understand_each_other(body, message):
+    packed = msgspec.msgpack.encode(body)
+    length = len(packed).to_bytes(2, "big")
+    inverted = bytes(octet ^ 0xFF for octet in length)
+    frame = b"\xa5\x5a" + length + inverted + packed + crc32(packed).to_bytes(4, "big")
+    assert Unpacker().feed(frame) == [message]
