@@ -1,5 +1,7 @@
 """Labels as they are printed: a foreign reader finds in each picture what was meant, and nobody prints too much."""
 
+import json
+import re
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -8,16 +10,23 @@ import pytest
 import zxingcpp
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from meterwire import label as tr005
 from meterwire import ndef
+from meterwire.errors import LabelError
 from provisioning.audit.models import Entry
 from provisioning.audit.services import audited
 from provisioning.errors import Conflict, Forbidden, Invalid
 from provisioning.fleet.models import Adapter
 from provisioning.labels.render import SHEETS, label_pdf, label_svg, label_text, label_zpl, qr_svg, sheet_pdf
-from provisioning.labels.services import PrintLabel, consume, matches, open_label, print_labels
+from provisioning.labels.render.pdf import PADDING, TEXT_SHARE
+from provisioning.labels.render.qr import QUIET, matrix
+from provisioning.labels.render.text import lines
+from provisioning.labels.services import PrintLabel, consume, issue_token, matches, open_label, print_labels, printing
+from provisioning.labels.services.printing import _label, _row, ask
 from tests.cast import Cast
 from tests.support.pictures import of_pdf, of_svg
 
@@ -89,6 +98,34 @@ def test_every_label_of_a_full_sheet_and_the_next_page_is_read(stock: str) -> No
     assert sorted(found) == sorted(label.text for label in labels)
 
 
+@given(entropy=st.binary(min_size=16, max_size=16), serial=st.text(max_size=40), number=st.integers(0, 2**64 - 1))
+def test_every_label_reads_back_and_stays_within_the_compact_code(entropy: bytes, serial: str, number: int) -> None:
+    adapter = Adapter(dev_eui=f"{number:016x}", join_eui="70b3d57ed0000001", serial=serial)
+    token = tr005.owner_token(entropy)
+
+    text = _label(adapter, token).text
+
+    read = tr005.parse(text)
+    assert (str(read.dev_eui), read.owner_token) == (adapter.dev_eui, token)
+    assert re.fullmatch(r"[0-9A-Z:]{1,120}", text, re.ASCII), "alphanumeric mode, and short enough for level Q"
+    with pytest.raises(LabelError):
+        tr005.parse(text.replace(token, ("7" if token[0] != "7" else "A") + token[1:]))
+
+
+@pytest.mark.parametrize("stock", SHEETS)
+def test_label_stock_fits_on_a4_and_its_codes_are_coarse_enough_for_a_phone(stock: str) -> None:
+    sheet = SHEETS[stock]
+    assert sheet.left + sheet.columns * sheet.width <= 210.0
+    assert sheet.top + sheet.rows * sheet.height <= 297.0
+    smallest = min(sheet.height, sheet.width * TEXT_SHARE) - 2 * PADDING
+    assert smallest / (len(matrix(_made(1).text)) + 2 * QUIET) >= 0.33, "mm per module"
+
+
+def test_a_long_serial_number_stays_on_its_label() -> None:
+    shown = lines(PrintLabel("70b3d57ed0061234", "SERIAL-NUMBER-OF-FORTY-CHARACTERS-0000042", ""))
+    assert shown[1] == "SERIAL…0000042"
+
+
 def test_a_sheet_that_is_not_there_and_a_position_beyond_it_are_refused() -> None:
     with pytest.raises(Invalid, match="3x8-70x37"):
         sheet_pdf([_made(1)], "A0")
@@ -115,6 +152,41 @@ def test_the_command_prints_each_form(adapter: Adapter, form: str) -> None:
 
     assert out.startswith({"text": b"", "svg": b"<svg", "pdf": b"%PDF", "zpl": b"^XA", "ndef": b"\xd1"}[form])
     assert len(out) > 60
+
+
+def test_the_command_tells_programs_in_json(adapter: Adapter) -> None:
+    told = json.loads(_command(adapter.dev_eui, format="ndef", json=True))
+
+    assert told["dev_eui"] == adapter.dev_eui
+    assert tr005.parse(ndef.decode(bytes.fromhex(told["content"]))).owner_token
+
+
+def test_the_command_names_a_file_that_it_cannot_write(adapter: Adapter, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be written: No such file") as caught:
+        _command(adapter.dev_eui, out=tmp_path / "missing" / "label.pdf")
+    assert caught.value.returncode == 2
+
+
+def test_two_who_print_at_once_do_not_end_each_others_labels(cast: Cast, adapter: Adapter) -> None:
+    """The other one's label was made while we waited for the vault."""
+    with audited(adapter.organisation):
+        issue_token(cast.owner, adapter)
+        with pytest.raises(Conflict, match="print again"):
+            _row(cast.owner, adapter, None, False)
+
+
+def test_a_label_used_meanwhile_is_not_printed(
+    cast: Cast, adapter: Adapter, printed: PrintLabel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*arguments: Any) -> Any:
+        answer = ask(*arguments)
+        with audited(adapter.organisation):
+            consume(cast.owner, adapter)
+        return answer
+
+    monkeypatch.setattr(printing, "ask", slow)
+    with pytest.raises(Conflict, match="print again"):
+        open_label(cast.owner, adapter)
 
 
 def test_the_command_says_what_to_do_when_it_cannot(cast: Cast, adapter: Adapter, tmp_path: Path) -> None:

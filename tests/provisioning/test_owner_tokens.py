@@ -3,11 +3,11 @@
 import pytest
 
 from meterwire.label import owner_token
+from provisioning.audit.services import audited
 from provisioning.errors import Forbidden, Invalid
 from provisioning.labels import tokens
 from provisioning.labels.models import OwnerToken
 from provisioning.labels.services import adopt_token, consume, issue_token, matches
-from provisioning.audit.services import audited
 from tests.cast import Cast
 
 TOKEN = owner_token(bytes(range(16)))

@@ -2,6 +2,8 @@
 
 from provisioning.labels.services import PrintLabel
 
+MAX_SERIAL = 14  # characters that fit beside the code of every format
+
 
 def grouped(dev_eui: str) -> str:
     """A DevEUI as printed: `70B3 D57E D006 1000`."""
@@ -9,8 +11,11 @@ def grouped(dev_eui: str) -> str:
 
 
 def lines(label: PrintLabel) -> list[str]:
-    """Beside the code; the owner token is in the code only."""
-    return ["Meterspan", *([label.serial] if label.serial else []), grouped(label.dev_eui)]
+    """Beside the code; the owner token is in the code only. A long serial number is shortened in the middle."""
+    serial = label.serial
+    if len(serial) > MAX_SERIAL:
+        serial = f"{serial[: MAX_SERIAL // 2 - 1]}…{serial[-(MAX_SERIAL // 2) :]}"
+    return ["Meterspan", *([serial] if serial else []), grouped(label.dev_eui)]
 
 
 def label_text(label: PrintLabel) -> str:

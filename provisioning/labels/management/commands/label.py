@@ -45,7 +45,10 @@ class Command(BaseCommand):
         if json:
             content = _json(label, format, content)
         if out is not None:
-            _write(out, content)
+            try:
+                _write(out, content)
+            except OSError as error:
+                raise CommandError(f"{out} cannot be written: {error.strerror}.", returncode=2) from None
             return
         _to_stdout(self, content)
 
