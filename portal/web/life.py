@@ -1,5 +1,6 @@
 """The life of a thing as a row of stations with times."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -10,7 +11,7 @@ from portal.telemetry.models import AdapterEvent, AdapterStatus
 from portal.web import figures
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
-from provisioning.pairing.models import Pairing
+from provisioning.pairing.models import Pairing, PairingStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,50 @@ def of_concentrator(concentrator: Concentrator, heard: int) -> list[Station]:
     return _with_now(stations)
 
 
+Reached = Mapping[str, datetime]
+
+
+def of_pairing(pairing: Pairing, reached: Reached) -> list[Station]:
+    """Claimed, paired, informed, joined, configured, identity and first reading; times since the claim."""
+    began = reached.get(PairingStep.Step.CLAIMED, pairing.from_at)
+    stations = []
+    for step in PairingStep.Step:
+        at = reached.get(step)
+        if step == PairingStep.Step.CLAIMED:
+            stations.append(Station(_("Claimed"), figures.day(began), "done", began))
+        elif step == PairingStep.Step.PAIRED and at is None:
+            stations.append(Station(str(step.label), figures.day(pairing.from_at), "done", pairing.from_at))
+        elif step == PairingStep.Step.IDENTITY:
+            stations.append(_identity(pairing, at, began))
+        else:
+            stations.append(_reached(str(step.label), at, began, _("not yet")))
+    if pairing.to_at is not None:
+        return [*stations, Station(_("Ended"), figures.day(pairing.to_at), "done", pairing.to_at)]
+    return _with_now(stations)
+
+
+def _identity(pairing: Pairing, at: datetime | None, began: datetime) -> Station:
+    name = _("Identity")
+    if pairing.identity == Pairing.Identity.MISMATCH:
+        return Station(name, _("another meter"), "fail", at)
+    if pairing.identity == Pairing.Identity.MATCH:
+        when = f" · {_since(at, began)}" if at is not None else ""
+        return Station(name, _("match") + when, "done", at)
+    if pairing.identity == Pairing.Identity.UNREADABLE:
+        confirmed = pairing.state == Pairing.State.CONFIRMED
+        return Station(name, _("compared by a person") if confirmed else _("not told"), "done" if at else "todo", at)
+    return _reached(name, at, began, _("not read yet"))
+
+
+def _since(at: datetime, began: datetime) -> str:
+    seconds = (at - began).total_seconds()
+    return f"+ {figures.span(seconds)}" if 0 <= seconds < 86400 else figures.day(at)
+
+
 def _reached(name: str, at: datetime | None, since: datetime | None, otherwise: str) -> Station:
     if at is None:
         return Station(name, otherwise, "todo")
-    if since is not None and 0 <= (at - since).total_seconds() < 86400:
-        return Station(name, f"+ {figures.span((at - since).total_seconds())}", "done", at)
-    return Station(name, figures.day(at), "done", at)
+    return Station(name, figures.day(at) if since is None else _since(at, since), "done", at)
 
 
 def _keys(adapter: Adapter) -> Station:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from portal.telemetry.models import AdapterStatus
 from portal.web.figures import figure
 from provisioning.fleet.models import Concentrator
+from provisioning.pairing.models import Pairing
 
 Form = Literal["ok", "warn", "bad", "idle"]
 LATE = 1.75  # of the smoothed period: a telegram is overdue, but not yet called silence
@@ -52,6 +53,19 @@ def of_concentrator(concentrator: Concentrator, now: datetime) -> State:
     if concentrator.running_revision < concentrator.desired_revision:
         return State("warn", _("updating"))
     return State("ok", _("online"))
+
+
+def of_pairing(pairing: Pairing) -> State:
+    """A pairing's state; a meter that tells another number than the one meant is the worst."""
+    if pairing.state == Pairing.State.ENDED:
+        return State("idle", _("ended"))
+    if pairing.identity == Pairing.Identity.MISMATCH:
+        return State("bad", _("another meter"))
+    if pairing.state == Pairing.State.CONFIRMED:
+        return State("ok", _("confirmed"))
+    if pairing.identity == Pairing.Identity.UNREADABLE:
+        return State("warn", _("to compare"))
+    return State("warn", _("pending"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,36 +1,20 @@
 """The overview's figures and the open incidents, grouped by cause and in words."""
 
-from dataclasses import dataclass
-from datetime import datetime
-
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from portal.web import diagnosis, figures
+from portal.web import diagnosis, figures, pairings_counts
 from portal.web.access import Access, reach_of
+from portal.web.incident import Incident
 from portal.web.punctuality import COUNTED_AT_ONCE, Hour, hours, hours_behind
 from portal.web.recency import recency
 from portal.web.snapshot import Refusals, Silent, Snapshot, snapshots
-from portal.web.states import Form
 from provisioning.fleet.models import Concentrator
 
 MAX_INCIDENTS = 200
 FREE = {"free", "none"}
 _ORDER = {"bad": 0, "warn": 1, "ok": 2, "idle": 3}
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """What happened, how many are affected, since when, and where to look."""
-
-    form: Form
-    title: str
-    text: str
-    since: datetime | None
-    affected: int
-    url: str
-    cure: str = ""
 
 
 def snapshot(access: Access) -> Snapshot:
@@ -46,7 +30,7 @@ def punctuality(access: Access) -> list[Hour]:
 
 def forget(access: Access) -> None:
     """Something was just changed: make the facts of this organisation anew."""
-    for shelf in (snapshots, recency):
+    for shelf in (snapshots, recency, pairings_counts.shelf):
         shelf.forget(access.organisation.pk)
 
 
@@ -64,6 +48,7 @@ def incidents(access: Access) -> list[Incident]:
     silent = sorted((row for row in facts.silences if row.concentrator not in dead), key=lambda row: -row.adapters)
     found += [_silent(row, facts) for row in silent[:MAX_INCIDENTS]]
     found += [_refused(row) for row in facts.refusals]
+    found += pairings_counts.incidents(access)
     return sorted(found, key=lambda i: (_ORDER[i.form], -i.affected))[:MAX_INCIDENTS]
 
 

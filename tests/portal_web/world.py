@@ -11,12 +11,13 @@ from django.utils import timezone
 
 from meterwire.messages import ulid
 from portal.telemetry.models import AdapterEvent, AdapterStatus, Reading, Silence, Telegram
-from provisioning.accounts.models import ApiToken
+from provisioning.accounts.models import ApiToken, User
 from provisioning.accounts.services import create_token
 from provisioning.batches.models import Batch
 from provisioning.batches.services import create_series
 from provisioning.fleet.models import Adapter, Concentrator, Site
-from provisioning.pairing.models import Pairing
+from provisioning.fleet.services import archive_adapter
+from provisioning.pairing.models import Pairing, WrongClaim
 from tests.cast import STAGE, Cast
 
 PERIOD = timedelta(minutes=15)
@@ -57,6 +58,22 @@ class World:
             join_eui="70b3d57ed0000001",
             serial_prefix=self.mark,
         )
+
+    @cached_property
+    def blocked(self) -> User:
+        """The installer, who tried five wrong labels."""
+        for _ in range(5):
+            WrongClaim.objects.create(
+                organisation=self.cast.organisation, user=self.cast.installer, dev_eui=self.adapter.dev_eui
+            )
+        return self.cast.installer
+
+    @cached_property
+    def archived(self) -> Adapter:
+        """An adapter that was put away."""
+        adapter = self.cast.adapter(self.site, self.concentrator)
+        archive_adapter(STAGE, adapter)
+        return adapter
 
     def paired_adapter(self, site: Site | None = None) -> tuple[Adapter, Pairing]:
         """An adapter with keys that reads a meter; it was not heard yet."""

@@ -10,15 +10,15 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from portal.web import figures
+from portal.web import figures, states
 from portal.web.states import Counts, State
 from portal.web.words import role_name
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
-from provisioning.pairing.models import Pairing
 
 register = template.Library()
 
 register.filter("eui", figures.eui)
+register.filter("pairing_state", states.of_pairing)
 
 
 @register.filter
@@ -193,18 +193,6 @@ def _query(context: template.Context) -> QueryDict:
 def exact(value: datetime) -> str:
     """A moment down to the second, for a title."""
     return figures.exact(value)
-
-
-@register.filter
-def pairing_state(pairing: Pairing) -> State:
-    """A pairing's state; a meter that tells another number than the one meant is the worst."""
-    if pairing.state == Pairing.State.ENDED:
-        return State("idle", _("ended"))
-    if pairing.identity == Pairing.Identity.MISMATCH:
-        return State("bad", _("another meter"))
-    if pairing.state == Pairing.State.CONFIRMED:
-        return State("ok", _("confirmed"))
-    return State("warn", _("pending"))
 
 
 @register.filter

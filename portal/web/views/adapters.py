@@ -10,14 +10,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from meterwire.errors import MeterspanError
-from portal.web import adapters, life, linkquality, registers, series, states, summary
+from portal.web import adapters, archive, life, linkquality, registers, series, states, summary
 from portal.web.access import PageRequest, page
 from portal.web.figures import day
+from portal.web.pairings_heard import heard_of
 from provisioning.errors import Forbidden
 from provisioning.fleet.models import Adapter
 from provisioning.fleet.queries import visible_adapters, visible_sites
 from provisioning.fleet.services import archive_adapter
 from provisioning.keys.models import DeviceKey
+from provisioning.pairing.models import Configuration
 
 MAX_SITES_LISTED = 300
 YOUNG = timedelta(hours=3)
@@ -76,6 +78,8 @@ def adapter(request: PageRequest, pk: int) -> HttpResponse:
         "diagnoses": diagnoses,
         "radio": adapters.radio(row) if diagnoses else None,
         "refusals": adapters.refusals(row) if diagnoses else [],
+        "heard": None if open_ones or row.archived_at else heard_of(row),
+        "restorable_until": _restorable(row, now),
     }
     part = request.htmx.target if request.htmx else None
     if part in {"head", "latest", "link", "refused", "raw"}:
@@ -86,6 +90,7 @@ def adapter(request: PageRequest, pk: int) -> HttpResponse:
     ]
     # A chart of a day says nothing about the first minutes of an adapter.
     context["range"] = "hour" if first is None or now - first < YOUNG else "day"
+    context["configuration"] = Configuration.objects.filter(adapter=row).first()
     if access.may("keys.view"):
         context["keys"] = DeviceKey.objects.filter(adapter=row).exclude(state="destroyed").defer("sealed")[:20]
     return render(request, "adapters/adapter.html", context)
@@ -135,7 +140,9 @@ def adapter_archive(request: PageRequest, pk: int) -> HttpResponse:
                 refusal = str(error)
             else:
                 summary.forget(access)
-                messages.success(request, _("The adapter is archived. Its readings stay."))
+                messages.success(
+                    request, _("The adapter is archived. Its readings stay; for 30 days it can be restored.")
+                )
                 return redirect("adapters")
     open_ones = row.pairings.filter(to_at=None).select_related("metering_point")
     return render(
@@ -155,6 +162,11 @@ def _adapter(request: PageRequest, pk: int) -> Adapter:
         if found is not None:
             return found
     raise Http404("no such adapter")
+
+
+def _restorable(row: Adapter, now: datetime) -> datetime | None:
+    end = None if row.archived_at is None else archive.until(row.archived_at)
+    return end if end is not None and now < end else None
 
 
 def _window(request: PageRequest) -> series.Window:

@@ -1,11 +1,12 @@
-"""Pairing by hand: which meter an adapter reads, and the end of that. The phone's way comes with scanning."""
+"""Pairing by hand, without a phone: which meter an adapter reads from now on."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.db import transaction
-from django.http import Http404, HttpResponse
+from django.db.models import Exists, OuterRef
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -13,16 +14,19 @@ from django.views.decorators.http import require_http_methods
 
 from meterwire.errors import IdentifierError, MeterspanError
 from meterwire.ids import MeterId
+from portal.telemetry.commissioning import heard_levels
 from portal.web import summary
 from portal.web.access import PageRequest, page
 from portal.web.forms import refuse
+from portal.web.pairings_heard import heard_of
 from provisioning.errors import Forbidden
 from provisioning.fleet.models import Adapter, MeteringPoint, Site
-from provisioning.fleet.queries import visible_adapters, visible_metering_points
+from provisioning.fleet.queries import visible_adapters, visible_metering_points, visible_sites
 from provisioning.fleet.services import create_metering_point, install_meter
 from provisioning.pairing.models import Pairing
-from provisioning.pairing.services import pair, unpair
+from provisioning.pairing.services import pair
 
+MAX_SITES_LISTED = 300
 INPUTS = [(n, str(n)) for n in range(8)]
 
 
@@ -86,18 +90,20 @@ def pair_adapter(request: PageRequest, pk: int) -> HttpResponse:
     """Say which meter the adapter reads from now on."""
     access = request.access
     adapter: Adapter = get_object_or_404(visible_adapters(access.user, access.organisation), pk=pk)
-    if adapter.site is None:
-        messages.warning(
-            request, _("Give the adapter a site first; metering points belong to a site."), extra_tags="warn"
-        )
+    places = visible_sites(access.user, access.organisation).order_by("name")
+    chosen = request.GET.get("site", "")
+    known = places.filter(pk=int(chosen)).first() if chosen.isdecimal() and len(chosen) < 12 else None
+    site = known or adapter.site or places.first()
+    if site is None:
+        messages.warning(request, _("Make a site first; metering points belong to a site."), extra_tags="warn")
         return redirect("adapter", pk)
-    points = visible_metering_points(access.user, access.organisation).filter(site=adapter.site)
-    free = points.exclude(pairings__to_at=None, pairings__isnull=False)
-    form = PairForm(free, request.POST or None)
+    read = Pairing.objects.filter(metering_point=OuterRef("pk"), to_at=None)
+    points = visible_metering_points(access.user, access.organisation).filter(site=site)
+    form = PairForm(points.filter(~Exists(read)), request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
-            _pair(request, adapter, adapter.site, data)
+            made = _pair(request, adapter, site, data)
         except Forbidden:
             raise
         except MeterspanError as error:
@@ -105,41 +111,21 @@ def pair_adapter(request: PageRequest, pk: int) -> HttpResponse:
         else:
             summary.forget(access)
             messages.success(request, _("Paired. Readings belong to this metering point from now on."), extra_tags="ok")
-            return redirect("adapter", pk)
-    return render(request, "adapters/pair.html", {"form": form, "adapter": adapter})
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@page("pairing.end")
-def pairing_end(request: PageRequest, pk: int) -> HttpResponse:
-    """Ask for the reason, then end the pairing."""
-    access = request.access
-    pairing = Pairing.objects.filter(organisation=access.organisation, pk=pk, to_at=None).select_related(
-        "adapter", "metering_point", "meter"
-    )
-    row = pairing.first()
-    if row is None or not visible_adapters(access.user, access.organisation).filter(pk=row.adapter_id).exists():
-        raise Http404("no such open pairing")
-    refusal = ""
-    if request.method == "POST":
-        try:
-            unpair(access.user, row, reason=request.POST.get("reason", "")[:200])
-        except Forbidden:
-            raise
-        except MeterspanError as error:
-            refusal = str(error)
-        else:
-            messages.success(
-                request, _("The pairing has ended. Its readings stay with the metering point."), extra_tags="ok"
-            )
-            return redirect("adapter", row.adapter_id)
-    return render(request, "adapters/unpair.html", {"pairing": row, "refusal": refusal}, status=409 if refusal else 200)
+            return redirect("pairing", made.pk)
+    context = {
+        "form": form,
+        "adapter": adapter,
+        "site": site,
+        "sites": places.values_list("pk", "name")[:MAX_SITES_LISTED],
+        "heard": heard_of(adapter),
+    }
+    return render(request, "adapters/pair.html", context)
 
 
 @transaction.atomic
-def _pair(request: PageRequest, adapter: Adapter, site: Site, data: dict[str, Any]) -> None:
+def _pair(request: PageRequest, adapter: Adapter, site: Site, data: dict[str, Any]) -> Pairing:
     actor = request.access.user
     point = data["point"] or create_metering_point(actor, site, name=data["name"])
     if data["meter_id"]:
         install_meter(actor, point, meter_id=data["meter_id"])
-    pair(actor, adapter, point, input=data["input"])
+    return pair(actor, adapter, point, input=data["input"], heard=heard_levels)
