@@ -150,6 +150,24 @@ EVENTS: dict[tuple[str, str], Diagnosis] = {
     ("silence", ""): Diagnosis("bad", _("Fell silent")),
     ("registered", ""): Diagnosis("ok", _("Reported its firmware and counter")),
     ("heard", ""): Diagnosis("idle", _("A stranger was heard")),
+    ("identity", "mismatch"): Diagnosis(
+        "bad",
+        _("It reads another meter than the one it was paired with"),
+        _("Two adapters were mixed up, another label was scanned, or the adapter was moved."),
+        _("Decide it on the page of the pairing. Until then its readings belong to nobody."),
+    ),
+    ("security", "identity_twice"): Diagnosis(
+        "bad",
+        _("The same meter is read by two adapters"),
+        _("An adapter was moved without being paired anew, or somebody pretends to sit on this meter."),
+        _("Find out on the spot which of the two sits on the meter, then resolve the other pairing."),
+    ),
+    ("security", "other_dev_eui"): Diagnosis(
+        "bad",
+        _("It reported another DevEUI than the one it joined with"),
+        _("Its radio and its board were provisioned for different adapters, or the report was forged."),
+        _("Compare both numbers with the label; provision the adapter again."),
+    ),
     ("security", ""): Diagnosis("bad", _("Security event")),
     ("protocol", ""): Diagnosis("warn", _("A message could not be read")),
 }

@@ -17,6 +17,7 @@ from portal.web.states import Counts
 from provisioning.fleet.models import Adapter, Concentrator, Site
 
 RECENT = timedelta(hours=24)
+MAX_TWICE = 20
 
 Key = tuple[int, frozenset[int] | None]
 
@@ -125,7 +126,7 @@ def _silences(organisation: int, sites: frozenset[int] | None) -> list[Silent]:
 
 
 def _refusals(organisation: int, sites: frozenset[int] | None, now: datetime) -> list[Refusals]:
-    """One row per cause, never one per adapter."""
+    """One row per cause, never one per adapter; but the few who read the meter of another one are named."""
     status = AdapterStatus.objects.filter(
         organisation_id=organisation, last_error_at__gte=now - RECENT, adapter__archived_at=None
     )
@@ -134,6 +135,12 @@ def _refusals(organisation: int, sites: frozenset[int] | None, now: datetime) ->
     )
     if sites is not None:
         status, told = status.filter(adapter__site__in=sites), told.filter(adapter__site__in=sites)
+    twice = AdapterEvent.objects.filter(
+        organisation_id=organisation, at__gte=now - RECENT, kind="security", reason="identity_twice"
+    )
+    if sites is not None:
+        twice = twice.filter(adapter__site__in=sites)
+    by_adapter = twice.values_list("adapter").annotate(last=Max("at")).order_by("-last")[:MAX_TWICE]
     by_code = status.values_list("last_error").annotate(n=Count("pk"), last=Max("last_error_at"), one=Min("adapter_id"))
     by_reason = told.values_list("reason").annotate(
         n=Count("adapter_id", distinct=True), last=Max("at"), one=Min("adapter_id")
@@ -141,6 +148,7 @@ def _refusals(organisation: int, sites: frozenset[int] | None, now: datetime) ->
     return [
         *(Refusals("", code or "", n, last, one) for code, n, last, one in by_code),
         *(Refusals("device_refused", reason, n, last, one) for reason, n, last, one in by_reason),
+        *(Refusals("security", "identity_twice", 1, last, one) for one, last in by_adapter),
     ]
 
 

@@ -1,4 +1,4 @@
-"""A pairing on its way, with the adapter in the cellar: joins, reports, proves and reads, seen as the bridge sees it."""
+"""A pairing on its way: its adapter joins, reports, proves and reads, as the bridge sees it."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge.mqtt import LinkDown, LinkSettings, MqttLink
 from meterwire import messages, topics
-from meterwire.messages import DevicesCommand, Message, Receipt, Result, State, Telegram, TelegramBatch
+from meterwire.messages import DevicesCommand, DownlinkCommand, Message, Receipt, Result, State, Telegram, TelegramBatch
 
 DEADLINE_S = 20.0
 _numbers = itertools.count(1)
@@ -32,12 +32,13 @@ def state(**fields: Any) -> State:
 
 
 class Peer:
-    """Use `async with`; `results` are the receipts' results by id, `commands` what came on dn/command."""
+    """Use `async with`; `results` are the receipts' results by id; `commands` (tables) and `downlinks` came down."""
 
     def __init__(self, port: int, eui: str, password: str | None = None) -> None:
         self.eui = eui
         self.results: dict[str, Result] = {}
         self.commands: list[DevicesCommand] = []
+        self.downlinks: list[DownlinkCommand] = []
         settings = LinkSettings(
             "127.0.0.1", port, eui, eui, password, keepalive_s=5, reconnect_min_s=0.05, reconnect_max_s=0.2
         )
@@ -81,5 +82,7 @@ class Peer:
             self.results.update((result.id, result) for result in receipt.results)
             return
         command = messages.decode_command(body)
-        assert isinstance(command, DevicesCommand)
-        self.commands.append(command)
+        if isinstance(command, DevicesCommand):
+            self.commands.append(command)
+        else:
+            self.downlinks.append(command)

@@ -1,7 +1,8 @@
 """A wanted configuration goes out once, again when it must, and never twice at a time."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_it_is_sent_once_with_the_registered_identity_and_an_end(sender: Sender)
     read = config_records.decode(part.payload)
     assert (part.fport, part.confirmed, read.version) == (33, True, 1)
     assert read.records == (MeterIdentity(0, number(1).server_id()),)
-    assert parse_timestamp(part.expires_at) - parse_timestamp(part.time) == datetime(1, 1, 1, 0, 15) - datetime(1, 1, 1)
+    assert parse_timestamp(part.expires_at) - parse_timestamp(part.time) == timedelta(minutes=15)
     sender.receipt(part)
     assert sender.later(1) == []
     assert sender.later(600) == []
@@ -94,7 +95,7 @@ def test_two_bridges_send_the_same_message(sender: Sender) -> None:
 
 
 def test_what_runs_is_not_sent(sender: Sender) -> None:
-    [part] = sender.due()
+    assert len(sender.due()) == 1
     sender.installed.report()
     assert sender.later(3600) == []
 
@@ -128,7 +129,7 @@ def test_after_the_end_without_a_report_it_is_sent_again_and_more_and_more_seldo
             times.append(second)
         sender.receipt(*parts)
         sender.ended(*parts, reason="refused")
-    waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+    waits = [after - before for before, after in pairwise(times)]
     assert 60 <= waits[0] <= 120
     assert waits == sorted(waits)
     assert len(times) < 20
