@@ -10,6 +10,7 @@ from provisioning.audit.models import Entry
 from provisioning.errors import Conflict, Invalid
 from provisioning.fleet import services as fleet
 from provisioning.fleet.models import Adapter, Concentrator, MeteringPoint, Site
+from provisioning.labels.models import OwnerToken
 from provisioning.pairing.models import Configuration
 from provisioning.pairing.queries import progress
 from provisioning.pairing.services import (
@@ -84,7 +85,9 @@ def test_a_replaced_adapter_goes_into_stock_and_the_new_one_takes_its_place(cast
     concentrator = cast.concentrator(site)
     old = cast.pairing(cast.adapter(site, concentrator))
     spare = fleet.create_adapter(STAGE, cast.organisation, dev_eui="70b3d57ed2000001", join_eui=JOIN_EUI)
+    labelled(spare)
     new = replace_adapter(cast.operator, old, spare, reason="broken")
+    assert OwnerToken.objects.get(adapter=spare).state == "consumed"
     spare.refresh_from_db()
     assert (spare.site, spare.concentrator) == (site, concentrator)
     assert Adapter.objects.get(pk=old.adapter_id).site is None
@@ -183,13 +186,10 @@ def test_settings_out_of_range_are_refused(cast: Cast, period_s: int, registers:
 def test_what_was_archived_comes_back_within_thirty_days(cast: Cast) -> None:
     site = cast.site()
     concentrator, adapter, point = cast.concentrator(site), cast.adapter(site), cast.metering_point(site)
-    for archive, row in (
-        (fleet.archive_adapter, adapter),
-        (fleet.archive_metering_point, point),
-        (fleet.archive_concentrator, concentrator),
-        (fleet.archive_site, site),
-    ):
-        archive(cast.operator, row)  # type: ignore[operator]
+    fleet.archive_adapter(cast.operator, adapter)
+    fleet.archive_metering_point(cast.operator, point)
+    fleet.archive_concentrator(cast.operator, concentrator)
+    fleet.archive_site(cast.operator, site)
     with pytest.raises(Conflict, match="archived"):
         fleet.restore_adapter(cast.operator, adapter)
     fleet.restore_site(cast.operator, site)

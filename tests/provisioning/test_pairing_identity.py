@@ -1,8 +1,10 @@
 """Which meter is really read: reports warn, sealed hashes prove, people compare displays, operators decide."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.core.files.storage import default_storage
 
 from meterwire.ids import MeterId
 from provisioning.audit.models import Entry
@@ -10,8 +12,9 @@ from provisioning.errors import Conflict, Invalid
 from provisioning.fleet.models import Meter
 from provisioning.pairing.models import Configuration, Pairing
 from provisioning.pairing.queries import open_pairings_of, progress
-from provisioning.pairing.services import confirm, found_identity, record_step, resolve_mismatch, unpair
+from provisioning.pairing.services import confirm, found_identity, record_step, resolve_mismatch, set_photo, unpair
 from tests.cast import LONG_AGO, Cast
+from tests.provisioning.labelled import picture
 
 AT = LONG_AGO + timedelta(minutes=1)
 LATER = AT + timedelta(minutes=1)
@@ -133,12 +136,17 @@ def test_accepting_a_meter_that_another_adapter_is_paired_with_is_refused(cast: 
         resolve_mismatch(cast.operator, held, "accept")
 
 
-def test_swapping_exchanges_the_metering_points_of_the_two(cast: Cast) -> None:
+def test_swapping_exchanges_the_metering_points_of_the_two(cast: Cast, django_capture_on_commit_callbacks: Any) -> None:
     one, other = metered(cast), metered(cast, "1 EMH 00 8765 4321")
     record_step(one.pk, "joined", AT)
     found_identity(one, "mismatch", OTHER, AT, "sealed")
     found_identity(other, "mismatch", OWN, AT, "sealed")
+    set_photo(cast.installer, other, picture())
     new = resolve_mismatch(cast.operator, one, "swap", reason="installed crosswise")
+    kept = other.photo
+    with django_capture_on_commit_callbacks(execute=True):
+        set_photo(cast.installer, new, picture())
+    assert default_storage.exists(kept)
     assert (new.adapter, new.metering_point, new.meter) == (one.adapter, other.metering_point, other.meter)
     [second] = open_pairings_of([other.adapter_id])
     assert (second.metering_point, second.meter) == (one.metering_point, one.meter)

@@ -14,6 +14,7 @@ from provisioning.fleet.access import require_at
 from provisioning.fleet.models import Adapter, Meter, MeteringPoint
 from provisioning.fleet.queries import Heard
 from provisioning.fleet.services.meters import install_meter, remove_meter
+from provisioning.labels.services import consume
 from provisioning.pairing.models import ALL_REGISTERS, Pairing
 from provisioning.pairing.services import steps
 from provisioning.pairing.services.configuration import refresh_configuration
@@ -81,13 +82,17 @@ def unpair(actor: Actor, pairing: Pairing, *, reason: str, at: datetime | None =
 def replace_adapter(
     actor: Actor, pairing: Pairing, adapter: Adapter, *, reason: str, input: int = 0, at: datetime | None = None
 ) -> Pairing:
-    """Another adapter reads the metering point from `at` on; returns the new pairing. The old one is released."""
+    """Another adapter reads the metering point from `at` on; returns the new pairing.
+
+    The old one is released, the new one's label is used up.
+    """
     reason, at = _asked(actor, pairing, reason, at)
     with audited(pairing.organisation):
         end_pairing(actor, pairing, at, reason)
         if adapter.pk != pairing.adapter_id:
             _let_go(actor, pairing, True)
         new = _follow(actor, pairing, adapter, pairing.metering_point, from_at=at, reason=reason, input=input)
+        consume(actor, adapter)
         changed = [pairing.adapter.dev_eui, adapter.dev_eui]
         data = {"adapter": changed, "metering_point": new.metering_point.name, "reason": reason}
         record(pairing.organisation, actor, "pairing.adapter_replaced", new, data)

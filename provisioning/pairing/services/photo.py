@@ -34,7 +34,8 @@ def set_photo(actor: Actor, pairing: Pairing, content: bytes) -> Pairing:
         name = default_storage.save(f"photos/{row.pk}-{secrets.token_hex(8)}.jpg", ContentFile(small))
         Pairing.objects.filter(pk=row.pk).update(photo=name)
         record(row.organisation, actor, "pairing.photo_set", row, {"bytes": len(small)})
-        if before:
+        # After a swap two pairings show the same photo.
+        if before and not Pairing.objects.filter(photo=before).exists():
             transaction.on_commit(lambda: default_storage.delete(before))
     pairing.photo = name
     return pairing
