@@ -180,7 +180,7 @@ def _claim(flat: Flat) -> int:
 def _label(flat: Flat) -> str:
     from provisioning.accounts.actors import System
     from provisioning.fleet.models import Adapter
-    from provisioning.labels.printing import open_label
+    from provisioning.labels.services import open_label
 
     return str(open_label(System("bench"), Adapter.objects.get(dev_eui=flat.dev_eui)))
 

@@ -1,4 +1,4 @@
-"""The sockets of the demo's adapters: a file says that somebody has plugged one in, or pulled it and plugged it in anew.
+"""The sockets of the demo's adapters: a file says that somebody has plugged one in, or pulled it and put it in anew.
 
 The demo's page writes it, the launcher looks at it: so the page needs no right over processes.
 """

@@ -156,7 +156,7 @@ class System:
 
     def vault(self) -> Child:
         socket = self._places.vault_socket
-        return Child("vault", [*MANAGE, "run_vault"], self._keyed_env, ready=_exists(socket))
+        return Child("vault", [*MANAGE, "run_vault"], self._keyed_env, ready=_listens_at(socket))
 
     def bridge(self) -> Child:
         return Child("bridge", [*MANAGE, "run_bridge"], self._keyed_env)
@@ -196,9 +196,14 @@ def _listens(port: int) -> Callable[[], Awaitable[bool]]:
     return check
 
 
-def _exists(path: Path) -> Callable[[], Awaitable[bool]]:
+def _listens_at(path: Path) -> Callable[[], Awaitable[bool]]:
     async def check() -> bool:
-        return path.exists()
+        try:
+            _, writer = await asyncio.open_unix_connection(str(path))
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     return check
 

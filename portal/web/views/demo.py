@@ -1,4 +1,4 @@
-"""The demo's cellar: plug in the next adapter, scan or paste its label, and watch what happens. Exists in the demo only."""
+"""The demo's cellar: plug in the next adapter, scan or paste its label, and watch. Exists in the demo only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ from portal.telemetry.commissioning import heard_unpaired
 from portal.web.access import Access, PageRequest, page
 from provisioning.accounts.actors import System
 from provisioning.fleet.models import Adapter
-from provisioning.labels.printing import open_label
 from provisioning.labels.render import qr_svg
+from provisioning.labels.services import open_label
 from provisioning.pairing.models import Pairing
 
 ACTOR = System("demo")
