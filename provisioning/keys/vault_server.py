@@ -90,14 +90,14 @@ class VaultServer(socketserver.ThreadingUnixStreamServer):
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         self.seats.acquire()
         try:
-            super().process_request(request, client_address)  # type: ignore[arg-type]
+            super().process_request(request, client_address)
         except BaseException:
             self.seats.release()
             raise
 
     def process_request_thread(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         try:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
+            super().process_request_thread(request, client_address)
         finally:
             self.seats.release()
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -23,6 +24,8 @@ ARGUMENTS = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+INSECURE_HOST = "portal.cellar.example"  # a name that resolves to this machine and is no secure context without TLS
+ARGUMENTS += [f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1"]
 START_DEADLINE_S = 30
 expect.set_options(timeout=20_000)  # how long to wait before a failure is one; the machine may be busy with other tests
 PHONE = {"width": 390, "height": 844}
@@ -45,9 +48,9 @@ class Portal:
     environment: dict[str, str]
     rows: dict[str, Any] = field(default_factory=dict)
 
-    def stage(self, *arguments: object) -> dict[str, Any]:
-        """Run a command of tests.browser.stage."""
-        command = [sys.executable, "-m", "tests.browser.stage", *map(str, arguments)]
+    def stage(self, *arguments: object, module: str = "tests.browser.stage") -> dict[str, Any]:
+        """Run a command of tests.browser.stage, or of another stage."""
+        command = [sys.executable, "-m", module, *map(str, arguments)]
         run = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
@@ -71,6 +74,10 @@ class Portal:
             "unpair": f"/pairings/{rows['pairing']}/end/",
             "archive": f"/adapters/{rows['adapter']}/archive/",
             "new adapter": "/adapters/new/",
+            "labels": "/labels/",
+            "no labels": "/labels/?q=nothing",
+            "label": f"/labels/{rows['adapter']}/",
+            "new label": f"/labels/{rows['adapter']}/new/",
             "concentrators": "/concentrators/",
             "concentrator": f"/concentrators/{rows['concentrator']}/",
             "key to approve": f"/concentrators/{rows['waiting']}/",
@@ -88,7 +95,13 @@ class Portal:
 
 @pytest.fixture(scope="package")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    folder = tmp_path_factory.mktemp("portal")
+    with serving(tmp_path_factory.mktemp("portal"), lambda started: started.stage("seed")) as started:
+        yield started
+
+
+@contextmanager
+def serving(folder: Path, seed: Callable[[Portal], dict[str, Any]]) -> Iterator[Portal]:
+    """A portal that writes everything into `folder`, on a database filled by `seed`, which alone has the keys' key."""
     cache = redis()
     port = free_port()
     environment = {
@@ -96,6 +109,7 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "MSPAN_SECRET_KEY": "only-for-tests-" + "x" * 50,
         "MSPAN_TLS": "0",
+        "MSPAN_ALLOWED_HOSTS": f"127.0.0.1,{INSECURE_HOST}",
         "MSPAN_DATA_DIR": str(folder),
         "MSPAN_DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}",
         "MSPAN_REDIS_URL": f"redis://127.0.0.1:{cache.port}/0",
@@ -105,9 +119,10 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     make_kek = [sys.executable, "manage.py", "kek_init", "--out", str(folder / "kek")]
     subprocess.run(make_kek, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
     subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
-    started.rows = started.stage("seed")
+    started.rows = seed(started)
     del environment["MSPAN_KEK_FILE"]  # web workers hold no key, only what they seal with
     environment["MSPAN_KEK_PUBLIC_FILE"] = str(folder / "kek.pub")
+    environment["MSPAN_VAULT_SOCKET"] = str(folder / "vault")
     command = [sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "uvicorn.log").open("wb") as log:
         server = subprocess.Popen(
@@ -173,10 +188,10 @@ def window(portal: Portal, chromium: Browser, session: dict[str, Any]) -> Iterat
     assert complaints == []
 
 
-def log_in(page: Page, portal: Portal) -> None:
+def log_in(page: Page, portal: Portal, email: str = EMAIL) -> None:
     """By the form, as a person does."""
     page.goto(f"{portal.url}/login/")
-    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("heading", name="Overview").wait_for()

@@ -15,11 +15,12 @@ from portal.web import labels
 from provisioning.accounts.models import Role, User
 from provisioning.audit.models import Entry
 from provisioning.audit.services import audited
+from provisioning.batches import services as batches
 from provisioning.fleet.models import Adapter
 from provisioning.labels.models import OwnerToken
 from provisioning.labels.queries import current_token
 from provisioning.labels.services import consume, matches, open_label
-from tests.cast import STAGE
+from tests.cast import JOIN_EUI, STAGE
 from tests.portal_web.world import World
 from tests.support.pictures import of_pdf, of_svg
 
@@ -212,3 +213,16 @@ def test_a_list_without_adapters_says_how_to_begin(world: World, browse: Browse)
     assert "No adapters yet" in browse(world.cast.outsider).get(LIST).content.decode()
     nothing = browse(world.cast.operator).get(f"{LIST}?q=nobody-has-this").content.decode()
     assert "No adapter fits these choices" in nothing
+
+
+def test_the_labels_of_a_batch_are_offered_and_chosen(world: World, client: Client) -> None:
+    made = batches.create_series(
+        world.cast.operator, world.cast.organisation, first_dev_eui="70B3D57ED4000010", count=2, join_eui=JOIN_EUI
+    )
+    batch = batches.run(batches.start(world.cast.operator, made, ""))
+    url = f"{LIST}?batch={batch.pk}"
+
+    assert url in client.get(reverse("batch", args=[batch.pk])).content.decode()
+    zpl = client.post(url, {"which": "found", "format": "zpl"}).content.decode()
+    assert re.findall(r"70B3D57ED40000\d\d(?=:)", zpl) == ["70B3D57ED4000010", "70B3D57ED4000011"]
+    assert "All batches" in client.get(LIST).content.decode()

@@ -1,6 +1,7 @@
 """The modules of a QR code, and runs of dark ones for whoever draws them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from qrcode.constants import ERROR_CORRECT_M, ERROR_CORRECT_Q
 from qrcode.main import QRCode
@@ -12,7 +13,7 @@ ROBUST_UP_TO = 120  # characters that still make a small code with the stronger 
 def matrix(text: str) -> list[list[bool]]:
     """True is dark; without the quiet zone. Capital letters, digits and colons take the compact alphanumeric mode."""
     level = ERROR_CORRECT_Q if len(text) <= ROBUST_UP_TO else ERROR_CORRECT_M
-    code: QRCode = QRCode(error_correction=level, border=0)
+    code: QRCode[Any] = QRCode(error_correction=level, border=0)
     code.add_data(text)
     code.make(fit=True)
     return [[bool(module) for module in row] for row in code.get_matrix()]
