@@ -21,6 +21,7 @@ from provisioning.audit.models import Entry
 from provisioning.audit.services import audited
 from provisioning.errors import Conflict, Forbidden, Invalid
 from provisioning.fleet.models import Adapter
+from provisioning.labels.checks import label_profile
 from provisioning.labels.render import SHEETS, label_pdf, label_svg, label_text, label_zpl, qr_svg, sheet_pdf
 from provisioning.labels.render.pdf import PADDING, TEXT_SHARE
 from provisioning.labels.render.qr import QUIET, matrix
@@ -222,3 +223,9 @@ def _made(number: int) -> PrintLabel:
 
 def _read(picture: Image.Image) -> list[str]:
     return [found.text for found in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)]
+
+
+@pytest.mark.parametrize(("profile", "found"), [("FFFF0001", []), ("000a00", ["labels.E001"]), ("", ["labels.E001"])])
+def test_a_profile_that_no_label_can_carry_is_found_at_start(settings: Any, profile: str, found: list[str]) -> None:
+    settings.LABEL_PROFILE = profile
+    assert [one.id for one in label_profile()] == found
