@@ -1,5 +1,6 @@
 """The portal's addresses: pages at the root, the API under `api/`, and what machines ask about health."""
 
+from django.conf import settings
 from django.urls import include, path
 
 urlpatterns = [
@@ -7,3 +8,5 @@ urlpatterns = [
     path("api/", include("portal.api.urls")),
     path("", include("portal.web.urls")),
 ]
+if settings.DEMO_FOLDER:
+    urlpatterns.append(path("", include("portal.ops.demo.urls")))

@@ -1,4 +1,4 @@
-"""The demo as a newcomer starts it: readings within a minute, a foreign device, a second start, no orphans."""
+"""The demo as a newcomer starts it: readings, the next adapter paired, a foreign device, a second start, no orphans."""
 
 import asyncio
 import json
@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from portal.ops.demo.house import Flat, flats, unpaired
 from portal.ops.demo.places import PORTS
+from portal.ops.demo.plugs import plug_in
 from tests.concentrator_agent.field import Gateway
 from tests.concentrator_agent.lab import Mote
 from tests.concentrator_agent.test_foreign_device import ForeignDevice
@@ -84,12 +86,31 @@ class Demo:
             command, cwd=ROOT, env=env, check=True, capture_output=True, text=True
         ).stdout.strip()
 
-    def call(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    def label(self, dev_eui: str) -> str:
+        """What stands on an adapter, as the key custodian's command prints it."""
+        secret = self.folder / "secrets"
+        env = {
+            **self.env,
+            "MSPAN_DATABASE_URL": f"sqlite:///{self.folder / 'portal.sqlite3'}",
+            "MSPAN_SECRET_KEY_FILE": str(secret / "secret_key"),
+            "MSPAN_AUDIT_KEY_FILE": str(secret / "audit_key"),
+            "MSPAN_KEK_FILE": str(secret / "kek"),
+            "MSPAN_TLS": "0",
+        }
+        command = [sys.executable, "manage.py", "label", dev_eui, "--format", "text"]
+        text = subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True).stdout
+        return next(line.strip() for line in text.splitlines() if line.strip().startswith("LW:"))
+
+    def call(self, path: str, body: dict[str, Any] | None = None, key: str = "") -> Any:
         """GET, or POST when there is a body."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.ports['portal']}/api/v1/{path}",
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+                **({"Idempotency-Key": key} if key else {}),
+            },
         )
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
@@ -110,20 +131,40 @@ async def test_a_newcomer_sees_readings_and_registers_a_foreign_device(demo: Dem
 
     adapters = demo.call("adapters/")["results"]
     assert len(adapters) == 12
-    for adapter in adapters:
+    boxed = unpaired(flats(demo.folder / "agents" / "building.toml"))
+    paired = [adapter for adapter in adapters if adapter["dev_eui"] not in {flat.dev_eui for flat in boxed}]
+    assert len(paired) == 6
+    for adapter in paired:
         await _eventually(lambda pk=adapter["id"]: demo.call(f"readings/?adapter={pk}")["results"], FIRST_READINGS_S)
     first = demo.call(f"readings/?adapter={adapters[0]['id']}")["results"][0]
 
+    await _pair_the_next(demo, boxed[0])
     await _foreign_device(demo)
 
     children = demo.interrupt()
-    assert len(children) >= 18
+    assert len(children) >= 15
     assert not {pid for pid in children if _alive(pid)}
 
     await asyncio.to_thread(demo.start)
     kept = demo.call(f"readings/?adapter={adapters[0]['id']}")["results"]
     assert first in kept, "a second start keeps the data"
     demo.interrupt()
+
+
+async def _pair_the_next(demo: Demo, flat: Flat) -> None:
+    """Its plug goes in, both labels are sent, and the portal says that the right meter is read."""
+    plug_in(demo.folder / "plugs", flat.name)
+    scans = {"adapter_scan": demo.label(flat.dev_eui), "meter_scan": flat.meters[0][1]}
+    pairing = demo.call("pairings/", scans, key="the-next-adapter")
+    shown = await _eventually(
+        lambda: (
+            found
+            if (found := demo.call(f"pairings/{pairing['id']}/progress/"))["state"] == "confirmed" and found["reading"]
+            else None
+        ),
+        FIRST_READINGS_S,
+    )
+    assert shown["identity"] == "match"
 
 
 async def _foreign_device(demo: Demo) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -47,7 +48,12 @@ def demo(request: PageRequest) -> HttpResponse:
     waiting = [box for box in boxes if box.pairing is None]
     asked = request.GET.get("adapter", "")
     box = next((box for box in boxes if box.flat.name == asked), waiting[0] if waiting else None)
-    context = {"box": box, "waiting": waiting, "paired": len(boxes) - len(waiting), "all": len(boxes)}
+    context: dict[str, object] = {
+        "box": box,
+        "waiting": waiting,
+        "paired": len(boxes) - len(waiting),
+        "all": len(boxes),
+    }
     if box is None:
         return render(request, "demo/done.html", context)
     if request.htmx:
@@ -70,12 +76,10 @@ def demo_plug(request: PageRequest, name: str) -> HttpResponse:
     if name not in {box.flat.name for box in _boxes(folder, request.access)}:
         raise Http404("no adapter of the demo")
     plug_in(folder / "plugs", name)
-    return redirect(f"{request.path.partition('plug/')[0]}?adapter={name}")
+    return redirect(f"{reverse('demo')}?adapter={name}")
 
 
 def _folder() -> Path:
-    if not settings.DEMO_FOLDER:
-        raise Http404("this is not the demo")
     return Path(settings.DEMO_FOLDER)
 
 
