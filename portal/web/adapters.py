@@ -49,11 +49,13 @@ REFUSED_EVENTS = ("join_refused", "frame_refused", "device_refused", "security",
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What an adapter's input reads: the metering point and the number of the meter there."""
+    """What an adapter's input reads: the metering point, the number of the meter there, and how its pairing is."""
 
     input: int
     place: str
     meter: str
+    pairing: int
+    state: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Line:
     spot: str  # the rest of it
     note: str
     state: State
+    pairing: State | None  # the first that somebody waits for
+    pairing_url: str
     signal: str
     rate: str
     last_seen: datetime | None
@@ -115,6 +119,7 @@ def as_lines(rows: list[Adapter], now: datetime) -> list[Line]:
 
     def line(row: Adapter) -> Line:
         status, inputs = status_of(row), reads.get(row.pk, [])
+        unfinished = next((r for r in inputs if r.state.form in {"warn", "bad"}), None)
         floor, comma, rest = row.location.partition(",")
         return Line(
             adapter=row,
@@ -127,6 +132,8 @@ def as_lines(rows: list[Adapter], now: datetime) -> list[Line]:
             spot=rest.strip() if comma else row.location,
             note=notes[row.kind],
             state=states.of_adapter(status, now, row.archived_at is not None),
+            pairing=unfinished.state if unfinished else None,
+            pairing_url=reverse("pairing", args=[unfinished.pairing]) if unfinished else "",
             signal=f"{figures.figure(status.rssi)} dBm" if status and status.rssi is not None else "",
             rate=figures.rate(status.dr if status else None),
             last_seen=status.last_seen if status else None,
@@ -139,9 +146,10 @@ def reads_of(rows: list[Adapter]) -> dict[int, list[Reads]]:
     """By adapter, what its inputs read now, in the order of the inputs."""
     pairings = Pairing.objects.filter(adapter_id__in=[row.pk for row in rows], to_at=None).order_by("input")
     found: dict[int, list[Reads]] = {}
-    columns = ("adapter_id", "input", "metering_point__name", "meter__meter_id")
-    for adapter, input_, place, meter in pairings.values_list(*columns):
-        found.setdefault(adapter, []).append(Reads(input_, place, meter or ""))
+    columns = ("adapter_id", "input", "metering_point__name", "meter__meter_id", "pk", "state", "identity")
+    for adapter, input_, place, meter, pk, state, identity in pairings.values_list(*columns):
+        told = states.of_pairing(Pairing(state=state, identity=identity))
+        found.setdefault(adapter, []).append(Reads(input_, place, meter or "", pk, told))
     return found
 
 

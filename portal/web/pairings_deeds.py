@@ -78,6 +78,7 @@ class Deed(ABC):
     done: ClassVar[Text]
     danger: ClassVar[bool] = False
     looked_at: ClassVar[bool] = True
+    compares: ClassVar[bool] = False  # display and reading stand above the button
     form_class: type[DeedForm] = DeedForm
     arguments: ClassVar[dict[str, str]] = {}  # the service's argument names -> the form's
 
@@ -106,7 +107,7 @@ class Deed(ABC):
 
     def kept(self, data: Mapping[str, Any]) -> dict[str, str]:
         """What the second look carries along, by field. Never a label: it holds an owner token."""
-        return {name: _written(value) for name, value in data.items() if value not in (None, "", False)}
+        return {name: _written(value) for name, value in data.items() if value not in (None, "")}
 
     @property
     def place(self) -> str:
@@ -122,11 +123,6 @@ def where(pairing: Pairing) -> str:
 def meter_of(pairing: Pairing) -> str:
     """The meter's number, or that there is none."""
     return pairing.meter.meter_id if pairing.meter else _("none")
-
-
-def since(data: Mapping[str, Any]) -> str:
-    """When it begins, in words."""
-    return figures.day(data["at"]) if data.get("at") else _("now")
 
 
 class EndForm(DeedForm):
@@ -179,7 +175,7 @@ class Confirm(Deed):
     title = gettext_lazy("Does the display of {point} show this reading?")
     button = gettext_lazy("Yes, it agrees")
     done = gettext_lazy("Confirmed: the display was compared.")
-    looked_at = False
+    looked_at, compares = False, True
     form_class = ConfirmForm
 
     def refusal(self) -> str:
@@ -205,4 +201,6 @@ class Confirm(Deed):
 def _written(value: Any) -> str:
     if isinstance(value, datetime):
         return timezone.localtime(value).strftime("%Y-%m-%dT%H:%M:%S")
-    return "on" if value is True else str(getattr(value, "pk", value))
+    if isinstance(value, bool):
+        return "on" if value else ""
+    return str(getattr(value, "pk", value))

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from portal.web import figures
-from portal.web.pairings_deeds import Change, Deed, DeedForm, meter_of, since
+from portal.web.pairings_deeds import Change, Deed, DeedForm, meter_of
 from provisioning.fleet.models import MeteringPoint, Site
 from provisioning.fleet.queries import visible_metering_points, visible_sites
 from provisioning.fleet.services import create_metering_point
@@ -83,7 +83,6 @@ class Move(Deed):
         ]
         if data:
             rows.append(Change(_("Meter"), meter_of(self.pairing), _meter_at(point)))
-            rows.append(Change(_("Beginning"), "", since(data)))
         return rows
 
     def consequences(self, data: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from meterwire.errors import IdentifierError, MeterspanError
 from meterwire.ids import MeterId
 from portal.web import figures
 from portal.web.access import Access
-from portal.web.pairings_deeds import Change, Deed, DeedForm, meter_of, since
+from portal.web.pairings_deeds import Change, Deed, DeedForm, meter_of
 from provisioning.fleet.models import Adapter, Site
 from provisioning.fleet.queries import visible_adapters
 from provisioning.pairing.models import Pairing
@@ -119,7 +119,6 @@ class ReplaceAdapter(Deed):
         if new is not None:
             site = self.pairing.metering_point.site.name
             rows.append(Change(_("Site of the new adapter"), new.site.name if new.site else _("in stock"), site))
-            rows.append(Change(_("Beginning"), "", since(data)))
         return rows
 
     def consequences(self, data: Mapping[str, Any]) -> list[str]:
@@ -180,7 +179,6 @@ class ReplaceMeter(Deed):
         ]
         if data:
             rows.append(Change(_("Display"), _energy(data.get("last_value")), _energy(data.get("first_value"))))
-            rows.append(Change(_("Beginning"), "", since(data)))
         return rows
 
     def consequences(self, data: Mapping[str, Any]) -> list[str]:

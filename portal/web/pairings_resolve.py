@@ -121,11 +121,33 @@ class Resolve(Deed):
         return rows
 
     def consequences(self, data: Mapping[str, Any]) -> list[str]:
-        found = [_("Until the meter's number is proved, the pairing is pending.")]
+        found = self._ways() if not data else []
+        found.append(_("Until the meter's number is proved, the pairing is pending."))
         if not self.number:
             found.append(_("The meter's own name tells no number, so a swap cannot be worked out from it."))
         elif not self.other:
             found.append(_("No other pairing names the meter that is read, so there is nothing to swap with."))
+        return found
+
+    def _ways(self) -> list[str]:
+        here, read = self.pairing.metering_point.name, str(self.number or "")
+        found = []
+        if self.other:
+            text = _("Swap: {adapter} reads {there} from now on, {other} reads {here}.")
+            found.append(
+                text.format(
+                    adapter=figures.eui(self.pairing.adapter.dev_eui),
+                    there=self.other.metering_point.name,
+                    other=figures.eui(self.other.adapter.dev_eui),
+                    here=here,
+                )
+            )
+        number = read or _("the number you type")
+        text = _("Take over: the meter of {here} is {number} and no longer {before}.")
+        found.append(text.format(here=here, number=number, before=meter_of(self.pairing)))
+        found.append(
+            _("Try again: nothing changes here; the adapter must read {meter}.").format(meter=meter_of(self.pairing))
+        )
         return found
 
     def perform(self, data: Mapping[str, Any]) -> Pairing:

@@ -42,7 +42,7 @@ def test_adapters_are_counted_as_heard_silent_and_never_heard(world: World, brow
 
 def test_an_empty_organisation_is_told_the_first_steps(world: World, browse: Browse) -> None:
     page = text(browse, world.cast.away.people[Role.OPERATOR])
-    assert "three steps to the first reading" in page
+    assert "four steps to the first reading" in page
     assert reverse("site-new") in page
 
 

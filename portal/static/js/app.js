@@ -6,7 +6,7 @@ import { word } from "./words.js";
 const TICK_MS = 5000;
 
 function tick(scope = document) {
-  for (const element of scope.querySelectorAll("time[data-ago]")) {
+  for (const element of scope.querySelectorAll("time[data-ago][datetime]")) {
     const text = ago(Date.parse(element.dateTime));
     if (element.textContent !== text) element.textContent = text;
   }

@@ -1,0 +1,190 @@
+"""The operator's pages for pairing in a real browser: no barriers, on a phone, by keyboard, and live."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import DESKTOP, PHONE, ROOT, Open, Portal
+from tests.browser.pairing_stage import EMAIL
+from tests.browser.stage import PASSWORD
+from tests.browser.test_pages import AXE, WIDE, needs_axe
+
+
+def stage(portal: Portal, *arguments: object) -> dict[str, Any]:
+    """Run a command of the stage on the portal's database."""
+    command = [sys.executable, "-m", "tests.browser.pairing_stage", *map(str, arguments)]
+    run = subprocess.run(command, cwd=ROOT, env=portal.environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return answer
+
+
+@pytest.fixture(scope="module")
+def rows(portal: Portal) -> dict[str, Any]:
+    return stage(portal, "seed")
+
+
+@pytest.fixture(scope="module")
+def dispatcher(portal: Portal, rows: dict[str, Any], chromium: Browser) -> dict[str, Any]:
+    """The cookies of the operator of that organisation."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(f"{portal.url}/login/")
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="Overview").wait_for()
+    state: dict[str, Any] = dict(context.storage_state())
+    context.close()
+    return state
+
+
+@pytest.fixture
+def desk(window: Open, dispatcher: dict[str, Any]) -> Callable[..., Page]:
+    """Opens a page as that operator."""
+
+    def opened(path: str, **options: Any) -> Page:
+        return window(path, logged_in=False, **{"storage_state": dispatcher, **options})
+
+    return opened
+
+
+def pages(rows: dict[str, Any]) -> dict[str, str]:
+    one = {name: f"/pairings/{rows[name]}/" for name in ("matched", "joining", "unreadable", "mixed", "ended")}
+    deeds = {
+        f"{deed} page": f"/pairings/{rows['matched']}/{deed}/"
+        for deed in ("end", "replace-adapter", "replace-meter", "move")
+    }
+    return {
+        "list": "/pairings/",
+        "all": "/pairings/?state=all",
+        "nothing": "/pairings/?q=nothing",
+        **one,
+        **deeds,
+        "resolve": f"/pairings/{rows['mixed']}/resolve/",
+        "confirm": f"/pairings/{rows['unreadable']}/confirm/",
+        "heard": "/pairings/heard/",
+        "blocked": "/pairings/blocked/",
+        "archive": "/archive/",
+        "no archive": "/archive/?kind=concentrators",
+        "reporting": f"/adapters/{rows['adapter']}/reporting/",
+        "knocking": f"/adapters/{rows['knocking']}/",
+        "archived": f"/adapters/{rows['archived']}/",
+        "pair": f"/adapters/{rows['knocking']}/pair/",
+        "incidents": "/incidents/",
+        "site": f"/sites/{rows['site']}/",
+    }
+
+
+@needs_axe
+@pytest.mark.parametrize(
+    ("scheme", "viewport"),
+    [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE), ("dark", PHONE)],
+    ids=["light", "dark", "phone", "phone at night"],
+)
+def test_axe_finds_no_barrier_and_nothing_scrolls_sideways(
+    scheme: str, viewport: Any, portal: Portal, rows: dict[str, Any], desk: Callable[..., Page]
+) -> None:
+    page = desk("/pairings/", color_scheme=scheme, viewport=viewport)
+    found = []
+    for name, path in pages(rows).items():
+        page.goto(portal.url + path)
+        page.locator("#main").wait_for()
+        assert page.evaluate(WIDE) == [], name
+        page.evaluate(AXE.read_text())
+        result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found += [
+            f"{name}: {v['id']}: {node['target']} {node['failureSummary']}"
+            for v in result["violations"]
+            for node in v["nodes"]
+        ]
+    assert found == []
+
+
+def test_a_step_appears_while_one_looks(portal: Portal, rows: dict[str, Any], desk: Callable[..., Page]) -> None:
+    page = desk(f"/pairings/{rows['joining']}/")
+    expect(page.locator(".live")).to_have_attribute("data-state", "live")
+    joined = page.locator(".life li", has_text="Adapter joined")
+    expect(joined).to_contain_text("not yet")
+    expect(page.get_by_role("status").filter(has_text="Not heard yet")).to_be_visible()
+    stage(portal, "join", rows["joining"])
+    expect(joined).to_contain_text("+ ")
+    expect(joined).to_have_class("done")
+
+
+def test_an_adapter_is_replaced_by_keyboard_alone(rows: dict[str, Any], desk: Callable[..., Page]) -> None:
+    page = desk(f"/pairings/{rows['reading']}/replace-adapter/")
+    expect(page.get_by_label("Label of the new adapter")).to_be_focused()
+    page.keyboard.type(rows["spare_eui"].upper())
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(page.get_by_label("Why?")).to_be_focused()
+    page.keyboard.type("Struck by lightning")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Replace it")).to_be_focused()
+    expect(page.locator(".changes")).to_contain_text(rows["spare_eui"].upper())
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The metering point keeps its whole history")).to_be_visible()
+    history = page.locator("section", has_text="History of this metering point").locator("tbody tr")
+    expect(history).to_have_count(2)
+    expect(history.first).to_contain_text("Struck by lightning")
+
+
+def test_what_was_typed_is_still_there_after_a_second_thought(rows: dict[str, Any], desk: Callable[..., Page]) -> None:
+    page = desk(f"/pairings/{rows['matched']}/replace-meter/", viewport=PHONE)
+    page.get_by_label("Number of the new meter").fill("1 emh 00 9999 0001")
+    page.get_by_label("Last reading of the old meter").fill("12400.5")
+    page.get_by_label("Why?").fill("Calibration period is over")
+    page.get_by_role("button", name="Look at it first").click()
+    expect(page.locator(".changes")).to_contain_text("1EMH0099990001")
+    expect(page.locator(".changes")).to_contain_text("12,400.500 kWh")
+    page.get_by_role("button", name="Change something").click()
+    expect(page.get_by_label("Number of the new meter")).to_have_value("1EMH0099990001")
+    expect(page.get_by_label("Last reading of the old meter")).to_have_value(re.compile(r"12[,.]?400\.50*"))
+    page.get_by_role("link", name="Leave it as it is").click()
+    expect(page.get_by_role("heading", name="How it came about")).to_be_visible()
+
+
+def test_mixed_up_adapters_are_swapped_on_a_phone(rows: dict[str, Any], desk: Callable[..., Page]) -> None:
+    page = desk(f"/pairings/{rows['mixed']}/", viewport=PHONE)
+    page.get_by_role("link", name="Resolve it").click()
+    page.get_by_label("Why?").fill("Mixed up in the cellar")
+    page.get_by_role("button", name="Look at it first").click()
+    expect(page.locator(".changes")).to_contain_text("42 waiting readings")
+    page.get_by_role("button", name="Do it").click()
+    expect(page.get_by_text("Decided.")).to_be_visible()
+    expect(page.locator(".life li").filter(has_text="Identity")).to_contain_text("not read yet")
+
+
+def test_a_photo_is_shown_beside_the_facts(rows: dict[str, Any], desk: Callable[..., Page]) -> None:
+    page = desk(f"/pairings/{rows['matched']}/")
+    photo = page.get_by_alt_text("Photo of the meter")
+    photo.scroll_into_view_if_needed()
+    expect(photo).to_have_js_property("complete", True)
+    assert photo.evaluate("image => image.naturalWidth") > 100
+
+
+def test_a_filter_and_a_search_work_without_scripts(rows: dict[str, Any], desk: Callable[..., Page]) -> None:
+    page = desk("/pairings/", java_script_enabled=False)
+    page.get_by_role("link", name=re.compile("^To compare")).click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("searchbox").fill("ferraris")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.locator("tbody a").first.click()
+    expect(page.get_by_role("link", name="Confirm by the display")).to_be_visible()
+
+
+def test_somebody_may_scan_again_and_an_adapter_comes_back(rows: dict[str, Any], desk: Callable[..., Page]) -> None:
+    page = desk("/pairings/blocked/")
+    page.get_by_role("button", name="Let Jonas Petersen scan again").click()
+    expect(page.get_by_text("Jonas Petersen may scan again.")).to_be_visible()
+    page = desk("/archive/")
+    page.get_by_role("button", name=re.compile("^Restore")).first.click()
+    expect(page.get_by_text("The adapter is back.")).to_be_visible()
