@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.stage import EMAIL, PASSWORD
 from tests.support.processes import Service, free_port, redis
+
+if TYPE_CHECKING:
+    from tests.browser.cellar import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -48,9 +51,9 @@ class Portal:
     environment: dict[str, str]
     rows: dict[str, Any] = field(default_factory=dict)
 
-    def stage(self, *arguments: object, module: str = "tests.browser.stage") -> dict[str, Any]:
-        """Run a command of tests.browser.stage, or of another stage."""
-        command = [sys.executable, "-m", module, *map(str, arguments)]
+    def stage(self, *arguments: object) -> dict[str, Any]:
+        """Run a command of tests.browser.stage."""
+        command = [sys.executable, "-m", "tests.browser.stage", *map(str, arguments)]
         run = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
@@ -146,6 +149,16 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="package")
+def stage(portal: Portal) -> Iterator["Stage"]:
+    """The cellar of the installers' tests."""
+    from tests.browser.cellar import Stage
+
+    held = Stage(portal)
+    yield held
+    held.close()
 
 
 @pytest.fixture(scope="package")

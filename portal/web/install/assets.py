@@ -34,7 +34,7 @@ def addresses() -> list[str]:
 
 
 def decoder() -> list[str]:
-    """The decoder's two files; they are kept apart, because a megabyte should not be fetched again with each version."""
+    """The decoder's two files; kept apart, because a megabyte should not be fetched again with each version."""
     return [static(name) for name in _DECODER]
 
 

@@ -38,7 +38,7 @@ def _frame() -> dict[str, str]:
         "find site": _("Find a site"),
         "forbidden": _("Your role does not allow pairing. Ask an administrator of the organisation."),
         "foreign": _(
-            "{n} scans of another account ({organisation}) wait on this phone. They are sent when that account signs in."
+            "{n} scans of another account ({organisation}) wait on this phone. They are sent when it signs in."
         ),
         "forget draft": _("Forget the scan that was begun and start with the next adapter?"),
         "go on": _("Go on with the scan"),

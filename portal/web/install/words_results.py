@@ -106,7 +106,9 @@ def _found() -> dict[str, str]:
         "resolve.swap ask": _("The two adapters exchange their metering points; both are checked again."),
         "sealed value": _("sealed"),
         "should show": _("The display should show"),
-        "swap by operator": _("The two adapters sit crosswise. Exchange them, or call your operator to swap them here."),
+        "swap by operator": _(
+            "The two adapters sit crosswise. Exchange them, or call your operator to swap them here."
+        ),
         "wrong meter": _("This is another meter"),
         "yes": _("Yes"),
         "you scanned": _("You scanned"),

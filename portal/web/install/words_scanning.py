@@ -18,7 +18,9 @@ def _scanning() -> dict[str, str]:
         "meter field": _("Number of the meter"),
         "meter text": _("Its number, as a barcode or in 14 characters, is on the meter's face."),
         "meter title": _("Scan the meter"),
-        "nfc.denied": _("The phone does not allow reading tags here. Allow NFC for this page in the browser's settings."),
+        "nfc.denied": _(
+            "The phone does not allow reading tags here. Allow NFC for this page in the browser's settings."
+        ),
         "nfc.hold": _("Hold the phone's back to the adapter's tag."),
         "nfc.off": _("NFC is switched off or not ready. Switch it on in the phone's settings, then try again."),
         "nfc.unreadable": _("The tag holds no label text. Hold it still, or scan the printed label."),

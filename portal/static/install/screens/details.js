@@ -55,7 +55,7 @@ function check(input, why) {
 function picture(draft) {
   const canvas = h("canvas", { class: "shot", role: "img", "aria-label": word("photo of meter"), hidden: true });
   const status = h("span", { class: "help", role: "status" });
-  const file = h("input", { type: "file", accept: "image/*", capture: "environment", class: "vh", tabindex: "-1", "aria-hidden": "true", onchange: picked });
+  const file = h("input", { type: "file", accept: "image/*", capture: "environment", hidden: true, onchange: picked });
   const add = button(word("add photo"), () => file.click(), { symbol: "picture" });
   const drop = button(word("drop photo"), () => keep(null), { kind: "quiet", hidden: true });
 

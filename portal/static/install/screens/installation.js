@@ -32,7 +32,7 @@ export const installation = (kind, number) => async ({ go, here }) => {
   await draw();
   const stop = watch(draw);
   soon(0);
-  return { title: word("installation title"), body, actions: [actions], leave: stop, back: "#/" };
+  return { title: word("installation title"), context: entry?.site?.name ?? progressOf(pairing())?.site.name, body, actions: [actions], leave: stop, back: "#/" };
 };
 
 async function fetched(id) {

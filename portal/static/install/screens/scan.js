@@ -20,7 +20,7 @@ export const scan = (expected) => ({ go }) => {
   const hint = h("div", { class: "hint", role: "alert" });
   const view = finder(expected, { onTorch: (on) => camera.torch(on), onCamera: (id) => camera.start(id), onAgain: () => camera.start() });
   const entry = typed(expected, (text) => take(text, "typed"));
-  const file = h("input", { type: "file", accept: "image/*", capture: "environment", class: "vh", tabindex: "-1", "aria-hidden": "true", onchange: picked });
+  const file = h("input", { type: "file", accept: "image/*", capture: "environment", hidden: true, onchange: picked });
   const root = h("div", { class: "scan", "data-way": "camera" }, view.element, hint, entry.element, file);
   const camera = new Camera(view.video, {
     onState: (state) => {

@@ -1,10 +1,12 @@
 // The stations of a pairing, each with its time, and the one that does not move with its reason.
 import { day, moment } from "../../js/format.js";
-import { word } from "../../js/words.js";
+import { locale, word, zone } from "../../js/words.js";
 import { h } from "../dom.js";
 import { firstOpen, STEPS } from "../verdict.js";
 
 const SOON_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+const clock = new Intl.DateTimeFormat(locale, { timeZone: zone, hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export function stations(progress) {
   const rows = new Map(progress.steps.map((step) => [step.step, step]));
@@ -28,7 +30,8 @@ function detail(step, { rssi, outcome }) {
 }
 
 function since(at, first, step) {
-  if (step === "claimed" || at - first > SOON_MS || at < first) return day(at);
+  if (Date.now() - at > DAY_MS) return day(at);
+  if (step === "claimed" || at - first > SOON_MS || at < first) return clock.format(at);
   const seconds = (at - first) / 1000;
   return seconds < 60 ? `+ ${Math.round(seconds)} s` : `+ ${Math.round(seconds / 60)} min`;
 }
