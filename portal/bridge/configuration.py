@@ -30,6 +30,7 @@ REFUSED_AGAIN = timedelta(days=1)  # a version that the adapter itself refused
 AT_ONCE = 200
 MAX_REMEMBERED = 20_000
 PRIORITY = 8
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -48,11 +49,12 @@ class Configurations:
     def __init__(self, time: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._time, self._monotonic = time, monotonic
         self._published: dict[str, _Message] = {}
+        self._swept = (_NEVER, 0)
 
     def due(self) -> list[tuple[str, list[DownlinkCommand]]]:
         """(concentrator, messages) to publish now. At most one attempt per adapter is under way."""
         now = datetime.fromtimestamp(self._time(), UTC)
-        rows = list(behind()[:AT_ONCE])
+        rows = [*behind().filter(sent_at=None)[:AT_ONCE], *self._next()]
         ends = _ends([row for row in rows if row.sent_at is not None])
         found = []
         for row in rows:
@@ -76,6 +78,15 @@ class Configurations:
         """They were not published after all."""
         for part in parts:
             self._published.pop(part.id, None)
+
+    def _next(self) -> list[Configuration]:
+        """The next of those that were sent before, from the longest ago again after the last: nobody is starved."""
+        at, pk = self._swept
+        later = Q(sent_at__gt=at) | Q(sent_at=at, pk__gt=pk)
+        rows = list(behind().filter(later).order_by("sent_at", "pk")[:AT_ONCE])
+        last = rows[-1] if len(rows) == AT_ONCE else None
+        self._swept = (_NEVER, 0) if last is None or last.sent_at is None else (last.sent_at, last.pk)
+        return rows
 
     def _parts_due(
         self, row: Configuration, eui: str, ends: dict[str, datetime], now: datetime
@@ -129,7 +140,7 @@ class Configurations:
 
 
 def behind() -> QuerySet[Configuration]:
-    """What is wanted and does not run, of adapters whose concentrator is there and has heard them; new ones first."""
+    """What is wanted and does not run, of adapters whose concentrator is there and has heard them."""
     joined = PairingStep.objects.filter(
         pairing__adapter=OuterRef("pk"), pairing__to_at=None, step=PairingStep.Step.JOINED
     )
@@ -141,7 +152,7 @@ def behind() -> QuerySet[Configuration]:
         adapter__concentrator__archived_at=None,
     )
     rows = rows.filter(Q(adapter__status__last_seen__isnull=False) | Exists(joined))
-    return rows.select_related("adapter__concentrator").order_by(F("sent_at").asc(nulls_first=True))
+    return rows.select_related("adapter__concentrator")
 
 
 def attempt(row: Configuration) -> list[DownlinkCommand]:

@@ -24,9 +24,9 @@ from provisioning.pairing.services import record_step
 log = logging.getLogger(__name__)
 
 AT_ONCE = 300  # adapters with news in one turn
-NEWEST, SWEPT = 100, 200  # waiting pairings looked at in each turn: the latest, and the next of all others
+NEWEST, SWEPT = 50, 100  # waiting pairings looked at in each turn: the latest, and the next of all others
 MAX_NEWS = 20_000
-SWEEP_S = 1.0
+SWEEP_S = 2.0
 LATE = timedelta(minutes=10)  # another bridge may store readings for the metering point so long after a mismatch
 Step = PairingStep.Step
 

@@ -139,7 +139,7 @@ class Configuration(models.Model):
         # Serves the bridge's question which adapters do not run what is wanted.
         indexes = [
             models.Index(
-                fields=["sent_at"],
+                models.F("sent_at").asc(nulls_first=True),
                 condition=Q(running=None) | ~Q(running=models.F("version")),
                 name="configuration_behind",
             )

@@ -16,10 +16,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="configuration",
             index=models.Index(
+                models.OrderBy(models.F("sent_at"), nulls_first=True),
                 condition=models.Q(
                     ("running", None), models.Q(("running", models.F("version")), _negated=True), _connector="OR"
                 ),
-                fields=["sent_at"],
                 name="configuration_behind",
             ),
         ),

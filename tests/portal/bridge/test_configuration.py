@@ -190,16 +190,29 @@ def test_a_long_configuration_goes_in_parts_that_fit_the_slowest_data_rate(sende
 def test_who_cannot_be_reached_waits_without_work(sender: Sender, django_assert_num_queries: Any) -> None:
     concentrator = Concentrator.objects.filter(pk=sender.installed.stage.concentrator.pk)
     concentrator.update(online=False)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert sender.due() == []
     concentrator.update(online=True)
     Adapter.objects.update(concentrator=None)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert sender.due() == []
 
 
 def test_an_adapter_that_never_joined_waits(stage: Stage) -> None:
     assert Sender(Installed(stage)).due() == []
+
+
+def test_those_who_never_answer_starve_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.bridge.configuration.AT_ONCE", 2)
+    silent = [Installed(stage, meter_id=number(n)) for n in range(1, 6)]
+    for one in silent:
+        one.advance(one.join())
+    sender = Sender(silent[0])
+    first = [part for _ in range(3) for part in sender.due()]
+    assert {part.dev_eui for part in first} == {one.device.row.dev_eui for one in silent}
+    silent[0].later(31)
+    again = [part for _ in range(4) for part in sender.due()]
+    assert {part.id for part in again} == {part.id for part in first}
 
 
 def test_one_that_moved_to_another_concentrator_gets_it_there(sender: Sender) -> None:

@@ -80,7 +80,7 @@ def test_readings_that_another_bridge_stored_meanwhile_are_withdrawn_too(install
     installed.advance(installed.name(number(2).server_id()))
     installed.read()
     Reading.objects.update(metering_point=installed.point)
-    installed.later()
+    installed.later(3)
     installed.advance()
     assert Reading.objects.get().metering_point is None
 
@@ -188,7 +188,7 @@ def test_two_adapters_that_read_the_same_meter_are_a_security_event_and_no_match
     right, wrong = Installed(stage), Installed(stage, meter_id=number(2))
     wrong.advance(wrong.name(number(1).server_id()))
     right.advance(right.prove(number(1).server_id()))
-    right.later()
+    right.later(3)
     right.advance()
     assert (right.pairing.identity, wrong.pairing.identity) == ("unknown", "mismatch")
     assert alarms() == [("identity", "mismatch"), ("security", "identity_twice")]
@@ -200,7 +200,7 @@ def test_the_match_follows_when_the_other_adapter_has_moved_away(stage: Stage) -
     wrong.advance(wrong.name(number(1).server_id()))
     right.advance(right.prove(number(1).server_id()))
     resolve_mismatch(OPERATOR, wrong.pairing, "retry")
-    right.later()
+    right.later(3)
     right.advance()
     assert right.pairing.identity == "match"
 
