@@ -101,7 +101,8 @@ class AdapterRadio(Protocol):
 
     def hasten(self, on: bool) -> None:
         """While `on`, somebody waits beside the adapter: join at once and in quick succession, fast and slow data
-        rates in turn, and take one unanswered uplink for a lost network. No limit of duty cycle or back-off is lifted.
+        rates in turn, and take one unanswered uplink for a lost network until it is heard. No limit of duty cycle or
+        back-off is lifted.
         """
         ...
 

@@ -32,7 +32,7 @@ DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
 RETRANSMIT_S: Final = (1.0, 3.0)
 SILENCE_CHECK: Final = 64  # uplinks without any downlink, then the network is asked for a sign of life …
 SILENCE_REJOIN: Final = SILENCE_CHECK + 32  # … and after so many it is given up
-HURRIED_TRIES: Final = 2  # transmissions of a confirmed uplink while somebody waits beside the adapter
+DOUBTFUL_TRIES: Final = 2  # transmissions of a confirmed uplink to a network that may be none of ours any more
 STEP_S: Final = 60.0  # longest sleep at a stretch, so that a clock that was set is noticed
 
 
@@ -68,7 +68,8 @@ class EndDevice:
         self._joined, self._wake = asyncio.Event(), asyncio.Event()
         self._due = Due()
         self._unanswered = self._unheard = 0
-        self._rejoin = self._hurried = self._hastened = False
+        self._rejoin = self._hastened = False
+        self._doubtful = False  # somebody waits, and the network has not been heard since
         if self._state.session is not None:
             self._begin(self._state.session)
 
@@ -144,7 +145,7 @@ class EndDevice:
         return airtime_s(DATA_OVERHEAD + size, link.region.data_rate(link.data_rate))
 
     def hasten(self, on: bool) -> None:
-        self._hurried = on
+        self._doubtful = on and self._state.session is not None
         self._joining.hasten(on)
         if on:
             self._hastened = True
@@ -217,7 +218,7 @@ class EndDevice:
         self._crypto = Session(session.keys, session.dev_addr)
         self._due = Due()
         self._unanswered = self._unheard = 0
-        self._rejoin = False
+        self._rejoin = self._doubtful = False
         self._joined.set()
 
     def _end_session(self, reason: str) -> None:
@@ -235,7 +236,7 @@ class EndDevice:
             uplink=True, fcnt32=fcnt, fport=port, payload=payload, confirmed=confirmed, ack=self._due.ack, fopts=options
         )
         self._due.sent()
-        wanted = min(self._settings.confirm_tries, HURRIED_TRIES) if self._hurried else self._settings.confirm_tries
+        wanted = min(self._settings.confirm_tries, DOUBTFUL_TRIES) if self._doubtful else self._settings.confirm_tries
         tries = max(session.link.nb_trans, wanted if confirmed else 1)
         end, heard, acknowledged = -inf, False, False
         for attempt in range(tries):
@@ -297,7 +298,7 @@ class EndDevice:
         if unanswered:
             self._unanswered += 1
             log.info("no acknowledgement", extra={"in_a_row": self._unanswered})
-        rejoin_after = 1 if self._hurried else self._settings.rejoin_after
+        rejoin_after = 1 if self._doubtful else self._settings.rejoin_after
         given_up = self._unanswered >= rejoin_after or self._unheard >= SILENCE_REJOIN
         if given_up and not self._rejoin:
             log.warning("the network does not answer; asking to join again, the session is kept meanwhile")
@@ -338,6 +339,7 @@ class EndDevice:
             )
             return None
         self._unanswered = self._unheard = 0
+        self._doubtful = False
         self._due.ack = frame.confirmed
         self._due.uplink = frame.confirmed or frame.class_b_or_pending
         self._due.answer(session.link.answer(commands, heard.snr))
