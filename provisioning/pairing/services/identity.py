@@ -5,12 +5,17 @@ from typing import Literal
 
 from django.utils.translation import gettext as _
 
+from meterwire.errors import IdentifierError
+from meterwire.identity import meter_of
+from meterwire.ids import ServerId
 from provisioning import validation
 from provisioning.accounts.actors import Actor, System
 from provisioning.audit.services import audited, record
 from provisioning.errors import Conflict, Invalid
 from provisioning.fleet.access import require_at
+from provisioning.fleet.models import Meter
 from provisioning.pairing.models import Pairing, PairingStep
+from provisioning.pairing.services.configuration import refresh_configuration
 from provisioning.pairing.services.opening import facts
 from provisioning.pairing.services.steps import record_step
 
@@ -36,7 +41,8 @@ def confirm(actor: Actor, pairing: Pairing, identity: str = "unreadable", reason
         if not pending.update(state=Pairing.State.CONFIRMED, identity=identity):
             raise Conflict(_("This pairing is not waiting for confirmation; look again."))
         pairing.refresh_from_db()
-        data = {**facts(pairing), "identity": identity, "reason": reason}
+        learnt = _learn_name(pairing)
+        data = {**facts(pairing), "identity": identity, "reason": reason, **learnt}
         record(pairing.organisation, actor, "pairing.confirmed", pairing, data)
     return pairing
 
@@ -65,6 +71,19 @@ def found_identity(pairing: Pairing, outcome: str, octets: bytes, at: datetime, 
             record(pairing.organisation, BRIDGE, "pairing.identity", pairing, data)
     pairing.refresh_from_db()
     return True
+
+
+def _learn_name(pairing: Pairing) -> dict[str, str]:
+    """The meter goes by a name that stands on no label: from now on its sealed hash proves it without a person."""
+    try:
+        name = ServerId(bytes.fromhex(pairing.identity_read))
+    except IdentifierError:
+        return {}
+    if pairing.meter is None or meter_of(name.octets) is not None or pairing.meter.server_id == name.octets.hex():
+        return {}
+    Meter.objects.filter(pk=pairing.meter.pk).update(server_id=name.octets.hex())
+    refresh_configuration(pairing.adapter)
+    return {"server_id": name.octets.hex()}
 
 
 def _next(row: Pairing, outcome: str, proof: Proof) -> tuple[str, str]:

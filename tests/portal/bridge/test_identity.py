@@ -119,6 +119,18 @@ def test_a_name_that_stands_on_no_label_is_compared_by_a_person(installed: Insta
     assert alarms() == []
 
 
+def test_the_name_that_a_person_confirmed_is_learnt_and_proven_from_then_on(installed: Installed) -> None:
+    installed.name(UTILITY)
+    installed.advance(installed.prove(UTILITY))
+    version = installed.configuration.version
+    confirm(OPERATOR, installed.pairing)
+    assert Meter.objects.get().server_id == UTILITY.hex()
+    assert installed.configuration.version == version + 1
+    installed.name(UTILITY)
+    installed.advance(installed.prove(UTILITY))
+    assert (installed.pairing.identity, installed.pairing.state) == ("match", "confirmed")
+
+
 def test_an_adapter_that_reports_no_identities_at_all_is_unreadable_after_a_while(installed: Installed) -> None:
     installed.advance(installed.read())
     assert installed.pairing.identity == "unknown"
