@@ -13,7 +13,10 @@ from provisioning.accounts.actors import System
 from provisioning.accounts.models import Organisation, Role
 from provisioning.accounts.services import add_member, create_organisation
 from provisioning.fleet.models import Adapter, Site
-from provisioning.labels.services import adopt_token
+from provisioning.keys.waiting import waiting_sealer
+from provisioning.labels import tokens
+from provisioning.labels.services import adopt_tokens
+from provisioning.labels.services.change import Adopted
 
 BENCH = System("benchmark")
 STOCK = 1_000  # adapters without a pairing, with a label
@@ -48,7 +51,7 @@ class Scanner:
         self._client.force_login(user)
         self._sites = list(Site.objects.filter(organisation=organisation).values_list("pk", flat=True))
         stock = list(Adapter.objects.filter(organisation=organisation).order_by("?")[:STOCK])
-        self._labels = [self._label(adapter) for adapter in stock]
+        self._labels = _labels(organisation, stock)
         self._meters = chance.sample(range(1, adapters + 1), STOCK)
         for _ in range(20):  # warm
             self.scan()
@@ -78,9 +81,16 @@ class Scanner:
             for statement in _FILL:
                 cursor.execute(statement.format(**values))
 
-    @staticmethod
-    def _label(adapter: Adapter) -> str:
-        token = secrets.token_hex(16).upper()
-        adopt_token(BENCH, adapter, token)
+
+def _labels(organisation: Organisation, adapters: list[Adapter]) -> list[str]:
+    """Their labels' texts; the tokens are taken over as those of a supplier's file are."""
+    sealer, pepper = waiting_sealer(), tokens.current_pepper()
+    texts, adopted = [], []
+    for adapter in adapters:
+        token = tokens.new_token()
+        kept = tokens.digest(adapter.dev_eui, token, pepper)
+        adopted.append((adapter, Adopted(kept, pepper, tokens.seal(sealer, organisation.pk, adapter.dev_eui, token))))
         label = Label(JoinEUI.parse(adapter.join_eui), DevEUI.parse(adapter.dev_eui), "FFFF0001", owner_token=token)
-        return label.format()
+        texts.append(label.format())
+    adopt_tokens(BENCH, organisation, adopted)
+    return texts

@@ -118,10 +118,17 @@ async def test_twelve_adapters_are_paired_and_twelve_first_readings_arrive() -> 
                     pairings.append(answer["id"])
             await here.pull(stand.flats[-1])  # reset in mid-configuration
             here.plug_in(stand.flats[-1])
-            found = [await _eventually(phone, pairing, _arrived) for pairing in pairings]
+            found = [await _eventually(phone, pairing, _read) for pairing in pairings]
+            silent = [one for one in found if one["identity"] == "unreadable"]
+            for one in silent:  # an old meter names itself by nothing that stands on its face: a person compares
+                assert one["waiting"]["code"] == "unreadable"
+                status, answer = phone.call(f"pairings/{one['id']}/confirm/", {"reason": "the display shows the same"})
+                assert status == 200, answer
+            found = [phone.progress(pairing) for pairing in pairings]
 
         assert len(pairings) == 13  # one adapter reads two meters
-        assert {one["identity"] for one in found} == {"match"}
+        assert len(silent) == 1
+        assert [one["identity"] for one in found].count("match") == 12
         assert {one["state"] for one in found} == {"confirmed"}
         for one in found:
             steps = {step["step"]: step["at"] for step in one["steps"]}
@@ -165,6 +172,13 @@ def _labels(stand: Stand) -> dict[str, str]:
 
 def _label_line(text: str) -> str:
     return next(line.strip() for line in text.splitlines() if line.strip().startswith("LW:D0:"))
+
+
+def _read(progress: dict[str, Any]) -> bool:
+    """All that comes by itself has come."""
+    return all(s["at"] for s in progress["steps"]) and (
+        progress["state"] == "confirmed" or progress["identity"] == "unreadable"
+    )
 
 
 def _arrived(progress: dict[str, Any]) -> bool:
