@@ -139,7 +139,7 @@ class Configuration(models.Model):
         # Serves the bridge's question which adapters do not run what is wanted.
         indexes = [
             models.Index(
-                models.F("sent_at").asc(nulls_first=True),
+                fields=["sent_at", "adapter"],
                 condition=Q(running=None) | ~Q(running=models.F("version")),
                 name="configuration_behind",
             )

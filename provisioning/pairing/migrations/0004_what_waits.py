@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="configuration",
             index=models.Index(
-                models.OrderBy(models.F("sent_at"), nulls_first=True),
+                fields=["sent_at", "adapter"],
                 condition=models.Q(
                     ("running", None), models.Q(("running", models.F("version")), _negated=True), _connector="OR"
                 ),
