@@ -9,7 +9,10 @@ import pytest
 from django.db import connection
 
 HERE = Path(__file__).resolve().parent
-FILES = ("test_pipeline.py", "test_rollups.py", "test_silence.py", "test_retention.py")
+FILES = (
+    "test_pipeline.py", "test_reports.py", "test_quarantine.py", "test_commissioning.py", "test_rollups.py",
+    "test_silence.py", "test_retention.py",
+)  # fmt: skip
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="this run is on SQLite already")
