@@ -54,6 +54,10 @@ export async function begin() {
     if (changes.some((change) => change.kind === "many" || keys.has(change.adapter))) soon(GATHER_MS);
   });
   addEventListener("online", () => soon(0));
+  addEventListener("session", () => {
+    tell();
+    if (session.state === "in") soon(0);
+  });
   document.addEventListener("visibilitychange", () => soon(0));
   await reload();
 }

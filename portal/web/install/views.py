@@ -94,6 +94,7 @@ def _answers(view: Callable[[HttpRequest, Access], JsonResponse]) -> Callable[[H
             return JsonResponse(body, status=403, headers=_JSON)
         return view(request, access)
 
+    guarded.action = "pairing.create"  # type: ignore[attr-defined]
     return guarded
 
 
