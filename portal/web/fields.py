@@ -6,8 +6,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from meterwire.scan import MAX_SCAN, classify
 from portal.web.access import Access
 from provisioning.fleet.queries import visible_concentrators, visible_sites
+from provisioning.pairing.services.scans import said
 
 _KINDS = {
     "eui": (16, _("16 hexadecimal digits are needed.")),
@@ -33,6 +35,24 @@ class IdentifierField(forms.CharField):
         if len(text) != self.length or any(sign not in "0123456789abcdef" for sign in text):
             raise ValidationError(self.refusal)
         return text
+
+
+class MeterNumber(forms.CharField):
+    """A meter's number, typed with or without blanks, or scanned into the field; the canonical number comes out."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        attributes = {"class": "id", "autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}
+        super().__init__(max_length=MAX_SCAN, widget=forms.TextInput(attributes), **kwargs)
+
+    def clean(self, value: Any) -> str:
+        """The refusal says what was scanned instead, or which rule a number breaks."""
+        text = super().clean(value)
+        if not text:
+            return ""
+        scan = classify(text)
+        if wrong := said(scan, "meter"):
+            raise ValidationError(wrong)
+        return str(scan.meter_id)
 
 
 class SiteField(forms.ModelChoiceField):  # type: ignore[type-arg]

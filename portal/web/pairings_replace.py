@@ -8,10 +8,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from meterwire.errors import IdentifierError, MeterspanError
-from meterwire.ids import MeterId
+from meterwire.errors import MeterspanError
 from portal.web import figures
 from portal.web.access import Access
+from portal.web.fields import MeterNumber
 from portal.web.pairings_deeds import Change, Deed, DeedForm, meter_of
 from provisioning.fleet.models import Adapter, Site
 from provisioning.fleet.queries import visible_adapters
@@ -28,22 +28,6 @@ class LabelInput(forms.TextInput):
     def format_value(self, value: Any) -> str | None:
         text = super().format_value(value)
         return None if text and ":" in text else text
-
-
-class MeterNumber(forms.CharField):
-    """A number after DIN 43863-5 as it stands on the meter."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        attributes = {"class": "id", "autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}
-        super().__init__(max_length=40, widget=forms.TextInput(attributes), **kwargs)
-
-    def clean(self, value: Any) -> str:
-        """The number without blanks; the refusal says which rule it breaks."""
-        text: str = super().clean(value).strip()
-        try:
-            return str(MeterId.parse(text)) if text else ""
-        except IdentifierError as error:
-            raise forms.ValidationError(str(error)) from None
 
 
 class AdapterForm(DeedForm):

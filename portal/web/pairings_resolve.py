@@ -13,8 +13,8 @@ from meterwire.identity import meter_of as meter_named
 from meterwire.ids import MeterId
 from portal.telemetry.quarantine import Held, attribute, quarantined
 from portal.web import figures
+from portal.web.fields import MeterNumber
 from portal.web.pairings_deeds import Change, Deed, DeedForm, meter_of, where
-from portal.web.pairings_replace import MeterNumber
 from provisioning.fleet.models import MeteringPoint
 from provisioning.fleet.queries import visible_metering_points
 from provisioning.pairing.models import Pairing

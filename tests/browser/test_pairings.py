@@ -183,7 +183,7 @@ def test_a_filter_and_a_search_work_without_scripts(rows: dict[str, Any], desk: 
 
 def test_somebody_may_scan_again_and_an_adapter_comes_back(rows: dict[str, Any], desk: Callable[..., Page]) -> None:
     page = desk("/pairings/blocked/")
-    page.get_by_role("button", name="Let Jonas Petersen scan again").click()
+    page.get_by_role("button", name="Let scan again: Jonas Petersen").click()
     expect(page.get_by_text("Jonas Petersen may scan again.")).to_be_visible()
     page = desk("/archive/")
     page.get_by_role("button", name=re.compile("^Restore")).first.click()

@@ -32,7 +32,7 @@ BUDGETS = {
     "/concentrators/": 17,
     "/readings/": 20,
     "/readings/?q=Flat": 24,
-    "/audit/": 17,
+    "/audit/": 18,
     "/tokens/": 19,
 }
 

@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from meterwire.errors import IdentifierError, MeterspanError
-from meterwire.ids import MeterId
+from meterwire.errors import MeterspanError
 from portal.telemetry.commissioning import heard_levels
 from portal.web import summary
 from portal.web.access import PageRequest, page
+from portal.web.fields import MeterNumber
 from portal.web.forms import refuse
 from portal.web.pairings_heard import heard_of
 from provisioning.errors import Forbidden
@@ -45,13 +45,9 @@ class PairForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Such as: flat 3, or general supply."),
     )
-    meter_id = forms.CharField(
+    meter_id = MeterNumber(
         label=gettext_lazy("Number of the meter"),
-        max_length=24,
         required=False,
-        widget=forms.TextInput(
-            {"class": "id", "autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}
-        ),
         help_text=gettext_lazy(
             "As on its face, such as 1 EMH 00 1234 5678. Empty when the metering point has its meter already."
         ),
@@ -67,14 +63,6 @@ class PairForm(forms.Form):
     def __init__(self, points: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["point"].queryset = points  # type: ignore[attr-defined]
-
-    def clean_meter_id(self) -> str:
-        """The canonical number; the refusal says which rule it breaks."""
-        text: str = self.cleaned_data["meter_id"].strip()
-        try:
-            return str(MeterId.parse(text)) if text else ""
-        except IdentifierError as error:
-            raise forms.ValidationError(str(error)) from None
 
     def clean(self) -> dict[str, Any]:
         """One of the two: an existing metering point or the name of a new one."""
