@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -28,11 +29,11 @@ from portal.ops.demo.house import Flat
 from tests.support.processes import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-EVERY_S = 6.0  # one installation after the other begins, as several people in a house would
+EVERY_S = 4.0  # one installation after the other begins, as several people in a house would
 PLUGGED_BEFORE_S = 25.0  # at most so long before the scans are sent, or PLUGGED_AFTER_S after
 PLUGGED_AFTER_S = 15.0
 PATIENCE_S = 900.0
-LOOK_S = 1.0
+LOOK_S = 2.0
 SEED = 20261127
 STEPS = ("informed", "joined", "configured", "identity", "reading")
 
@@ -89,6 +90,7 @@ class _Site:
     def __init__(self, folder: Path, flats: Sequence[Flat], run: Run) -> None:
         self._folder, self._flats, self._run = folder, flats, run
         self._clock = LoopClock()
+        self._thread = ThreadPoolExecutor(1, "people")  # one connection to the database, kept open
         self._random = Random(SEED)
         self._pending: dict[int, Flat] = {}
 
@@ -115,6 +117,7 @@ class _Site:
             bridge.stop()
             concentrator.stop()
             await asyncio.gather(*tasks)
+        await self._in_thread(_disconnect)
         self._run.simulated_s = self._clock.monotonic() - start
 
     async def _install(self, building: Building, flat: Flat, at: float) -> None:
@@ -147,7 +150,7 @@ class _Site:
             await speak(meter_of(place, self._seed), line, self._clock)
 
     async def _in_thread(self, work: Any, *values: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(None, work, *values)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *values)
 
     def _note(self, steps: dict[str, float]) -> None:
         if "reading" not in steps:
@@ -163,15 +166,12 @@ class _Site:
 
 def _claim(flat: Flat) -> int:
     """What the phone sends, in the name of the demo's installer."""
-    from django.db import connection
-
     from provisioning.accounts.models import Organisation, User
     from provisioning.pairing.services import ClaimRequest, claim
 
     organisation = Organisation.objects.get(slug="stadtwerke-muster")
     user = User.objects.get(email="installer@demo.example")
     answer = claim(user, organisation, ClaimRequest(_label(flat), flat.meters[0][1]), key=f"bench-{flat.name}")
-    connection.close()
     if answer.pairing is None:
         raise RuntimeError(f"the pairing was refused: {answer.body}")
     return int(answer.pairing.pk)
@@ -186,11 +186,13 @@ def _label(flat: Flat) -> str:
 
 
 def _steps(pairing: int) -> dict[str, float]:
-    from django.db import connection
-
     from provisioning.pairing.models import PairingStep
 
     rows = PairingStep.objects.filter(pairing_id=pairing).values_list("step", "at")
-    steps = {step: at.timestamp() for step, at in rows}
+    return {step: at.timestamp() for step, at in rows}
+
+
+def _disconnect() -> None:
+    from django.db import connection
+
     connection.close()
-    return steps

@@ -28,7 +28,7 @@ def _scanning() -> dict[str, str]:
         "photo.broken": _("This file is no picture that the browser can open. Take another one."),
         "photo.nothing": _("No code is seen in this photo. Take it closer, straight and without glare."),
         "photo.reading": _("The photo is searched for a code."),
-        "torch": _("Light"),
+        "torch": _("Torch"),
         "type": _("Type it instead"),
         "use": _("Use this"),
     }
