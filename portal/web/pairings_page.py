@@ -23,7 +23,12 @@ MAX_HISTORY = 50
 SETTLED = timedelta(days=60)  # an older one is not searched for readings that belong to nobody
 OFFLINE = timedelta(minutes=2)  # between scan and claim: the phone had no network
 # Display units in the unit of their kind: kilowatt hours, cubic metres.
-_UNITS = {"kWh": ("kWh", 1), "Wh": ("kWh", Decimal("0.001")), "MWh": ("kWh", 1000), "m³": ("m³", 1)}
+_UNITS: dict[str, tuple[str, Decimal | int]] = {
+    "kWh": ("kWh", 1),
+    "Wh": ("kWh", Decimal("0.001")),
+    "MWh": ("kWh", 1000),
+    "m³": ("m³", 1),
+}
 _UNITS["l"] = ("m³", Decimal("0.001"))
 NEAR = {"kWh": Decimal(1), "m³": Decimal("0.1")}  # a display that was read a little earlier is this near
 

@@ -54,7 +54,7 @@ class AdapterForm(DeedForm):
         if (chosen := self.data.get("stock", "")) and chosen not in dict(choices):
             row = self._chosen(chosen)
             choices += [(str(row.pk), _of_stock(row))] if row else []
-        self.fields["stock"].widget.choices = choices  # type: ignore[attr-defined]
+        self.fields["stock"].widget.choices = choices
 
     def clean(self) -> dict[str, Any]:
         """One of the two, and it is an adapter of the organisation."""

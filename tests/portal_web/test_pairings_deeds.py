@@ -321,3 +321,31 @@ def test_an_operator_chooses_what_an_adapter_reports(world: World, client: Clien
     many = client.post(page, {"period_s": "300", "registers_0": [str(n) for n in range(1, 12)]})
     assert "Choose 1 to 8" in str(many.context["form"].errors)
     assert client.post(page, {"period_s": "7", "registers_0": ["99"]}).context["form"].errors
+
+
+def test_somebody_limited_to_a_site_moves_nothing_out_of_it(world: World, installed: Installed, browse: Browse) -> None:
+    row = installed.matched()
+    elsewhere = world.cast.site("Uferweg 3")
+    member = world.cast.home.member("operator")
+    member.all_sites = False
+    member.save()
+    member.site_access.create(site=world.site)
+    client = browse(world.cast.operator)
+    there = f"{url('move', row)}?site={elsewhere.pk}"
+    assert "Uferweg 3" not in client.get(there).content.decode()
+    foreign = world.cast.metering_point(elsewhere)
+    assert client.post(there, {"point": foreign.pk, "reason": "x", "sure": "yes"}).status_code == 409
+    stock = world.cast.adapter(elsewhere)
+    data = {"stock": stock.pk, "input": "0", "reason": "x", "sure": "yes"}
+    assert client.post(url("replace-adapter", row), data).status_code == 409
+    assert open_of(row) == row
+    assert client.get(reverse("pairings-blocked")).status_code == 403
+
+
+def test_a_scanner_types_the_meters_number_as_it_stands_in_its_code(installed: Installed, client: Client) -> None:
+    row = installed.matched()
+    data = {"meter_id": "]C11emh0099990001\t", "reason": "calibration"}
+    look = client.post(url("replace-meter", row), data)
+    assert changes(look)["Meter"][1] == "1EMH0099990001"
+    wrong = client.post(url("replace-meter", row), {**data, "meter_id": "4006381333931"})
+    assert wrong.context["form"].errors["meter_id"] != ["This field is required."]
