@@ -1,5 +1,6 @@
 """What the app knows of the person, so that it can go on without network: organisation, sites, rights."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest
@@ -42,5 +43,5 @@ def sites(access: Access, text: str, limit: int) -> list[dict[str, Any]]:
     ]
 
 
-def _place(row: dict[str, Any]) -> str:
+def _place(row: Mapping[str, Any]) -> str:
     return f"{row['postcode']} {row['city']}".strip()

@@ -24,8 +24,8 @@ _JSON = {"Cache-Control": "no-store"}
 
 
 @require_safe
-@page("pairing.create")
 @csp_replace({"script-src": [SELF, WASM_UNSAFE_EVAL], "style-src": [SELF]})
+@page("pairing.create")
 def install(request: PageRequest) -> HttpResponse:
     """The page. It carries nothing about anybody, because the phone keeps it for the time without network."""
     modules = [address for address in assets.addresses() if address.endswith(".js")]
