@@ -54,14 +54,15 @@ def scene(thing: Image.Image, held: Held) -> Image.Image:
 
 def film(path: Path, *scenes: tuple[Image.Image, int]) -> Path:
     """Pictures, each for so many frames; the browser plays them in a loop."""
-    with path.open("wb") as file:
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
         file.write(f"YUV4MPEG2 W{SIZE[0]} H{SIZE[1]} F{FRAMES_PER_S}:1 Ip A1:1 C420jpeg\n".encode())
         for picture, frames in scenes:
             y, cb, cr = picture.convert("YCbCr").split()
             half = (SIZE[0] // 2, SIZE[1] // 2)
             planes = y.tobytes() + cb.resize(half).tobytes() + cr.resize(half).tobytes()
             file.write((b"FRAME\n" + planes) * frames)
-    return path
+    return fresh.replace(path)  # in one step: a camera may still be playing the last film
 
 
 def flags(path: Path) -> list[str]:

@@ -225,6 +225,19 @@ def profile(chromium: Browser, folder: Path) -> Iterator[BrowserContext]:
     context.close()
 
 
+def test_a_new_version_waits_until_the_person_takes_it(held: Phone) -> None:
+    held.page.reload()
+    held.page.locator(READY).wait_for(state="attached")
+    # Another address is another worker to the browser, as another content would be.
+    held.page.evaluate(
+        "navigator.serviceWorker.register('/install/sw.js?newer', {scope: '/install/'}).then(() => null)"
+    )
+    expect(held.page.locator("#banner")).to_contain_text("A new version of this app is ready.")
+    with held.page.expect_navigation():
+        held.page.get_by_role("button", name="Update").click()
+    held.page.locator(READY).wait_for(state="attached")
+
+
 def test_what_the_service_worker_keeps_says_nothing_about_anybody(held: Phone) -> None:
     texts = held.page.evaluate(
         "async () => { const out = []; for (const name of await caches.keys()) { const cache = await caches.open(name);"

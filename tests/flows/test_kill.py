@@ -109,7 +109,7 @@ def _readings(stand: Stand) -> Counter[tuple[int, int]]:
 
 
 def _expected(stand: Stand) -> Counter[tuple[int, int]]:
-    """One opened reading for each register that each accepted telegram carries; the age only dates the others, the identity hash is none."""
+    """One opened reading for each measured register that each accepted telegram carries."""
     rows = stand.rows(
         "select adapter_id, counter, payload from telemetry_telegram where error is null and fport = %s", PORT
     )

@@ -2,8 +2,8 @@
 import { ago } from "../js/format.js";
 import { word } from "../js/words.js";
 import { h, icon } from "./dom.js";
-import { flow, next, takeUp } from "./flow.js";
-import { keepReady } from "./ready.js";
+import { begun, flow, next, takeUp } from "./flow.js";
+import { keepReady, renewShell } from "./ready.js";
 import { begin as notify } from "./notify.js";
 import { banner } from "./banner.js";
 import { tidy } from "./outbox.js";
@@ -13,7 +13,7 @@ import { home } from "./screens/home.js";
 import { installation } from "./screens/installation.js";
 import { scan } from "./screens/scan.js";
 import { site } from "./screens/site.js";
-import { refresh, remembered } from "./session.js";
+import { refresh, remembered, session } from "./session.js";
 import { keepSyncing } from "./sync.js";
 
 const TICK_MS = 10_000;
@@ -102,8 +102,23 @@ async function start() {
   document.documentElement.dataset.ready = "";
   keepSyncing();
   keepReady({ go, fresh: () => (document.documentElement.dataset.update = "", renewBanner()) });
-  addEventListener("session", async () => flow.draft.site || (await takeUp(), current?.redraw?.()));
+  addEventListener("session", adapt);
   setInterval(tick, TICK_MS);
+}
+
+/** The portal has told who works here: the site may be known now, and the language may have been changed elsewhere. */
+async function adapt() {
+  if (session.state !== "in") return;
+  if (!flow.draft.site) {
+    await takeUp();
+    current?.redraw?.();
+  }
+  const { language } = session.known;
+  // Once for each language: a page that cannot be had anew must not load for ever.
+  if (language === document.documentElement.lang || begun() || sessionStorage.getItem("spoken") === language) return;
+  sessionStorage.setItem("spoken", language);
+  await renewShell();
+  location.reload();
 }
 
 function tick() {

@@ -9,7 +9,7 @@ const ERRORS = { NotAllowedError: "denied", SecurityError: "denied", NotFoundErr
 /** One use of the camera on one screen. `onState(name)` hears every change, `onCodes(texts)` every find. */
 export class Camera {
   constructor(video, { onState, onCodes }) {
-    Object.assign(this, { video, onState, onCodes, stream: null, turn: 0, looking: false, over: false });
+    Object.assign(this, { video, onState, onCodes, stream: null, turn: 0, attempt: 0, looking: false, over: false });
   }
 
   /** Asks for the camera and looks; `device` is a camera's id, else the one remembered, else one facing away. */
@@ -17,19 +17,21 @@ export class Camera {
     if (!isSecureContext) return this.say("insecure");
     if (!navigator.mediaDevices?.getUserMedia) return this.say("none");
     this.halt();
+    const mine = this.attempt;
     this.say("asking");
     const wanted = device ?? (await store.value("camera").catch(() => null));
     try {
       const stream = await this.open(wanted);
-      if (this.over) return stop(stream);
+      if (this.over || mine !== this.attempt) return stop(stream);
       this.stream = stream;
       this.video.srcObject = stream;
       await this.video.play();
       if (device) await store.keep("camera", device);
     } catch (error) {
-      if (this.over) return undefined;
+      if (this.over || mine !== this.attempt) return undefined;
       return this.say(ERRORS[error.name] ?? "busy");
     }
+    if (mine !== this.attempt) return undefined;
     this.track.addEventListener("ended", () => !this.over && this.say("busy"));
     return this.look();
   }
@@ -57,9 +59,9 @@ export class Camera {
     try {
       await ready();
     } catch {
-      return this.over || this.say("decoder");
+      return this.stream && this.say("decoder");
     }
-    if (this.over) return undefined;
+    if (!this.stream) return undefined;
     this.say("looking");
     this.looking = true;
     while (this.looking) {
@@ -113,7 +115,9 @@ export class Camera {
     return this.track?.getSettings?.().deviceId;
   }
 
+  /** Lets go of the camera; also of one that is still being asked for. */
   halt() {
+    this.attempt += 1;
     this.looking = false;
     if (this.stream) stop(this.stream);
     this.stream = null;

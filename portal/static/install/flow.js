@@ -9,12 +9,13 @@ export const flow = { draft: {} };
 /** Takes up what was begun, and where the person worked last. */
 export async function takeUp() {
   flow.draft = (await store.value("draft")) ?? {};
+  if (flow.draft.user !== session.known?.user.id) flow.draft = {};
   if (!flow.draft.site) flow.draft.site = await lastSite();
 }
 
 /** Adds to the draft. */
 export async function note(changes) {
-  Object.assign(flow.draft, changes);
+  Object.assign(flow.draft, changes, { user: session.known?.user.id });
   await store.keep("draft", flow.draft);
 }
 
@@ -43,7 +44,7 @@ export const begun = () => Boolean(flow.draft.adapter || flow.draft.meter);
 
 /** Into the outbox; resolves to its place there. */
 export async function finish() {
-  const { editing, ...draft } = flow.draft;
+  const { editing, user, ...draft } = flow.draft;
   const row = editing && (await outbox.entry(editing));
   let id = editing;
   if (row) await outbox.again(row, draft);
@@ -57,7 +58,7 @@ export async function finish() {
 export async function correct(row) {
   const { code, field } = row.failure;
   const { site, adapter, meter, input, note: words, display_value, display_unit, photo } = row;
-  const draft = { editing: row.id, site, adapter, meter, input, note: words, display_value, display_unit, photo };
+  const draft = { user: row.user, editing: row.id, site, adapter, meter, input, note: words, display_value, display_unit, photo };
   if (code === "site_needed" || field === "site") draft.site = null;
   else if (field === "meter_scan" || code === "meter_paired") draft.meter = null;
   else if (field === "adapter_scan" || ["unknown_adapter", "wrong_token", "token_needed", "already_paired"].includes(code)) draft.adapter = null;

@@ -25,14 +25,21 @@ export class Refusal extends Error {
 }
 
 let token = "";
+let fetchToken = async () => {};
 
 /** The portal's word against forged requests; it comes with the session. */
 export function useToken(text) {
   token = text ?? "";
 }
 
+/** `fetcher` is called before the first write of a page that does not have the token yet. */
+export function tokenFrom(fetcher) {
+  fetchToken = fetcher;
+}
+
 /** Resolves to the answer's JSON. Throws Refusal. */
 export async function ask(method, path, { body, key, raw, timeout = TIMEOUT_MS } = {}) {
+  if (method !== "GET" && !token) await fetchToken();
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRFToken"] = token;
   if (key) headers["Idempotency-Key"] = key;
@@ -62,6 +69,7 @@ export const upload = (path, blob) => ask("PUT", path, { raw: blob, timeout: PHO
 
 /** Sends one of the portal's forms, whose answer is a page. Throws Refusal. */
 export async function post(path, fields = {}) {
+  if (!token) await fetchToken();
   const body = new URLSearchParams({ csrfmiddlewaretoken: token, ...fields });
   const answer = await fetch(path, { method: "POST", body, credentials: "same-origin", signal: limit(TIMEOUT_MS) }).catch(() => {
     throw new Refusal(0, null);

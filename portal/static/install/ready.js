@@ -6,9 +6,12 @@ let waiting = null;
 export async function keepReady({ go, fresh }) {
   if (!("serviceWorker" in navigator)) return;
   const container = navigator.serviceWorker;
-  const first = !container.controller;
+  let first = !container.controller; // taking over a page that had none changes nothing
   container.addEventListener("message", (event) => event.data?.go && go(event.data.go));
-  container.addEventListener("controllerchange", () => first || location.reload());
+  container.addEventListener("controllerchange", () => {
+    if (!first) location.reload();
+    first = false;
+  });
   let registration;
   try {
     registration = await container.register("/install/sw.js", { scope: "/install/" });

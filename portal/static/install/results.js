@@ -1,7 +1,7 @@
 // Today's installations: the portal's list and the outbox as one, watched until each has its result.
 import { spaced } from "./classify_meter.js";
 import * as outbox from "./outbox.js";
-import { read } from "./net.js";
+import { read, Refusal } from "./net.js";
 import { follow, live } from "./following.js";
 import { expired, own, session } from "./session.js";
 import { verdict } from "./verdict.js";
@@ -92,6 +92,7 @@ async function look() {
     open = mine.filter((progress) => !over(progress.id)).length + older.length;
     tell();
   } catch (refusal) {
+    if (!(refusal instanceof Refusal)) throw refusal;
     if (refusal.status === 401) expired();
     open = 1;
   } finally {

@@ -1,6 +1,6 @@
 // Who works here: asked whenever there is network, remembered for the time without.
 import * as store from "./store.js";
-import { read, useToken } from "./net.js";
+import { read, tokenFrom, useToken } from "./net.js";
 
 /** `state`: "unknown" (not asked yet), "in", "out" (sign in again), "forbidden", "offline". */
 export const session = { state: "unknown", known: null };
@@ -32,6 +32,8 @@ export function expired() {
   session.state = "out";
   dispatchEvent(new Event("session"));
 }
+
+tokenFrom(refresh);
 
 export const may = (action) => session.known?.permissions.includes(action) ?? false;
 

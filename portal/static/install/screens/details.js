@@ -20,10 +20,14 @@ export function details({ go }) {
   const input = h("select", { id: "input" }, [...Array(8).keys()].map((n) => h("option", { selected: n === (draft.input ?? 0) }, String(n))));
   const more = h("details", { open: Boolean(draft.input) }, h("summary", {}, word("several meters")),
     h("div", { class: "field" }, h("label", { for: "input" }, word("input")), input, h("span", { class: "help" }, word("input why"))));
+  const said = () => ({ note: words.value.trim(), display_value: value.value.trim().replace(",", "."), display_unit: units.value, input: Number(input.value) });
+  let sent = false;
   const send = async (event) => {
     event?.preventDefault();
     if (!check(value, why)) return value.focus();
-    await note({ note: words.value.trim(), display_value: value.value.trim().replace(",", "."), display_unit: units.value, input: Number(input.value) });
+    if (sent) return undefined;
+    sent = true;
+    await note(said());
     return go(`#/installation/e${await finish()}`, true);
   };
   const form = h("form", { class: "stack", id: "details", onsubmit: send }, codes(draft),
@@ -33,7 +37,7 @@ export function details({ go }) {
   return {
     title: word("details title"), body: form, back: "#/meter", context: draft.site?.name,
     actions: [button(word(navigator.onLine ? "send" : "send later"), () => {}, { kind: "main wide", type: "submit", form: "details" })],
-    leave: () => {},
+    leave: () => sent || note(said()),
   };
 }
 

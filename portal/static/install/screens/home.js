@@ -50,6 +50,7 @@ function person() {
 
 async function speak(code) {
   await post("/language/", { language: code, next: "/install/" });
+  sessionStorage.removeItem("spoken");
   await renewShell();
   location.reload();
 }
@@ -74,9 +75,10 @@ function listPart() {
 
 function item(row) {
   const { form, text } = summary(row);
+  const where = [row.note, row.site].filter(Boolean).join(" · ");
   return h("li", {}, h("a", { class: "item card", href: `#/installation/${row.key}` },
-    h("span", { class: "grow" }, h("b", { class: "id" }, row.meter || row.adapter), h("span", { class: "dim small" }, [row.note, row.site].filter(Boolean).join(" · "))),
-    h("span", { class: "end" }, state(form, text), h("time", { class: "dim small", datetime: new Date(row.at).toISOString(), "data-ago": "" }, ago(row.at)))));
+    h("b", { class: "id" }, row.meter || row.adapter), h("time", { class: "dim small", datetime: new Date(row.at).toISOString(), "data-ago": "" }, ago(row.at)),
+    state(form, text), where && h("span", { class: "dim small" }, where)));
 }
 
 function foreignPart(rows) {
