@@ -125,7 +125,7 @@ def test_a_lamp_is_offered_where_the_camera_has_one(reel: Path, held: Phone) -> 
         "MediaStreamTrack.prototype.applyConstraints = async (wanted) => { window.wanted = wanted; };"
     )
     held.open().begin()
-    lamp = held.page.get_by_role("button", name="Light")
+    lamp = held.page.get_by_role("button", name="Torch")
     lamp.click()
     expect(lamp).to_have_attribute("aria-pressed", "true")
     assert held.page.evaluate("wanted.advanced[0].torch") is True

@@ -82,6 +82,7 @@ async function look() {
   if (busy || document.visibilityState === "hidden" || session.state !== "in") return soon(PACE_MS[0]);
   busy = true;
   let open = 0;
+  let failed = false;
   try {
     const since = new Date(new Date().setHours(0, 0, 0, 0)).toISOString();
     mine = (await read(`/api/v1/pairings/mine/?since=${encodeURIComponent(since)}`)).results;
@@ -94,11 +95,11 @@ async function look() {
   } catch (refusal) {
     if (!(refusal instanceof Refusal)) throw refusal;
     if (refusal.status === 401) expired();
-    open = 1;
+    failed = true;
   } finally {
     busy = false;
   }
-  if (open) return soon(live() ? LIVE_PACE_MS : PACE_MS[Math.min(turn++, PACE_MS.length - 1)]);
+  if (failed || open) soon(live() && !failed ? LIVE_PACE_MS : PACE_MS[Math.min(turn++, PACE_MS.length - 1)]);
   return undefined;
 }
 
