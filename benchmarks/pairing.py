@@ -19,7 +19,7 @@ from benchmarks.support import arguments, report
 
 IMPORTED = 10_000
 ADAPTERS = 100_000
-SCANS = 400
+SCANS = 250
 PAIRINGS = 100
 SEED = 20261127
 
