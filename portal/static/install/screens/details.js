@@ -14,9 +14,13 @@ export function details({ go }) {
   const unit = draft.display_unit ?? UNIT_OF[draft.meter.display[0]] ?? "kWh";
   const why = h("p", { id: "value-why", class: "why bad", "aria-live": "polite" });
   const words = h("input", { id: "note", type: "text", maxlength: "200", autocomplete: "off", value: draft.note ?? "" });
-  const value = h("input", { id: "value", type: "text", inputmode: "decimal", autocomplete: "off", maxlength: "15", value: draft.display_value ?? "", "aria-describedby": "value-why", oninput: () => check(value, why) });
+  const value = h("input", {
+    id: "value", type: "text", inputmode: "decimal", autocomplete: "off", maxlength: "15", value: draft.display_value ?? "",
+    "aria-describedby": "value-why", oninput: () => check(value, why),
+  });
   const units = h("select", { "aria-label": word("unit") }, UNITS.map((name) => h("option", { selected: name === unit }, name)));
-  const chips = h("div", { class: "chips" }, PLACES.map((place) => h("button", { type: "button", class: "btn small", onclick: () => (words.value = word(place)) }, word(place))));
+  const chip = (place) => h("button", { type: "button", class: "btn small", onclick: () => (words.value = word(place)) }, word(place));
+  const chips = h("div", { class: "chips" }, PLACES.map(chip));
   const input = h("select", { id: "input" }, [...Array(8).keys()].map((n) => h("option", { selected: n === (draft.input ?? 0) }, String(n))));
   const more = h("details", { open: Boolean(draft.input) }, h("summary", {}, word("several meters")),
     h("div", { class: "field" }, h("label", { for: "input" }, word("input")), input, h("span", { class: "help" }, word("input why"))));
@@ -32,7 +36,8 @@ export function details({ go }) {
   };
   const form = h("form", { class: "stack", id: "details", onsubmit: send }, codes(draft),
     h("div", { class: "field" }, h("label", { for: "note" }, word("note"), " ", optional()), words, chips),
-    h("div", { class: "field" }, h("label", { for: "value" }, word("display"), " ", optional()), h("div", { class: "with-unit" }, value, units), why, h("span", { class: "help" }, word("display why"))),
+    h("div", { class: "field" }, h("label", { for: "value" }, word("display"), " ", optional()),
+      h("div", { class: "with-unit" }, value, units), why, h("span", { class: "help" }, word("display why"))),
     picture(draft), more);
   return {
     title: word("details title"), body: form, back: "#/meter", context: draft.site?.name,
@@ -44,7 +49,8 @@ export function details({ go }) {
 const optional = () => h("span", { class: "dim small" }, word("optional"));
 
 function codes(draft) {
-  const line = (name, text, href) => h("a", { class: "pair", href }, h("span", { class: "st ok" }, name), h("b", { class: "id" }, text), h("span", { class: "more" }, word("change")));
+  const line = (name, text, href) => h("a", { class: "pair", href },
+    h("span", { class: "st ok" }, name), h("b", { class: "id" }, text), h("span", { class: "more" }, word("change")));
   return h("div", { class: "card pairs" }, line(word("adapter"), draft.adapter.display, "#/adapter"), line(word("meter"), draft.meter.display, "#/meter"));
 }
 
@@ -83,5 +89,6 @@ function picture(draft) {
   }
 
   if (draft.photo) keep(draft.photo);
-  return h("div", { class: "field" }, h("span", { class: "lab" }, icon("picture"), " ", word("photo of meter"), " ", optional()), canvas, h("div", { class: "btns" }, add, drop), status, file);
+  const name = h("span", { class: "lab" }, icon("picture"), " ", word("photo of meter"), " ", optional());
+  return h("div", { class: "field" }, name, canvas, h("div", { class: "btns" }, add, drop), status, file);
 }

@@ -59,7 +59,8 @@ function mismatch(progress, { again }) {
   const path = `/api/v1/pairings/${progress.id}/resolve/`;
   const resolve = async (how) => (await confirmed(word(`resolve.${how} ask`), word(`resolve.${how}`))) && act(path, { how }, again);
   const parts = [h("h2", {}, word("wrong meter")), h("p", {}, waiting?.message ?? "")];
-  if (identity_read) parts.push(h("dl", { class: "kv" }, h("dt", {}, word("you scanned")), h("dd", { class: "id" }, meter ? spaced(meter) : ""), h("dt", {}, word("it reads")), h("dd", { class: "id" }, identity_read)));
+  const row = (name, text) => [h("dt", {}, name), h("dd", { class: "id" }, text)];
+  if (identity_read) parts.push(h("dl", { class: "kv" }, row(word("you scanned"), meter ? spaced(meter) : ""), row(word("it reads"), identity_read)));
   parts.push(h("p", { class: "dim" }, word("quarantined")));
   if (may("pairing.end")) {
     parts.push(h("div", { class: "btns" }, waiting?.other && button(word("resolve.swap"), () => resolve("swap"), { kind: "main" }),

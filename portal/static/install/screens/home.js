@@ -65,7 +65,8 @@ function sitePart() {
 
 function listPart() {
   const rows = installations();
-  const heading = h("div", { class: "head" }, h("h2", { id: "today" }, word("today")), rows.length > 0 && h("span", { class: "dim small" }, word("count", { n: rows.length })));
+  const count = rows.length > 0 && h("span", { class: "dim small" }, word("count", { n: rows.length }));
+  const heading = h("div", { class: "head" }, h("h2", { id: "today" }, word("today")), count);
   const parts = [heading];
   if (foreign().length) parts.push(foreignPart(foreign()));
   if (rows.length) parts.push(h("ul", { class: "items" }, rows.map(item)));

@@ -75,7 +75,8 @@ function waiting(entry, context) {
   if (!entry) return [message("warn", h("p", {}, word("gone")))];
   const line = h("div", { class: "head-line" }, h("b", { class: "id" }, entry.meter.display), state(...STATES[entry.state]()));
   const about = { pending: pendingPart, syncing: () => h("p", {}, word("syncing text")), synced: () => h("p", {}, word("synced text")), failed: failedPart }[entry.state];
-  return [line, h("div", { class: "card stack-s" }, about(entry, context)), h("p", { class: "dim small" }, word("adapter"), " ", h("span", { class: "id" }, entry.adapter.display))];
+  const adapter = h("p", { class: "dim small" }, word("adapter"), " ", h("span", { class: "id" }, entry.adapter.display));
+  return [line, h("div", { class: "card stack-s" }, about(entry, context)), adapter];
 }
 
 const STATES = {
@@ -85,12 +86,21 @@ const STATES = {
 
 function pendingPart() {
   const out = session.state === "out";
-  return [h("h2", {}, word(out ? "pending signed out" : "pending title")), h("p", {}, word(out ? "signed out text" : "pending text")), h("p", { class: "dim" }, word("may leave"))];
+  return [
+    h("h2", {}, word(out ? "pending signed out" : "pending title")),
+    h("p", {}, word(out ? "signed out text" : "pending text")),
+    h("p", { class: "dim" }, word("may leave")),
+  ];
 }
 
 function failedPart({ failure }) {
   const names = (failure.choices ?? []).map((site) => site.name).join(", ");
-  return [h("h2", {}, word("failed title")), h("p", {}, failure.message || word("failed unknown")), names && h("p", { class: "dim" }, names), h("p", { class: "dim" }, word(failure.code === "blocked" ? "failed blocked" : "failed text"))];
+  return [
+    h("h2", {}, word("failed title")),
+    h("p", {}, failure.message || word("failed unknown")),
+    names && h("p", { class: "dim" }, names),
+    h("p", { class: "dim" }, word(failure.code === "blocked" ? "failed blocked" : "failed text")),
+  ];
 }
 
 function buttons(progress, entry, { go, again }) {

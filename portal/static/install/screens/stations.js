@@ -18,8 +18,9 @@ export function stations(progress) {
     const form = wrong ? "fail" : at ? "done" : step === open ? "now" : "todo";
     const says = step === progress.waiting?.step && !wrong && progress.waiting.message;
     return h("li", { class: form, "data-step": step, "aria-current": form === "now" ? "step" : false },
-      h("span", { class: "name" }, h("b", {}, word(`step.${step}`)), h("span", { class: "vh" }, ` ${word(`is.${form}`)}`), says && h("span", { class: "says" }, says), detail(step, rows.get(step)?.detail ?? {})),
-      at ? h("time", { class: "dim small", datetime: at, title: moment(Date.parse(at)) }, since(Date.parse(at), first, step)) : h("span", { class: "dim small" }, form === "now" ? word("waiting") : ""));
+      h("span", { class: "name" }, h("b", {}, word(`step.${step}`)), h("span", { class: "vh" }, ` ${word(`is.${form}`)}`),
+        says && h("span", { class: "says" }, says), detail(step, rows.get(step)?.detail ?? {})),
+      at ? time(at, first, step) : h("span", { class: "dim small" }, form === "now" ? word("waiting") : ""));
   }));
 }
 
@@ -27,6 +28,11 @@ function detail(step, { rssi, outcome }) {
   if (step === "joined" && typeof rssi === "number") return h("span", { class: "dim small" }, `${String(Math.round(rssi)).replace("-", "−")} dBm`);
   if (step === "identity" && outcome) return h("span", { class: "dim small" }, word(`outcome.${outcome}`));
   return null;
+}
+
+function time(text, first, step) {
+  const at = Date.parse(text);
+  return h("time", { class: "dim small", datetime: text, title: moment(at) }, since(at, first, step));
 }
 
 function since(at, first, step) {
