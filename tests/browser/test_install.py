@@ -156,16 +156,19 @@ def test_a_refused_scan_is_corrected_and_sent_again(stage: Stage, take: Take) ->
     expect(held.station("paired")).to_have_class("done")
 
 
+# As quick as a reader's keys, however busy the machine is.
+READER = """(text) => [...text, "Enter"].forEach((key) => document.activeElement.dispatchEvent(
+    new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true })))"""
+
+
 def test_a_reader_that_types_works_wherever_the_focus_is(stage: Stage, take: Take) -> None:
     held, adapter = take(), stage.label()
     held.begin()
     held.page.locator("h1").focus()
-    held.page.keyboard.type(adapter["text"])
-    held.page.keyboard.press("Enter")
+    held.page.evaluate(READER, adapter["text"])
     held.on_screen("meter")
     held.page.get_by_role("button", name="Photo").focus()
-    held.page.keyboard.type("1 EMH 00 9999 0001")
-    held.page.keyboard.press("Enter")
+    held.page.evaluate(READER, "1 EMH 00 9999 0001")
     held.on_screen("details")
 
 
