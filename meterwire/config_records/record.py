@@ -27,6 +27,8 @@ class Bounded:
             raise FormatError(fault)
         return record
 
+    # Each record gives these three. No ABC: its method `register` would pass for the default of a field of that name.
+
     def _fault(self) -> str | None:
         raise NotImplementedError
 

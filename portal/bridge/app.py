@@ -22,7 +22,7 @@ from django.db import connection, connections
 from edge.mqtt import LinkDown, LinkSettings, MqttLink
 from meterwire import messages, topics
 from meterwire.errors import FormatError
-from meterwire.messages import MAX_RESULTS, Receipt, Result
+from meterwire.messages import MAX_RESULTS, DevicesCommand, DownlinkCommand, Receipt, Result
 from portal.bridge import mail as post
 from portal.bridge.commands import Commands, topic_of
 from portal.bridge.configuration import Configurations
@@ -227,10 +227,7 @@ class Bridge:
                 log.warning("device tables could not be read", exc_info=not isinstance(error, GONE))
                 continue
             for eui, parts in due:
-                try:
-                    for part in parts:
-                        await self._link.publish(topic_of(eui), messages.encode(part))
-                except LinkDown:
+                if not await self._publish(eui, parts):
                     self._commands.forget(eui)
                     break
                 self.figures["device_tables"] += 1
@@ -252,13 +249,19 @@ class Bridge:
                 log.warning("pairings could not be followed", exc_info=not isinstance(error, GONE))
                 continue
             for eui, parts in due:
-                try:
-                    for part in parts:
-                        await self._link.publish(topic_of(eui), messages.encode(part))
-                except LinkDown:
+                if not await self._publish(eui, parts):
                     self._configurations.forget(parts)
                     break
                 self.figures["configurations"] += 1
+
+    async def _publish(self, eui: str, parts: Sequence[DevicesCommand] | Sequence[DownlinkCommand]) -> bool:
+        """Hand commands to the broker in their order; False when the link went down over it."""
+        try:
+            for part in parts:
+                await self._link.publish(topic_of(eui), messages.encode(part))
+        except LinkDown:
+            return False
+        return True
 
     async def _beat(self) -> None:
         while True:

@@ -29,7 +29,7 @@ def _frame() -> dict[str, str]:
         "change": _("Change"),
         "count": _("{n} so far"),
         "discard": _("Discard"),
-        "discard foreign ask": _("Discard {n} scans that somebody else made on this phone? They cannot be sent then."),
+        "discard foreign ask": _("Discard what somebody else scanned on this phone ({n})? It cannot be sent then."),
         "empty text": _(
             "Stand in front of a meter with its adapter at hand. Two scans and the pairing is on its way, also without"
             " network."
@@ -38,7 +38,7 @@ def _frame() -> dict[str, str]:
         "find site": _("Find a site"),
         "forbidden": _("Your role does not allow pairing. Ask an administrator of the organisation."),
         "foreign": _(
-            "{n} scans of another account ({organisation}) wait on this phone. They are sent when it signs in."
+            "Scans of another account ({organisation}) wait on this phone: {n}. They are sent when it signs in."
         ),
         "forget draft": _("Forget the scan that was begun and start with the next adapter?"),
         "go on": _("Go on with the scan"),
@@ -57,7 +57,7 @@ def _frame() -> dict[str, str]:
         "portal": _("Portal"),
         "sign in": _("Sign in"),
         "sign out": _("Sign out"),
-        "sign out ask": _("{n} installations on this phone are not sent yet. Signing out deletes them."),
+        "sign out ask": _("Not sent yet from this phone: {n}. Signing out deletes that."),
         "signed out": _("Sign in again; what waits on this phone is kept."),
         "site": _("Site"),
         "site text": _("The adapter gets its place there. You choose it once; it stays until you change it."),
