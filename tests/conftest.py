@@ -1,6 +1,12 @@
-"""What holds for every test: hypothesis repeats itself exactly and is never stopped by a slow machine."""
+"""What holds for every test: hypothesis repeats itself exactly and no slow machine stops it; long walks come first."""
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("meterspan", derandomize=True, deadline=None)
 settings.load_profile("meterspan")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long walks first: started last, one of them would keep one worker busy while the other has nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("flow") is None)

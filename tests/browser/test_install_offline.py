@@ -188,7 +188,7 @@ def test_signing_out_asks_and_wipes(portal: Portal, chromium: Browser, stage: St
         assert adapter["text"] in held.page.evaluate(KEPT)
         held.page.get_by_role("button", name="Sign out").click()
         dialog = held.page.get_by_role("dialog")
-        expect(dialog).to_contain_text("1 installations on this phone are not sent yet")
+        expect(dialog).to_contain_text("Not sent yet from this phone: 1")
         dialog.get_by_role("button", name="Sign out").click()
         held.page.get_by_role("heading", name="Log in").wait_for()
         assert held.page.evaluate(KEPT) == "[]"

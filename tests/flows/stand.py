@@ -103,7 +103,7 @@ def _stand(
         subprocess.run(command, cwd=ROOT, env=surroundings, check=True, capture_output=True)
     flats = house.flats(agents / "building.toml")
     for flat in flats:
-        _quicken(agents / f"{flat.name}.toml", period_s, confirm_every)
+        _quicken(agents / f"{flat.name}.toml", period_s, confirm_every, hurried=paired < adapters)
     mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     parts["broker"] = Service("broker", ports["mqtt"], folder, [mosquitto, "-c", str(folder / "broker/mosquitto.conf")])
     parts["bridge"] = Portless("bridge", 0, folder, [*MANAGE, "run_bridge"])
@@ -144,9 +144,14 @@ def _environment(folder: Path, ports: Mapping[str, int], parts: Mapping[str, Ser
     }
 
 
-def _quicken(config: Path, period_s: float, confirm_every: int) -> None:
-    """The same adapter, sending more often and asking for an answer to every `confirm_every`th telegram."""
+def _quicken(config: Path, period_s: float, confirm_every: int, *, hurried: bool) -> None:
+    """The same adapter, sending more often and asking for an answer to every `confirm_every`th telegram.
+
+    One that is paired already was commissioned long ago (`hurried` false), and sends in its own rhythm from the start.
+    """
     text = config.read_text()
+    if not hurried:
+        text += "\n[commissioning]\nminutes = 0\n"
     text = text.replace(f"period_s = {house.PERIOD_SECONDS}", f"period_s = {period_s}")
     text = text.replace('type = "virtual"', f'type = "virtual"\nconfirm_every = {confirm_every}')
     assert tomllib.loads(text)["sampler"]["period_s"] == period_s
