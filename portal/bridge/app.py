@@ -49,6 +49,7 @@ RETRY_MIN_S, RETRY_MAX_S = 0.2, 10.0
 MAX_SURPRISES = 5  # attempts at a batch that fails in a way nobody foresaw; then it is dropped without receipts
 RETAINED_S = 5.0  # so long after connecting a state may be one that the broker kept
 DRAIN_S = 5.0
+CANCEL_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,7 @@ class Bridge:
         finally:
             self._link.stop()
             await asyncio.wait(serving[:1], timeout=DRAIN_S)
-            for part in (collecting, *serving):
-                part.cancel()
-            await asyncio.gather(collecting, *serving, return_exceptions=True)
+            await _end((collecting, *serving))
             for thread in (self._database, self._side):
                 await asyncio.wrap_future(thread.submit(connections.close_all))
                 thread.shutdown()
@@ -275,6 +274,16 @@ class Bridge:
 
     async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(thread, _with_connection, work)
+
+
+async def _end(parts: Sequence[asyncio.Future[None]]) -> None:
+    """Cancel and wait. CPython 3.11 may lose a cancellation that meets a result (gh-86296): then once more."""
+    left = set(parts)
+    while left:
+        for part in left:
+            part.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*parts, return_exceptions=True)  # so that none is reported as never looked at
 
 
 def _with_connection(work: Callable[[], T]) -> T:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 
 from edge.mqtt import LinkDown, LinkRefused, LinkSettings, MqttLink, Tls, Will
 from tests.support.mosquitto import Broker, mosquitto
-from tests.support.processes import free_port
 
 CONCENTRATOR = "0011223344556677"
 USERS = {CONCENTRATOR: "c-secret", "portal": "p-secret"}
@@ -157,9 +157,11 @@ async def test_a_wrong_password_is_tried_again_and_never_shown(
 
 
 async def test_it_stops_while_it_waits_for_a_broker_that_never_comes() -> None:
-    portal = End(free_port(), "portal")
-    await asyncio.sleep(0.1)
-    await portal.close()
+    with socket.socket() as silent:  # held, so that nobody else listens there and the link cannot meet itself
+        silent.bind(("127.0.0.1", 0))
+        portal = End(silent.getsockname()[1], "portal")
+        await asyncio.sleep(0.1)
+        await portal.close()
 
 
 async def test_missing_certificates_are_named() -> None:

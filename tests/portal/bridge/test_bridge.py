@@ -14,6 +14,7 @@ from django.db import OperationalError
 from meterwire import messages, topics
 from meterwire.messages import Event, Receipt, Result
 from portal.bridge import app
+from portal.bridge import app as bridge_app
 from portal.bridge.models import Bridge as BridgeRow
 from portal.telemetry.models import AdapterEvent, Reading, Telegram
 from portal.telemetry.pipeline import Pipeline
@@ -249,3 +250,23 @@ def _other(port: int) -> Any:
     from tests.portal.bridge.conftest import PORTAL_PASSWORD, LinkSettings
 
     return LinkSettings("127.0.0.1", port, "portal-other", "portal", PORTAL_PASSWORD, max_inflight=100)
+
+
+async def test_a_part_that_overhears_its_cancellation_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_app, "CANCEL_AGAIN_S", 0.01)
+    asked = []
+
+    async def deaf() -> None:
+        while len(asked) < 3:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                asked.append(1)
+        raise asyncio.CancelledError
+
+    part = asyncio.ensure_future(deaf())
+    await asyncio.sleep(0)
+
+    await asyncio.wait_for(bridge_app._end([part]), 5)
+
+    assert (part.done(), len(asked)) == (True, 3)
