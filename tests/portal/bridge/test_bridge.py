@@ -14,7 +14,6 @@ from django.db import OperationalError
 from meterwire import messages, topics
 from meterwire.messages import Event, Receipt, Result
 from portal.bridge import app
-from portal.bridge import app as bridge_app
 from portal.bridge.models import Bridge as BridgeRow
 from portal.telemetry.models import AdapterEvent, Reading, Telegram
 from portal.telemetry.pipeline import Pipeline
@@ -253,7 +252,7 @@ def _other(port: int) -> Any:
 
 
 async def test_a_part_that_overhears_its_cancellation_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge_app, "CANCEL_AGAIN_S", 0.01)
+    monkeypatch.setattr(app, "CANCEL_AGAIN_S", 0.01)
     asked = []
 
     async def deaf() -> None:
@@ -267,6 +266,6 @@ async def test_a_part_that_overhears_its_cancellation_is_asked_again(monkeypatch
     part = asyncio.ensure_future(deaf())
     await asyncio.sleep(0)
 
-    await asyncio.wait_for(bridge_app._end([part]), 5)
+    await asyncio.wait_for(app._end([part]), 5)
 
     assert (part.done(), len(asked)) == (True, 3)
