@@ -33,7 +33,7 @@ EVERY_S = 3.0  # one installation after the other begins, as several people in a
 PLUGGED_BEFORE_S = 25.0  # at most so long before the scans are sent, or PLUGGED_AFTER_S after
 PLUGGED_AFTER_S = 15.0
 PATIENCE_S = 900.0
-LOOK_S = 2.0
+LOOK_S = 3.0
 SEED = 20261127
 STEPS = ("informed", "joined", "configured", "identity", "reading")
 
@@ -121,8 +121,9 @@ class _Site:
         self._run.simulated_s = self._clock.monotonic() - start
 
     async def _install(self, building: Building, flat: Flat, at: float) -> None:
-        await self._clock.sleep(PLUGGED_BEFORE_S + at)
+        await self._clock.sleep(at)
         plugging = asyncio.ensure_future(self._plugged_in(building, flat))
+        await self._clock.sleep(PLUGGED_BEFORE_S)
         pairing = await self._in_thread(_claim, flat)
         begun = self._clock.monotonic()
         steps: dict[str, float] = {}
@@ -135,7 +136,7 @@ class _Site:
 
     async def _plugged_in(self, building: Building, flat: Flat) -> None:
         """The adapter with power, its meters talking, until cancelled."""
-        await self._clock.sleep(self._random.uniform(-PLUGGED_BEFORE_S, PLUGGED_AFTER_S) + PLUGGED_BEFORE_S)
+        await self._clock.sleep(self._random.uniform(0.0, PLUGGED_BEFORE_S + PLUGGED_AFTER_S))
         loaded = load_adapter(self._folder / "agents" / f"{flat.name}.toml")
         app = AdapterApp(
             loaded, self._clock, phy=building.air.phy(loaded.config.adapter.dev_eui), random=Random(flat.dev_eui)

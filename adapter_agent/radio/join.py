@@ -27,6 +27,10 @@ HASTY_RATES: Final = (5, 2, 0, 5, 3, 5, 2, 5)
 HASTY_AT_FIRST: Final = 6
 HASTY_PAUSES_S: Final = ((0.0, 0.8), (4.0, 8.0))  # beside the 6 s of the windows: at first, and later
 
+FIRST_WINDOW: Final = 1
+MARGIN_DB: Final = 10.0  # what fading asks for above the demodulation floor, as network servers reckon
+MARGIN_AFTER_LOSS_DB: Final = 20.0  # a session was lost at some rate: only a very near gateway is believed at once
+
 
 class NoncesExhausted(CounterExhausted):
     """Every DevNonce of this JoinEUI is used: give the adapter another JoinEUI or root key."""
@@ -101,6 +105,24 @@ class Joining:
             ),
         )
 
+    def _rate_after(self, request: Request, heard: Heard) -> int:
+        """The data rate to begin with: that of the request, or a faster one that the answer's strength allows.
+
+        Requests slow down because nobody serves the device yet, which says nothing about the way to the gateway; at
+        the slowest rate the duty cycle would hold an hour's telegrams back. In the first window the answer came at the
+        device's own power and on its own channel, so it tells both ways; in the second the gateway may be far louder.
+        """
+        slowest = min(request.data_rate, self._settings.data_rate)
+        if heard.window != FIRST_WINDOW:
+            return slowest
+        margin = MARGIN_DB if self._state.session is None else MARGIN_AFTER_LOSS_DB
+        region = self._settings.region
+        for rate in range(self._settings.data_rate, slowest, -1):
+            factor = region.data_rate(rate).spreading_factor
+            if factor is not None and heard.snr - region.required_snr_db[factor] >= margin:
+                return rate
+        return slowest
+
     def earliest(self, request: Request, now: float) -> float:
         """When the duty cycle and the join back-off allow it."""
         return max(
@@ -126,7 +148,7 @@ class Joining:
             return None
         try:
             answer = self._identity.root.decrypt_join_accept(heard.frame)
-            link = Link.accepted(self._settings.region, min(request.data_rate, self._settings.data_rate), answer)
+            link = Link.accepted(self._settings.region, self._rate_after(request, heard), answer)
         except (FormatError, MicMismatch, FrequencyPlanError) as error:
             log.warning("a join answer was refused: %s", error)
             return None

@@ -42,6 +42,7 @@ class Network:
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.deaf = self.mute = self.broken = False
+        self.snr, self.window = 7.0, 1  # of what the device hears
         self.accept = JoinAccept(0, 0x13, DEV_ADDR)
         self.join_nonce = 0
         self.joins: list[Heard1] = []
@@ -64,9 +65,10 @@ class Network:
             await self.clock.sleep(windows[-1].after_s + 0.1)
             return Exchange(start, end, None)
         down, number = answer
+        number = self.window if heard.frame[0] >> 5 == MType.JOIN_REQUEST else number
         window = windows[number - 1]
         await self.clock.sleep(window.after_s + airtime_s(len(down), window.dr, uplink=False))
-        return Exchange(start, end, Heard(down, number, -80.0, 7.0))
+        return Exchange(start, end, Heard(down, number, -80.0, self.snr))
 
     def hear(self, heard: Heard1) -> tuple[bytes, int] | None:
         if heard.frame[0] >> 5 == MType.JOIN_REQUEST:

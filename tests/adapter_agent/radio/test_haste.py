@@ -9,6 +9,7 @@ import pytest
 from adapter_agent.radio.backoff import FIRST_HOUR_S
 from adapter_agent.radio.join import HASTY_RATES
 from adapter_agent.radio.mac import DOUBTFUL_TRIES, EndDevice
+from adapter_agent.radio.phy import Heard
 from adapter_agent.radio.settings import Identity, MacSettings
 from adapter_agent.radio.state import RadioStore
 from edge.clock import ManualClock
@@ -101,3 +102,39 @@ async def test_afterwards_the_usual_patience_holds_again():
         bench.network.mute = False
         await bench.clock.advance(30)
         assert len(bench.network.joins) == 1
+
+
+@pytest.mark.parametrize(
+    ("snr", "window", "rate"),
+    [
+        (7.0, 1, 5),  # strong: the requests were slow only because nobody served the device
+        (0.5, 1, 4),
+        (-9.75, 1, 0),  # 10 dB above the floor of the slowest rate, and of no other
+        (-21.0, 1, 0),
+        (7.0, 2, 0),  # in the second window the gateway may be far louder than the device
+    ],
+)
+async def test_the_first_rate_is_what_the_answer_carries_and_never_slower_than_the_request(snr, window, rate):
+    bench = Bench()
+    bench.network.mute = True
+    async with bench.device() as device:
+        device.hasten(True)
+        while len(bench.network.joins) < HASTY_RATES.index(0):
+            await bench.clock.advance(0.5)
+        bench.network.mute, bench.network.snr, bench.network.window = False, snr, window
+        while not device.epoch:
+            await bench.clock.advance(1)
+        assert bench.network.joins[-1].dr == 0
+        assert device.link.data_rate == rate
+
+
+async def test_after_a_lost_session_only_a_very_strong_answer_is_believed():
+    rates = []
+    for snr in (7.0, 13.0):
+        bench = Bench()
+        async with bench.device() as device:
+            await bench.clock.advance(20)
+            assert device.epoch == 1
+            request = device._joining._request(9, 0)
+            rates.append(device._joining._rate_after(request, Heard(b"", 1, -60.0, snr)))
+    assert rates == [2, 5]
