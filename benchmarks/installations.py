@@ -29,11 +29,11 @@ from portal.ops.demo.house import Flat
 from tests.support.processes import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-EVERY_S = 3.0  # one installation after the other begins, as several people in a house would
+EVERY_S = 2.5  # one installation after the other begins, as several people in a house would
 PLUGGED_BEFORE_S = 25.0  # at most so long before the scans are sent, or PLUGGED_AFTER_S after
 PLUGGED_AFTER_S = 15.0
 PATIENCE_S = 900.0
-LOOK_S = 3.0
+LOOK_S = 5.0
 SEED = 20261127
 STEPS = ("informed", "joined", "configured", "identity", "reading")
 

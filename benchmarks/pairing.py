@@ -27,7 +27,7 @@ with portal():
 """
 BROWSER = "import json; from benchmarks.install_page import measure; print(json.dumps(measure()))"
 ADAPTERS = 100_000
-SCANS = 200
+SCANS = 150
 PAIRINGS = 100
 SEED = 20261127
 
