@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from portal.web import pairings_counts, summary
 from portal.web.access import Access, access_of
@@ -54,7 +55,7 @@ _NAV: list[tuple[str | Promise, list[tuple[str, str | Promise, str, Action]]]] =
         _("Operations"),
         [
             ("readings", _("Readings"), "reading", "readings.view"),
-            ("archive", _("Archive"), "archive", "fleet.view"),
+            ("archive", pgettext_lazy("place", "Archive"), "archive", "fleet.view"),
             ("audit", _("Audit"), "audit", "audit.view"),
         ],
     ),
