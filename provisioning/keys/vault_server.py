@@ -110,14 +110,25 @@ class _Handler(socketserver.StreamRequestHandler):
         uid = self.server.peer(self.request)
         if uid not in self.server.allowed:
             logger.warning("a process of user %d asked the vault and was refused", uid)
-            self._say(Answer(error=f"user {uid} may not ask this vault; see run_vault --allow-uid"))
+            self._part(Answer(error=f"user {uid} may not ask this vault; see run_vault --allow-uid"))
             return
         try:
             while line := self.rfile.readline(MAX_QUESTION + 1):
                 if len(line) > MAX_QUESTION:
-                    self._say(Answer(error=f"a question is {MAX_QUESTION} bytes at most"))
+                    self._part(Answer(error=f"a question is {MAX_QUESTION} bytes at most"))
                     return
                 self._say(self.server.answer(line))
+        except (TimeoutError, ConnectionError):
+            return
+
+    def _part(self, answer: Answer) -> None:
+        """Answer for the last time. A peer still talking when the socket closes would see an error, not the answer."""
+        try:
+            self._say(answer)
+            self.request.shutdown(socket.SHUT_WR)
+            for _ in range(MAX_ANSWER // MAX_QUESTION):
+                if not self.rfile.read1(MAX_QUESTION):
+                    return
         except (TimeoutError, ConnectionError):
             return
 

@@ -115,6 +115,16 @@ def test_another_user_is_refused(web: Any, server: VaultServer) -> None:
     assert ask(PING, Nothing(), str) == "here"
 
 
+def test_who_speaks_late_still_hears_that_it_is_refused(web: Any, server: VaultServer) -> None:
+    server.peer = lambda _: 12345
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(web.VAULT_SOCKET)
+        answer = connection.makefile("rb").readline()  # the vault has said all it will ever say
+        connection.sendall(b'{"operation": "ping"}\n')
+
+    assert b"may not ask" in answer
+
+
 @pytest.mark.parametrize(
     "line, words",
     [
