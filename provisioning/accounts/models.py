@@ -23,6 +23,7 @@ class Organisation(models.Model):
 
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=60, unique=True)
+    sealed_telemetry = models.BooleanField(default=False)  # register values are stored as ciphertext only
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

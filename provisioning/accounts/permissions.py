@@ -27,6 +27,13 @@ Action = Literal[
     "keys.import",
     "keys.lifecycle",
     "keys.reveal",
+    "keys.rotate",
+    "keys.approve",
+    "pki.view",
+    "pki.enrol",
+    "pki.manage",
+    "concentrator.revoke",
+    "readings.open",
     "audit.view",
     "accounts.view",
     "accounts.manage",
@@ -60,6 +67,13 @@ _TABLE: Final[Mapping[Action, str]] = {
     "keys.import": "--OC--",  # hand in existing ones, such as a foreign device's
     "keys.lifecycle": "---C--",  # activate, retire, revoke, destroy
     "keys.reveal": "---C--",  # write a key file for a device
+    "keys.rotate": "---C--",  # campaigns: which keys are replaced when
+    "keys.approve": "---C--",  # the second pair of eyes; never one's own request
+    "pki.view": "--OCUA",  # certificates, their life and their revocation
+    "pki.enrol": "--OC-A",  # one-time passwords, and who may have a certificate
+    "pki.manage": "---C--",  # authorities: make, import, publish lists of revoked certificates
+    "concentrator.revoke": "--OC-A",  # its certificate and its account, now
+    "readings.open": "V-O---",  # values of an organisation that stores them sealed
     "audit.view": "----UA",
     "accounts.view": "----UA",
     "accounts.manage": "-----A",
@@ -76,6 +90,7 @@ READING_ACTIONS: Final[frozenset[Action]] = frozenset(
         "readings.export",
         "telemetry.diagnose",
         "keys.view",
+        "pki.view",
         "audit.view",
         "accounts.view",
     }

@@ -116,6 +116,9 @@ class Concentrator(models.Model):
     public_key = models.CharField(max_length=64, blank=True)  # X25519, hex; only an approved one is ever used
     key_approved_at = models.DateTimeField(null=True, blank=True)
     key_approved_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # Of the certificate in force, as meterwire.curves writes it, hex; keys are then wrapped for it instead.
+    certificate_key = models.CharField(max_length=66, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)  # its certificates and its account at the broker are void
     desired_revision = models.PositiveBigIntegerField(default=1)
     whole_since = models.PositiveBigIntegerField(default=1)  # a concentrator below it needs the whole table
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -194,6 +197,7 @@ class Adapter(models.Model):
     dev_addr = models.CharField(max_length=8, blank=True)  # ABP only
     lorawan = models.CharField(max_length=5, choices=LoRaWAN.choices, default=LoRaWAN.V1_0_4)
     location = models.CharField(max_length=120, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)  # all its keys are revoked: nothing of it is believed
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     archived_at = models.DateTimeField(null=True, blank=True)
 

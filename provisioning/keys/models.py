@@ -10,7 +10,11 @@ from provisioning.fleet.models import Adapter
 
 
 class Purpose(models.TextChoices):
-    """What a key is for (design 5.8); `nwk` and `app` are the session keys of a device activated by personalisation."""
+    """What a key is for (design 5.8).
+
+    `nwk` and `app` are the session keys of a device activated by personalisation; `meter` opens what the meter at an
+    input encrypted by itself, its partner is "input 0" to "input 7".
+    """
 
     ROOT = "root", _("LoRaWAN root")
     TRANSPORT = "transport", _("Key transport")
@@ -20,6 +24,7 @@ class Purpose(models.TextChoices):
     CONTROL_DOWN = "control_down", _("Control, down")
     GROUP_CONTROL = "group_control", _("Group control")
     STORAGE = "storage", _("Storage")
+    METER = "meter", _("The meter's own encryption")
     NWK = "nwk", _("LoRaWAN network session")
     APP = "app", _("LoRaWAN application session")
 
@@ -74,6 +79,7 @@ class DeviceKey(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     state_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    grace_until = models.DateTimeField(null=True, blank=True)  # RETIRING: late telegrams open until then
 
     class Meta:
         ordering = ["adapter_id", "purpose", "partner", "-version"]
@@ -105,6 +111,8 @@ class DeviceKey(models.Model):
         # Serves "which keys expire in the next days".
         indexes = [
             models.Index(fields=["organisation", "not_after"], name="key_expiry"),
+            # Serves "whose grace time is over".
+            models.Index(fields=["grace_until"], condition=Q(state="retiring"), name="key_grace"),
             # Serves the bridge's "what was handed in since".
             models.Index(fields=["id"], condition=Q(intake=True), name="key_intake"),
         ]

@@ -1,0 +1,8 @@
+"""Names the days app to Django."""
+
+from django.apps import AppConfig
+
+
+class DaysConfig(AppConfig):
+    name = "portal.days"
+    label = "days"

@@ -1,0 +1,139 @@
+"""Campaigns that replace keys over the air, and the delivery to each adapter in them."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from provisioning.accounts.models import Organisation, User
+from provisioning.fleet.models import Adapter, Concentrator, Site
+from provisioning.keys.models import DeviceKey, Purpose
+
+
+class Method(models.TextChoices):
+    DELIVERY = "delivery", _("Made here and delivered wrapped")
+    EXCHANGE = "exchange", _("Agreed with the partner (ECDH)")
+
+
+class Partner(models.TextChoices):
+    """Who shares the new key with the adapter."""
+
+    PORTAL = "portal", _("Portal")
+    CONCENTRATOR = "concentrator", _("Concentrator")
+
+
+class Plan(models.Model):
+    """What a campaign and a standing schedule both say: which keys, how, and when it may happen.
+
+    The window is in the organisation's or site's local time; `window_from` None: at any hour. It may run over midnight.
+    """
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="%(class)ss")
+    site = models.ForeignKey(Site, null=True, blank=True, on_delete=models.PROTECT, related_name="%(class)ss")
+    adapter = models.ForeignKey(Adapter, null=True, blank=True, on_delete=models.PROTECT, related_name="%(class)ss")
+    purpose = models.CharField(max_length=13, choices=Purpose.choices, default=Purpose.INNER)
+    method = models.CharField(max_length=8, choices=Method.choices, default=Method.DELIVERY)
+    partner = models.CharField(max_length=12, choices=Partner.choices, default=Partner.PORTAL)
+    curve = models.CharField(max_length=16, default="x25519")  # of an exchange; a name of meterwire.curves
+    window_from = models.TimeField(null=True, blank=True)
+    window_to = models.TimeField(null=True, blank=True)
+    per_hour = models.PositiveIntegerField(default=60)  # deliveries begun in an hour: the downlink budget
+    validity_days = models.PositiveIntegerField(null=True, blank=True)  # of the new keys; None: no end
+    grace_hours = models.PositiveIntegerField(default=72)  # so long the old keys open late telegrams
+    created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class Schedule(Plan):
+    """Makes a campaign every `period_days`, at the earliest at `next_at`."""
+
+    period_days = models.PositiveIntegerField()
+    next_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(Plan.Meta):
+        ordering = ["next_at", "id"]
+        constraints = [models.CheckConstraint(condition=Q(period_days__gte=1), name="schedule_period")]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} keys every {self.period_days} days"
+
+
+class Campaign(Plan):
+    """One run: as many deliveries as there were adapters in its scope when it was planned."""
+
+    class State(models.TextChoices):
+        RUNNING = "running", _("Running")
+        PAUSED = "paused", _("Paused")
+        DONE = "done", _("Done")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    schedule = models.ForeignKey(Schedule, null=True, blank=True, on_delete=models.PROTECT, related_name="campaigns")
+    state = models.CharField(max_length=9, choices=State.choices, default=State.RUNNING)
+    reason = models.CharField(max_length=200, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(Plan.Meta):
+        ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["state"], condition=Q(state="running"), name="campaign_running")]
+
+    def __str__(self) -> str:
+        return f"campaign {self.pk} ({self.state})"
+
+
+class Delivery(models.Model):
+    """One key on its way to one adapter over port 34.
+
+    `seq` is what the adapter sees (meterwire.key_messages), rising per adapter and partner, kept over retries of the
+    same key. `private` is the sealed ephemeral key of an exchange, gone as soon as the exchange is over.
+    """
+
+    class State(models.TextChoices):
+        PLANNED = "planned", _("Planned")
+        DELIVERING = "delivering", _("Being delivered")
+        CONFIRMED = "confirmed", _("Confirmed by the adapter")
+        ACTIVE = "active", _("In use")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="deliveries")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, db_index=False, related_name="+")
+    adapter = models.ForeignKey(Adapter, on_delete=models.PROTECT, related_name="deliveries")
+    concentrator = models.ForeignKey(Concentrator, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    key = models.ForeignKey(DeviceKey, null=True, blank=True, on_delete=models.PROTECT, related_name="deliveries")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
+    due_at = models.DateTimeField(default=timezone.now)  # not begun, or not tried again, before
+    seq = models.PositiveIntegerField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    private = models.BinaryField(max_length=300, default=b"", blank=True)
+    public = models.CharField(max_length=66, blank=True)  # ours of an exchange, hex
+    code = models.CharField(max_length=40, blank=True)  # why it failed or is not moving
+    message = models.CharField(max_length=300, blank=True)
+    state_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["campaign_id", "id"]
+        constraints = [
+            # One key at a time is under way to an adapter.
+            models.UniqueConstraint(
+                fields=["adapter"], condition=Q(state__in=["delivering", "confirmed"]), name="one_delivery_under_way"
+            ),
+            models.UniqueConstraint(fields=["campaign", "adapter"], name="adapter_once_per_campaign"),
+            models.CheckConstraint(
+                condition=Q(private=b"") | Q(state="delivering"), name="ephemeral_key_only_while_delivering"
+            ),
+        ]
+        indexes = [
+            # Serves "what may begin or be tried again now".
+            models.Index(
+                fields=["due_at"], condition=Q(state__in=["planned", "delivering", "confirmed"]), name="delivery_due"
+            ),
+            models.Index(fields=["campaign", "state"], name="delivery_campaign_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk} to {self.adapter_id} ({self.state})"
