@@ -155,9 +155,12 @@ class Receipt(Struct, frozen=True):
 
 
 class WrappedKey(Struct, frozen=True):
-    """A 16-byte key wrapped for a concentrator's X25519 key (meterwire.transport_key): ephemeral key 32, wrap 24."""
+    """A 16-byte key wrapped for a concentrator (meterwire.transport_key): ephemeral key, RFC 3394 wrap.
 
-    epk: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    `epk` has 32 octets for its X25519 key, 33 for the key of its certificate.
+    """
+
+    epk: Annotated[bytes, Meta(min_length=32, max_length=33)]
     wrapped: Annotated[bytes, Meta(min_length=24, max_length=24)]
 
 
@@ -170,7 +173,10 @@ class Abp(Struct, frozen=True):
 
 
 class DeviceEntry(Struct, frozen=True, omit_defaults=True):
-    """One row of the concentrator's device table. Exactly one of `root_key` (OTAA) and `abp` is set."""
+    """One row of the concentrator's device table. Exactly one of `root_key` (OTAA) and `abp` is set.
+
+    With `transport_key` the concentrator itself agrees inner keys with the device over port 34 [0087].
+    """
 
     dev_eui: Eui
     join_eui: Eui
@@ -179,6 +185,7 @@ class DeviceEntry(Struct, frozen=True, omit_defaults=True):
     lorawan: Literal["1.0.2", "1.0.3", "1.0.4"] = "1.0.4"
     device_class: Literal["A"] = "A"
     foreign: bool = False
+    transport_key: WrappedKey | None = None
 
 
 class DevicesCommand(Struct, frozen=True, tag_field="kind", tag="devices"):

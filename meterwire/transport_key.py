@@ -1,18 +1,24 @@
-"""Root keys on their way to a concentrator: X25519, HKDF-SHA256 and AES key wrap (RFC 3394), so no broker sees one."""
+"""Keys on their way to a concentrator, so that no broker sees one: ECDH, HKDF-SHA256 and AES key wrap (RFC 3394).
+
+The recipient is the concentrator's X25519 key (32 octets) or its certificate's key (33 octets, meterwire.curves).
+"""
 
 from hashlib import sha256
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from meterwire.errors import AuthenticationError, ValueOutOfRange
+from meterwire.curves import ENTROPY_BYTES, Curve, PrivateKey, PublicKey
+from meterwire.errors import AuthenticationError, FormatError, ValueOutOfRange
 from meterwire.ids import DevEUI, Eui64
 from meterwire.messages import WrappedKey
 
-PURPOSES: Final = ("root", "nwk", "app")
+PURPOSES: Final = ("root", "nwk", "app", "transport")
+X25519_BYTES: Final = 32
+
+_X25519: Final = b"\x01"  # what meterwire.curves puts before a bare X25519 key
 
 
 def wrap(
@@ -24,35 +30,42 @@ def wrap(
     purpose: str,
     ephemeral_private: bytes,
 ) -> WrappedKey:
-    """Wrap a 16-byte key for the concentrator that holds the private half of `recipient_public` (32 bytes).
+    """Wrap a 16-byte key for the concentrator that holds the private half of `recipient_public` (32 or 33 octets).
 
-    `ephemeral_private` is 32 fresh random bytes, used once. The result opens only for the same concentrator, device
-    and purpose (one of PURPOSES: LoRaWAN root key, network or application session key). ValueOutOfRange.
+    `ephemeral_private` is `entropy_bytes(recipient_public)` fresh random bytes, used once. The result opens only for
+    the same concentrator, device and purpose (one of PURPOSES: LoRaWAN root key, network or application session key,
+    the concentrator's own key-transport key [0087]). ValueOutOfRange.
     """
     info = _info(concentrator, dev_eui, purpose)
     if len(key) != 16:
         raise ValueOutOfRange(f"a key has 16 bytes, not {len(key)}")
-    ephemeral = _private_key(ephemeral_private)
+    recipient = _recipient(recipient_public)
+    ephemeral = _ephemeral(recipient_public, recipient.curve, ephemeral_private)
     try:
-        shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient_public))
-    except ValueError:
+        shared = ephemeral.exchange(recipient)
+    except ValueOutOfRange:  # of small order
         raise ValueOutOfRange("the concentrator's public key is no X25519 key: let it announce its key again") from None
-    epk = ephemeral.public_key().public_bytes_raw()
+    epk = ephemeral.public.octets[-len(recipient_public) :]
     return WrappedKey(epk=epk, wrapped=aes_key_wrap(_wrapping_key(shared, epk + recipient_public, info), key))
 
 
-def unwrap(private: bytes, wrapped: WrappedKey, *, concentrator: Eui64, dev_eui: DevEUI, purpose: str) -> bytes:
-    """The 16-byte key, with the concentrator's 32-byte private key.
+def unwrap(
+    private: bytes | PrivateKey, wrapped: WrappedKey, *, concentrator: Eui64, dev_eui: DevEUI, purpose: str
+) -> bytes:
+    """The 16-byte key, with the concentrator's 32-byte X25519 key or the private key of its certificate.
 
-    AuthenticationError when it was wrapped for another concentrator, device or purpose, or was changed.
+    AuthenticationError when it was wrapped for another concentrator, device, purpose or key, or was changed.
     """
     info = _info(concentrator, dev_eui, purpose)
-    own = _private_key(private)
-    salt = wrapped.epk + own.public_key().public_bytes_raw()
+    own = private if isinstance(private, PrivateKey) else _x25519(private)
+    own_public = own.public.octets if own is private else own.public.octets[1:]
     try:
-        shared = own.exchange(X25519PublicKey.from_public_bytes(wrapped.epk))
+        if len(wrapped.epk) != len(own_public):
+            raise FormatError("wrapped for a key of another kind")
+        shared = own.exchange(_point(wrapped.epk))
+        salt = wrapped.epk + own_public
         key = aes_key_unwrap(_wrapping_key(shared, salt, info), wrapped.wrapped)
-    except (InvalidUnwrap, ValueError):
+    except (InvalidUnwrap, ValueError, FormatError):
         key = b""
     if len(key) != 16:
         raise AuthenticationError(
@@ -62,9 +75,14 @@ def unwrap(private: bytes, wrapped: WrappedKey, *, concentrator: Eui64, dev_eui:
     return key
 
 
+def entropy_bytes(recipient_public: bytes) -> int:
+    """How many random bytes `wrap` takes for this recipient: 32 for X25519, 48 for a certificate's key."""
+    return X25519_BYTES if len(recipient_public) == X25519_BYTES else ENTROPY_BYTES
+
+
 def public_key(private: bytes) -> bytes:
-    """The 32-byte public half of a 32-byte private key. ValueOutOfRange for another length."""
-    return _private_key(private).public_key().public_bytes_raw()
+    """The 32-byte public half of a 32-byte X25519 private key. ValueOutOfRange for another length."""
+    return _x25519(private).public.octets[1:]
 
 
 def fingerprint(public: bytes) -> str:
@@ -73,11 +91,29 @@ def fingerprint(public: bytes) -> str:
     return "-".join(digits[at : at + 4] for at in range(0, 20, 4))
 
 
-def _private_key(octets: bytes) -> X25519PrivateKey:
+def _x25519(octets: bytes) -> PrivateKey:
     try:
-        return X25519PrivateKey.from_private_bytes(octets)
-    except ValueError:
-        raise ValueOutOfRange(f"an X25519 private key has 32 bytes, not {len(octets)}") from None
+        return PrivateKey(Curve.X25519, octets)
+    except ValueOutOfRange:
+        raise ValueOutOfRange(f"an X25519 private key has {X25519_BYTES} bytes, not {len(octets)}") from None
+
+
+def _point(octets: bytes) -> PublicKey:
+    """FormatError for what is no public key of 32 (X25519) or 33 octets."""
+    return PublicKey(_X25519 + octets if len(octets) == X25519_BYTES else octets)
+
+
+def _recipient(octets: bytes) -> PublicKey:
+    try:
+        return _point(octets)
+    except FormatError as error:
+        raise ValueOutOfRange(f"nothing can be wrapped for the concentrator's public key: {error}") from None
+
+
+def _ephemeral(recipient_public: bytes, curve: Curve, entropy: bytes) -> PrivateKey:
+    if len(recipient_public) == X25519_BYTES:
+        return _x25519(entropy)
+    return PrivateKey.generate(curve, entropy)
 
 
 def _info(concentrator: Eui64, dev_eui: DevEUI, purpose: str) -> bytes:

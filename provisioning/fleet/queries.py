@@ -75,17 +75,16 @@ def concentrator_by_eui(eui: str) -> Concentrator | None:
 
 
 def concentrators_behind() -> QuerySet[Concentrator]:
-    """For the bridge: online, key approved, and not yet running the desired device table."""
-    return (
-        Concentrator.objects.filter(archived_at=None, online=True, key_approved_at__isnull=False)
-        .exclude(public_key="")
-        .exclude(running_revision=F("desired_revision"))
-    )
+    """For the bridge: online, with a certificate or an approved key, and not yet running the desired device table."""
+    approved = Q(key_approved_at__isnull=False) & ~Q(public_key="")
+    return Concentrator.objects.filter(
+        approved | ~Q(certificate_key=""), archived_at=None, revoked_at=None, online=True
+    ).exclude(running_revision=F("desired_revision"))
 
 
 def broker_accounts() -> list[tuple[str, str]]:
     """(user name, mosquitto_passwd hash) of every concentrator that may connect, by EUI."""
-    rows = Concentrator.objects.filter(archived_at=None).exclude(mqtt_password="")
+    rows = Concentrator.objects.filter(archived_at=None, revoked_at=None).exclude(mqtt_password="")
     return list(rows.order_by("eui").values_list("eui", "mqtt_password"))
 
 

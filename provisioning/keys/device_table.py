@@ -1,4 +1,4 @@
-"""The device table that a concentrator should run, with root keys wrapped for its approved public key.
+"""The device table that a concentrator should run, keys wrapped for its certificate's key or its approved public key.
 
 Opens keys, so only the bridge and commands call it; everybody else only raises the revision (fleet.desired).
 """
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from meterwire.errors import MeterspanError
 from meterwire.ids import DevEUI, GatewayEUI
 from meterwire.messages import MAX_DEVICES, Abp, DeviceEntry, DevicesCommand, WrappedKey
-from meterwire.transport_key import wrap
+from meterwire.transport_key import entropy_bytes, wrap
 from provisioning.fleet.models import Adapter, Concentrator, DeviceChange
 from provisioning.keys.kek import KeyDamaged
 from provisioning.keys.models import SERVING, DeviceKey, KeyState, Purpose
@@ -27,7 +27,7 @@ MAX_DELTA = 2000  # more changed devices than this are sent as a whole table
 
 
 class KeyNotApproved(MeterspanError):
-    """The concentrator's public key is not approved, so nothing can be wrapped for it."""
+    """The concentrator has no certificate and its public key is not approved, so nothing can be wrapped for it."""
 
     code = "key_not_approved"
 
@@ -94,13 +94,13 @@ def commands(change: Change, new_id: Callable[[], str], time: str) -> list[Devic
 def _entries(
     concentrator: Concentrator, adapters: QuerySet[Adapter], vault: Vault, entropy: Entropy
 ) -> list[DeviceEntry]:
-    if not concentrator.key_approved:
+    if not concentrator.certificate_key and not concentrator.key_approved:
         raise KeyNotApproved(
-            f"Nobody has approved the public key of concentrator {concentrator.name};"
-            " compare its fingerprint and approve it."
+            f"Concentrator {concentrator.name} has no certificate and nobody has approved its public key;"
+            " let it enrol, or compare the key's fingerprint and approve it."
         )
     wrapper = _Wrapper(concentrator, vault, entropy)
-    keys = _serving_keys(adapters)
+    keys = _keys_of(adapters, concentrator.eui)
     entries = []
     for row in adapters:
         try:
@@ -113,10 +113,11 @@ def _entries(
     return entries
 
 
-def _serving_keys(adapters: QuerySet[Adapter]) -> dict[int, dict[str, DeviceKey]]:
+def _keys_of(adapters: QuerySet[Adapter], partner: str) -> dict[int, dict[str, DeviceKey]]:
+    """By adapter and purpose: what serves it, and the transport key that it shares with this concentrator."""
     found: dict[int, dict[str, DeviceKey]] = {}
-    rows = DeviceKey.objects.filter(adapter__in=adapters.order_by(), purpose__in=SERVING, state=KeyState.ACTIVE)
-    for row in rows:
+    wanted = Q(purpose__in=SERVING) | Q(purpose=Purpose.TRANSPORT, partner=partner)
+    for row in DeviceKey.objects.filter(wanted, adapter__in=adapters.order_by(), state=KeyState.ACTIVE):
         found.setdefault(row.adapter_id, {})[row.purpose] = row
     return found
 
@@ -144,6 +145,7 @@ def _entry(adapter: Adapter, keys: dict[str, DeviceKey], wrapper: "_Wrapper") ->
         abp=abp,
         lorawan=adapter.lorawan,  # type: ignore[arg-type]
         foreign=adapter.kind == Adapter.Kind.FOREIGN,
+        transport_key=wrapper.wrap(adapter, keys[Purpose.TRANSPORT]) if Purpose.TRANSPORT in keys else None,
     )
 
 
@@ -151,7 +153,7 @@ class _Wrapper:
     """Wraps keys for one concentrator."""
 
     def __init__(self, concentrator: Concentrator, vault: Vault, entropy: Entropy) -> None:
-        self._public = bytes.fromhex(concentrator.public_key)
+        self._public = bytes.fromhex(concentrator.certificate_key or concentrator.public_key)
         self._eui = GatewayEUI.parse(concentrator.eui)
         self._vault, self._entropy = vault, entropy
 
@@ -162,7 +164,7 @@ class _Wrapper:
             concentrator=self._eui,
             dev_eui=DevEUI.parse(adapter.dev_eui),
             purpose=key.purpose,
-            ephemeral_private=self._entropy(32),
+            ephemeral_private=self._entropy(entropy_bytes(self._public)),
         )
 
 

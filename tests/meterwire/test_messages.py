@@ -63,7 +63,7 @@ telegrams = st.builds(
     counter=st.none() | words,
     epoch=words,
 )
-wrapped = st.builds(WrappedKey, epk=st.binary(min_size=32, max_size=32), wrapped=st.binary(min_size=24, max_size=24))
+wrapped = st.builds(WrappedKey, epk=st.binary(min_size=32, max_size=33), wrapped=st.binary(min_size=24, max_size=24))
 devices = st.builds(
     DeviceEntry,
     dev_eui=euis,

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from meterwire.curves import Curve, PrivateKey
 from meterwire.ids import DevEUI, GatewayEUI
 from meterwire.messages import MAX_DEVICES, DevicesCommand, WrappedKey, decode_command, encode, ulid
+from meterwire.seal import Key16
 from meterwire.transport_key import unwrap
 from provisioning.fleet import desired
 from provisioning.fleet.models import Concentrator, DeviceChange
+from provisioning.fleet.queries import broker_accounts, concentrators_behind
 from provisioning.fleet.services import archive_adapter, create_adapters, move_adapter
 from provisioning.fleet.services.adapters import NewAdapter
 from provisioning.keys.device_table import Change, KeyNotApproved, commands, device_change, device_table
@@ -176,3 +179,65 @@ def test_no_clear_key_is_in_what_the_broker_sees(cast: Cast, concentrator: Conce
         body = encode(part)
         assert root.hex().encode() not in body
         assert b64encode(root).rstrip(b"=") not in body
+
+
+def certified(concentrator: Concentrator, curve: Curve = Curve.P256) -> PrivateKey:
+    """The concentrator enrolled: keys are wrapped for its certificate's key from now on."""
+    key = PrivateKey.generate(curve, b"\x31" * 48)
+    concentrator.certificate_key = key.public.octets.hex()
+    concentrator.save(update_fields=["certificate_key"])
+    return key
+
+
+@pytest.mark.parametrize("curve", [Curve.P256, Curve.BRAINPOOL])
+def test_keys_are_wrapped_for_the_certificate_where_there_is_one(
+    cast: Cast, concentrator: Concentrator, curve: Curve
+) -> None:
+    adapter = cast.keyed_adapter(concentrator.site, concentrator)
+    own = certified(concentrator, curve)
+    vault = Vault.from_settings()
+    (entry,) = device_table(concentrator, vault)
+    assert entry.root_key is not None
+    assert len(entry.root_key.epk) == 33
+    eui, device = GatewayEUI.parse(concentrator.eui), DevEUI.parse(adapter.dev_eui)
+    root = DeviceKey.objects.get(adapter=adapter, purpose="root")
+    opened_key = unwrap(own, entry.root_key, concentrator=eui, dev_eui=device, purpose="root")
+    assert opened_key == vault.open(root).reveal()
+
+
+def test_a_certificate_needs_no_approved_key_beside_it(cast: Cast, concentrator: Concentrator) -> None:
+    concentrator.public_key, concentrator.key_approved_at = "", None
+    concentrator.online = True
+    concentrator.save()
+    assert list(concentrators_behind()) == []
+    certified(concentrator)
+    assert list(concentrators_behind()) == [concentrator]
+    assert device_table(concentrator, Vault.from_settings()) == []
+
+
+def test_a_revoked_concentrator_gets_no_table_and_has_no_account(cast: Cast, concentrator: Concentrator) -> None:
+    certified(concentrator)
+    concentrator.online, concentrator.mqtt_password = True, "$7$1$x$y"
+    concentrator.save()
+    assert [eui for eui, _ in broker_accounts()] == [concentrator.eui]
+    Concentrator.objects.update(revoked_at=concentrator.created_at)
+    assert list(concentrators_behind()) == []
+    assert broker_accounts() == []
+
+
+def test_the_transport_key_goes_to_the_concentrator_that_is_its_partner_only(
+    cast: Cast, concentrator: Concentrator
+) -> None:
+    ours, portals = (cast.keyed_adapter(concentrator.site, concentrator) for _ in range(2))
+    vault = Vault.from_settings()
+    for adapter, partner in ((ours, concentrator.eui), (portals, "portal")):
+        DeviceKey.objects.filter(adapter=adapter, purpose="transport").update(state="retiring")
+        key = DeviceKey(
+            organisation=adapter.organisation, adapter=adapter, purpose="transport", partner=partner, state="active"
+        )
+        key.sealed, key.check_value = vault.seal(key, Key16(bytes(range(16)))), "000000"
+        key.save()
+    entries = {entry.dev_eui: entry for entry in device_table(concentrator, vault)}
+    carried = entries[ours.dev_eui].transport_key
+    assert opened(concentrator, ours.dev_eui, carried, "transport") == bytes(range(16)).hex()
+    assert entries[portals.dev_eui].transport_key is None
