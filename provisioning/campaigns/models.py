@@ -107,6 +107,9 @@ class Delivery(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.PLANNED)
     due_at = models.DateTimeField(default=timezone.now)  # not begun, or not tried again, before
     seq = models.PositiveIntegerField(null=True, blank=True)
+    slot = models.PositiveSmallIntegerField(null=True, blank=True)  # of an exchange whose key is not agreed yet
+    tag_length = models.PositiveSmallIntegerField(default=4)
+    begun_at = models.DateTimeField(null=True, blank=True)  # counts against the downlink budget of the hour after it
     attempts = models.PositiveSmallIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
     private = models.BinaryField(max_length=300, default=b"", blank=True)
@@ -122,7 +125,11 @@ class Delivery(models.Model):
             models.UniqueConstraint(
                 fields=["adapter"], condition=Q(state__in=["delivering", "confirmed"]), name="one_delivery_under_way"
             ),
-            models.UniqueConstraint(fields=["campaign", "adapter"], name="adapter_once_per_campaign"),
+            # Keys that are there already, such as those of several meters, have a delivery each.
+            models.UniqueConstraint(
+                fields=["campaign", "adapter"], condition=Q(key=None), name="adapter_once_per_campaign"
+            ),
+            models.UniqueConstraint(fields=["campaign", "key"], name="key_once_per_campaign"),
             models.CheckConstraint(
                 condition=Q(private=b"") | Q(state="delivering"), name="ephemeral_key_only_while_delivering"
             ),
@@ -133,7 +140,58 @@ class Delivery(models.Model):
                 fields=["due_at"], condition=Q(state__in=["planned", "delivering", "confirmed"]), name="delivery_due"
             ),
             models.Index(fields=["campaign", "state"], name="delivery_campaign_state"),
+            # Serves the budgets: what was begun in the last hour.
+            models.Index(fields=["organisation", "begun_at"], name="delivery_begun"),
         ]
 
     def __str__(self) -> str:
         return f"delivery {self.pk} to {self.adapter_id} ({self.state})"
+
+
+class Sequence(models.Model):
+    """The last sequence number that was given out on port 34 between an adapter and a partner; never set back."""
+
+    adapter = models.ForeignKey(Adapter, on_delete=models.PROTECT, db_index=False, related_name="+")
+    partner = models.CharField(max_length=40)
+    last = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["adapter", "partner"], name="one_sequence_per_partner")]
+
+    def __str__(self) -> str:
+        return f"{self.adapter_id} with {self.partner} at {self.last}"
+
+
+class LmnHandover(models.Model):
+    """LMN keys on their way to the administrator of a smart-meter gateway, wrapped for `public_key` [0028].
+
+    `content` is the file: meters, adapter addresses and keys that only the recipient can open. The keys are delivered
+    to their adapters once the recipient has acknowledged it.
+    """
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="lmn_handovers")
+    recipient = models.CharField(max_length=120)
+    public_key = models.TextField(max_length=8000)  # PEM: public key or certificate
+    fingerprint = models.CharField(max_length=95)  # SHA-256 of the public key, in pairs
+    keys = models.ManyToManyField(DeviceKey, related_name="lmn_handovers")
+    reason = models.CharField(max_length=200)
+    created_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    content = models.TextField(blank=True)
+    made_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    campaign = models.ForeignKey(Campaign, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(acknowledged_at=None) | Q(made_at__isnull=False), name="only_a_made_file_is_acknowledged"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"hand-over {self.pk} to {self.recipient}"

@@ -80,6 +80,8 @@ class DeviceKey(models.Model):
     state_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(null=True, blank=True)
     grace_until = models.DateTimeField(null=True, blank=True)  # RETIRING: late telegrams open until then
+    forgotten_at = models.DateTimeField(null=True, blank=True)  # since then the adapter holds it no longer
+    resealed_at = models.DateTimeField(null=True, blank=True)  # REVOKED: nothing stored needs it any more
 
     class Meta:
         ordering = ["adapter_id", "purpose", "partner", "-version"]
@@ -104,7 +106,9 @@ class DeviceKey(models.Model):
                 name="key_validity_order",
             ),
             models.CheckConstraint(
-                condition=(Q(state="destroyed", sealed=b"") | (~Q(state="destroyed") & ~Q(sealed=b""))),
+                # A key that an adapter agreed with a concentrator was never here.
+                condition=Q(state="destroyed", sealed=b"")
+                | (~Q(state="destroyed") & (~Q(sealed=b"") | ~Q(partner="portal"))),
                 name="destroyed_key_is_gone",
             ),
         ]
@@ -115,7 +119,17 @@ class DeviceKey(models.Model):
             models.Index(fields=["grace_until"], condition=Q(state="retiring"), name="key_grace"),
             # Serves the bridge's "what was handed in since".
             models.Index(fields=["id"], condition=Q(intake=True), name="key_intake"),
+            # Serves what is left to do after a revocation: tell the adapter, re-seal history, destroy.
+            models.Index(fields=["state_at"], condition=Q(state="revoked"), name="key_revoked"),
+            # Keyset pages of the inventory, also of one purpose or state.
+            models.Index(fields=["organisation", "id"], name="key_pages"),
+            models.Index(fields=["organisation", "purpose", "state", "id"], name="key_kind_pages"),
         ]
+
+    @property
+    def held(self) -> bool:
+        """Whether the portal holds its value: not once it is destroyed, and never of a concentrator's own."""
+        return bool(self.sealed)
 
     @property
     def opens(self) -> bool:

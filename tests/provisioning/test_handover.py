@@ -73,7 +73,11 @@ def test_handing_over_makes_the_root_key_serve_and_the_inner_key_wait_for_its_fi
     issue_adapter_keys(STAGE, adapter)
     before = Concentrator.objects.get(pk=concentrator.pk).desired_revision
     hand_over(cast.custodian, adapter, Vault.from_settings(), "installation")
-    assert dict(adapter.keys.values_list("purpose", "state")) == {"root": "active", "inner": "delivering"}
+    assert dict(adapter.keys.values_list("purpose", "state")) == {
+        "root": "active",
+        "inner": "delivering",
+        "transport": "active",
+    }
     assert Concentrator.objects.get(pk=concentrator.pk).desired_revision == before + 1
     entry = Entry.objects.latest("id")
     assert (entry.action, entry.actor, entry.data["reason"]) == ("key.handed_over", cast.custodian, "installation")

@@ -81,7 +81,7 @@ def test_a_wrong_key_is_refused_with_its_field(cast: Cast, field: str, purpose: 
 
 def test_an_adapter_gets_what_it_lacks_and_nothing_twice(cast: Cast) -> None:
     adapter = cast.adapter()
-    assert [key.purpose for key in issue_adapter_keys(cast.operator, adapter)] == ["root", "inner"]
+    assert [key.purpose for key in issue_adapter_keys(cast.operator, adapter)] == ["root", "inner", "transport"]
     assert issue_adapter_keys(cast.operator, adapter) == []
 
 

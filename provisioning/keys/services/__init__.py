@@ -11,8 +11,10 @@ from provisioning.keys.services.issue import (
     issue_inner_key,
     issue_key,
     issue_root_key,
+    issue_storage_key,
 )
 from provisioning.keys.services.lifecycle import activate, destroy, heard_under, mark_used, retire, revoke
+from provisioning.keys.services.reseal import reseal_step
 from provisioning.keys.services.takein import take_in
 
 __all__ = [
@@ -27,8 +29,10 @@ __all__ = [
     "issue_inner_key",
     "issue_key",
     "issue_root_key",
+    "issue_storage_key",
     "mark_used",
     "register_foreign_device",
+    "reseal_step",
     "retire",
     "revoke",
     "take_in",

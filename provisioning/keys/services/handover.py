@@ -29,8 +29,8 @@ class KeyFile:
 
 
 def hand_over(actor: Actor, adapter: Adapter, vault: Vault, reason: str) -> KeyFile:
-    """Root key and undelivered inner keys of one of our adapters, as JSON. The inner keys are then being delivered and
-    become active with the first telegram heard under them; the root key serves at once.
+    """Root key, undelivered inner keys and keys for what port 34 and its meters bring, as JSON. The inner keys are then
+    being delivered and become active with the first telegram heard under them; all others serve at once.
 
     An inner key that was heard is never handed over again: a second device, or one that lost its counter, would seal
     under counters that were used. Conflict when there is nothing to hand over. Needs keys.reveal.
@@ -53,11 +53,24 @@ def hand_over(actor: Actor, adapter: Adapter, vault: Vault, reason: str) -> KeyF
             "root_key": vault.open(root).reveal().hex(),
             "inner_keys": [_inner(row, vault) for row in inner],
         }
-        if root.state != KeyState.ACTIVE:
-            make_active(actor, root, "handed over")
+        others = _others(adapter)
+        for name, purpose, entry in (
+            ("transport_keys", Purpose.TRANSPORT, _transport),
+            ("meter_keys", Purpose.METER, _meter),
+        ):
+            if rows := [row for row in others if row.purpose == purpose]:
+                content[name] = [entry(row, vault) for row in rows]
+        for row in (root, *others):
+            if row.state != KeyState.ACTIVE:
+                make_active(actor, row, "handed over")
         for row in inner:
             step(actor, row, KeyState.DELIVERING, reason="handed over")
-        data = {"reason": reason, "root": root.check_value, "inner": [row.check_value for row in inner]}
+        data = {
+            "reason": reason,
+            "root": root.check_value,
+            "inner": [row.check_value for row in inner],
+            "others": [row.check_value for row in others],
+        }
         record(adapter.organisation, actor, "key.handed_over", adapter, data)
     return KeyFile(adapter.dev_eui, json.dumps(content, indent=2).encode() + b"\n")
 
@@ -71,6 +84,25 @@ def _root(adapter: Adapter) -> DeviceKey:
     if root is None:
         raise Conflict(_("This adapter has no LoRaWAN root key; issue one first."))
     return root
+
+
+def _others(adapter: Adapter) -> list[DeviceKey]:
+    """Per partner the newest transport key and key of a meter that waits for delivery, else the active one."""
+    rows = DeviceKey.objects.filter(
+        adapter=adapter, purpose__in=[Purpose.TRANSPORT, Purpose.METER], state__in=[*_UNDELIVERED, KeyState.ACTIVE]
+    )
+    newest: dict[tuple[str, str], DeviceKey] = {}
+    for row in rows.order_by("purpose", "partner", "version"):
+        newest[row.purpose, row.partner] = row
+    return list(newest.values())
+
+
+def _transport(row: DeviceKey, vault: Vault) -> dict[str, Any]:
+    return {"partner": row.partner, "key": vault.open(row).reveal().hex()}
+
+
+def _meter(row: DeviceKey, vault: Vault) -> dict[str, Any]:
+    return {"input": int(row.partner.removeprefix("input ")), "key": vault.open(row).reveal().hex()}
 
 
 def _inner(row: DeviceKey, vault: Vault) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """New keys for adapters: made here, or handed in."""
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from provisioning.keys.services.lifecycle import make_active
 from provisioning.keys.vault import Sealer, sealer
 
 MAX_AT_ONCE = 100
+INPUT = re.compile("input ([0-7])")  # the partner of a meter's own key
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def issue_key(
     key = Key16(secrets.token_bytes(16))
     new = NewKey(purpose, key, slot, tag_length, partner, not_before, not_after)
     require_at(actor, adapter.organisation_id, adapter.site_id, "keys.issue")
-    return _store(actor, adapter, [new], KeyState.GENERATED, "key.issued")[0]
+    return store(actor, adapter, [new], KeyState.GENERATED, "key.issued")[0]
 
 
 def issue_root_key(actor: Actor, adapter: Adapter) -> DeviceKey:
@@ -83,7 +85,9 @@ def issue_inner_key(
 
 
 def issue_adapter_keys(actor: Actor, adapter: Adapter, *, tag_length: int = 4) -> list[DeviceKey]:
-    """What one of our adapters needs to begin and does not have yet: a root key and an inner key."""
+    """What one of our adapters needs to begin and does not have yet: a root key, an inner key, and a key-transport key
+    for the portal and for the concentrator that serves it.
+    """
     missing = []
     with audited(adapter.organisation):
         live = DeviceKey.objects.filter(adapter=adapter).exclude(
@@ -93,7 +97,21 @@ def issue_adapter_keys(actor: Actor, adapter: Adapter, *, tag_length: int = 4) -
             missing.append(issue_root_key(actor, adapter))
         if not live.filter(purpose=Purpose.INNER).exists():
             missing.append(issue_inner_key(actor, adapter, tag_length=tag_length))
+        partners = ["portal", *([adapter.concentrator.eui] if adapter.concentrator is not None else [])]
+        for partner in partners:
+            if not live.filter(purpose=Purpose.TRANSPORT, partner=partner).exists():
+                missing.append(issue_key(actor, adapter, Purpose.TRANSPORT, partner=partner))
     return missing
+
+
+def issue_storage_key(actor: Actor, adapter: Adapter) -> DeviceKey:
+    """A key for stored history, active at once and never sent anywhere; also for an adapter that was put away."""
+    require_at(actor, adapter.organisation_id, adapter.site_id, "keys.issue")
+    new = NewKey(Purpose.STORAGE, Key16(secrets.token_bytes(16)), tag_length=8)
+    with audited(adapter.organisation):
+        key = store(actor, adapter, [new], KeyState.GENERATED, "key.issued", archived=True)[0]
+        make_active(actor, key, "for stored history")
+    return key
 
 
 def import_keys(actor: Actor, adapter: Adapter, keys: Sequence[NewKey], *, activate: bool = True) -> list[DeviceKey]:
@@ -102,17 +120,28 @@ def import_keys(actor: Actor, adapter: Adapter, keys: Sequence[NewKey], *, activ
     if not 1 <= len(keys) <= MAX_AT_ONCE:
         raise Invalid("keys", _("From 1 to {limit} keys can be handed in at once.").format(limit=MAX_AT_ONCE))
     with audited(adapter.organisation):
-        rows = _store(actor, adapter, keys, KeyState.IMPORTED, "key.imported")
+        rows = store(actor, adapter, keys, KeyState.IMPORTED, "key.imported")
         if activate:
             for row in rows:
                 make_active(actor, row, "imported as active")
     return rows
 
 
-def _store(actor: Actor, adapter: Adapter, keys: Sequence[NewKey], state: KeyState, action: str) -> list[DeviceKey]:
-    safe = sealer()
+def store(
+    actor: Actor,
+    adapter: Adapter,
+    keys: Sequence[NewKey],
+    state: KeyState,
+    action: str,
+    *,
+    safe: Sealer | None = None,
+    archived: bool = False,
+) -> list[DeviceKey]:
+    """Keys put away in that state. The caller has checked the permission; `archived`: also of an archived adapter."""
+    safe = safe or sealer()
     with audited(adapter.organisation):
-        validation.present(adapter)
+        if not archived:
+            validation.present(adapter)
         rows = [_row(adapter, new, state, safe) for new in keys]
         for row in rows:
             data = {
@@ -138,7 +167,7 @@ def _row(adapter: Adapter, new: NewKey, state: KeyState, safe: Sealer) -> Device
         adapter=adapter,
         purpose=purpose,
         partner=partner,
-        slot=_slot(adapter, new.slot) if purpose in SLOTTED else None,
+        slot=free_slot(adapter, new.slot) if purpose in SLOTTED else None,
         version=newest + 1,
         state=state,
         tag_length=new.tag_length,
@@ -158,6 +187,8 @@ def _check(adapter: Adapter, new: NewKey, purpose: str) -> None:
         raise Invalid("tag_length", _("A tag has 4 or 8 bytes."))
     if new.slot is not None and purpose not in SLOTTED:
         raise Invalid("slot", _("Only inner and LMN keys have a slot."))
+    if purpose == Purpose.METER and not INPUT.fullmatch(new.partner):
+        raise Invalid("partner", _("The partner of a meter's own key is the input that reads it: input 0 to input 7."))
     for field, moment in (("not_before", new.not_before), ("not_after", new.not_after)):
         if moment is not None:
             validation.moment(field, moment)
@@ -168,7 +199,8 @@ def _check(adapter: Adapter, new: NewKey, purpose: str) -> None:
         raise Invalid("purpose", _("A foreign device has LoRaWAN keys only."))
 
 
-def _slot(adapter: Adapter, wanted: int | None) -> int:
+def free_slot(adapter: Adapter, wanted: int | None = None) -> int:
+    """`wanted`, or the lowest slot that no key holds which is not destroyed. Invalid or Conflict."""
     taken = set(
         DeviceKey.objects.filter(adapter=adapter, slot__isnull=False)
         .exclude(state=KeyState.DESTROYED)

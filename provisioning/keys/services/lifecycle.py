@@ -4,11 +4,12 @@ Each step is a conditional update on the old state; when it hits no row, somebod
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from provisioning import validation
 from provisioning.accounts.actors import Actor, System
@@ -18,7 +19,9 @@ from provisioning.errors import Conflict
 from provisioning.fleet.access import require_at
 from provisioning.fleet.desired import adapter_changed
 from provisioning.keys.models import SERVING, DeviceKey, KeyState
+from provisioning.keys.resealing import waiting
 
+GRACE: Final = timedelta(hours=72)  # so long a replaced key opens late telegrams when nobody said otherwise
 # to: from. Only what was revoked is destroyed, so that no key that may still be needed disappears in one step.
 STEPS: Final[Mapping[KeyState, frozenset[KeyState]]] = {
     KeyState.DELIVERING: frozenset({KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING}),
@@ -30,6 +33,7 @@ STEPS: Final[Mapping[KeyState, frozenset[KeyState]]] = {
     KeyState.DESTROYED: frozenset({KeyState.REVOKED}),
 }
 _BRIDGE = System("bridge")
+_NEVER_LEFT = frozenset({KeyState.GENERATED, KeyState.IMPORTED})
 
 
 def activate(actor: Actor, key: DeviceKey, reason: str = "") -> DeviceKey:
@@ -41,10 +45,10 @@ def activate(actor: Actor, key: DeviceKey, reason: str = "") -> DeviceKey:
 
 
 def retire(actor: Actor, key: DeviceKey, reason: str = "") -> DeviceKey:
-    """No longer used for new telegrams; late ones still open."""
+    """No longer used for new telegrams; late ones still open for the time of GRACE."""
     _allowed(actor, key)
     with audited(key.organisation):
-        step(actor, key, KeyState.RETIRING, reason=_reason(reason))
+        step(actor, key, KeyState.RETIRING, reason=_reason(reason), grace_until=timezone.now() + GRACE)
     return key
 
 
@@ -53,16 +57,19 @@ def revoke(actor: Actor, key: DeviceKey, reason: str) -> DeviceKey:
     _allowed(actor, key)
     reason = validation.text("reason", reason, 200, required=True)
     with audited(key.organisation):
-        step(actor, key, KeyState.REVOKED, reason=reason)
+        make_revoked(actor, key, reason)
     return key
 
 
 def destroy(actor: Actor, key: DeviceKey, reason: str) -> DeviceKey:
-    """Erase a revoked key's sealed value for good; its slot becomes free. The row and the audit stay."""
+    """Erase a revoked key's sealed value for good; its slot becomes free. The row and the audit stay.
+
+    Conflict while stored telegrams can only be opened with it: the bridge re-seals them by and by.
+    """
     _allowed(actor, key)
     reason = validation.text("reason", reason, 200, required=True)
     with audited(key.organisation):
-        step(actor, key, KeyState.DESTROYED, reason=reason, sealed=b"", intake=False)
+        make_destroyed(actor, key, reason)
     return key
 
 
@@ -83,14 +90,35 @@ def mark_used(key_ids: Iterable[int], at: datetime) -> None:
     DeviceKey.objects.filter(pk__in=list(key_ids)).update(last_used_at=at)
 
 
-def make_active(actor: Actor, key: DeviceKey, reason: str) -> None:
+def make_active(actor: Actor, key: DeviceKey, reason: str, grace: timedelta = GRACE) -> None:
     """Retire the active sibling and activate `key`. The caller has checked the permission and holds the chain."""
     siblings = DeviceKey.objects.filter(
         adapter_id=key.adapter_id, purpose=key.purpose, partner=key.partner, state=KeyState.ACTIVE
     )
     for sibling in siblings.exclude(pk=key.pk):
-        step(actor, sibling, KeyState.RETIRING, reason="replaced")
+        step(actor, sibling, KeyState.RETIRING, reason="replaced", grace_until=timezone.now() + grace)
     step(actor, key, KeyState.ACTIVE, reason=reason)
+
+
+def make_revoked(actor: Actor, key: DeviceKey, reason: str) -> None:
+    """Revoke `key`; the bridge then has its adapter forget it. The caller has checked the permission."""
+    key.refresh_from_db(fields=["state"])
+    fields: dict[str, Any] = {"grace_until": None}
+    if key.state in _NEVER_LEFT:
+        fields["forgotten_at"] = timezone.now()
+    step(actor, key, KeyState.REVOKED, reason=reason, **fields)
+
+
+def make_destroyed(actor: Actor, key: DeviceKey, reason: str) -> None:
+    """Destroy `key`. The caller has checked the permission. Conflict while stored history needs it."""
+    if left := waiting(key):
+        message = ngettext(
+            "One stored telegram can only be opened with this key; wait until it is sealed anew, then try again.",
+            "{count} stored telegrams can only be opened with this key; wait until they are sealed anew, then try again.",
+            left,
+        )
+        raise Conflict(message.format(count=left))
+    step(actor, key, KeyState.DESTROYED, reason=reason, sealed=b"", intake=False)
 
 
 def step(actor: Actor, key: DeviceKey, to: KeyState, *, reason: str, **fields: Any) -> None:
