@@ -58,6 +58,8 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_htmx",
     "csp",
+    "allauth.account",  # has no pages here; allauth.mfa leans on it
+    "allauth.mfa",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -77,6 +79,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "portal.web.second_factor.Demand",
 ]
 
 ROOT_URLCONF = "portal.urls"
@@ -85,6 +89,18 @@ AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "overview"
 LOGOUT_REDIRECT_URL = "login"
+# Administrators log in with a second factor; key custodians always do.
+DEMAND_SECOND_FACTOR = _flag("MSPAN_DEMAND_SECOND_FACTOR", default=TLS and not DEBUG)
+MFA_ADAPTER = "provisioning.accounts.sealing.SealingAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Meterspan"
+MFA_TOTP_TOLERANCE = 1  # steps of 30 seconds, for clocks that are not quite right
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+# allauth's own ways of signing up and logging in are routed nowhere; these fit the user model.
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
 
 TEMPLATES = [
     {
@@ -146,6 +162,16 @@ BROKER_DIR = os.environ.get("MSPAN_BROKER_DIR", "")
 
 # The key-encryption key never enters the database; only processes that are handed its file can open device keys.
 KEK_FILE = os.environ.get("MSPAN_KEK_FILE", "")
+# Who holds it: `file` (KEK_FILE), or `pkcs11`, a token behind a PKCS#11 module.
+KEK_PROVIDER = os.environ.get("MSPAN_KEK_PROVIDER", "file")
+_PKCS11 = ("module", "token", "label", "pin_file", "intake_file")
+PKCS11 = {name: os.environ.get(f"MSPAN_PKCS11_{name.upper()}", "") for name in _PKCS11}
+# The key-encryption key before, until manage.py kek_rotate is done with it; what is not given is as above.
+OLD_KEK_FILE = os.environ.get("MSPAN_OLD_KEK_FILE", "")
+OLD_KEK_PROVIDER = os.environ.get("MSPAN_OLD_KEK_PROVIDER", "file" if OLD_KEK_FILE else "")
+OLD_PKCS11 = {name: os.environ.get(f"MSPAN_OLD_PKCS11_{name.upper()}", PKCS11[name]) for name in _PKCS11}
+# A file next to the database's machine is no place for it in production, unless somebody decides so.
+ALLOW_FILE_KEK = _flag("MSPAN_ALLOW_FILE_KEK")
 # What all others are handed instead: with it they can put keys away, never open one.
 KEK_PUBLIC_FILE = os.environ.get("MSPAN_KEK_PUBLIC_FILE", "")
 # Where the vault process listens (manage.py run_vault), for those that have no key-encryption key.

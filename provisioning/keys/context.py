@@ -4,7 +4,7 @@ import struct
 
 from provisioning.keys.models import DeviceKey
 
-VAULT, INTAKE, WAITING = 1, 2, 3  # first byte of the sealed form
+VAULT, INTAKE, WAITING, SYSTEM, SECRET = 1, 2, 3, 4, 5  # first byte of the sealed form
 
 
 def context(row: DeviceKey, form: int) -> bytes:
@@ -17,3 +17,8 @@ def waiting_context(organisation_id: int, dev_eui: str, version: int, purpose: s
     """The same for a key whose adapter has no row yet: the DevEUI stands for it."""
     numbers = struct.pack(">BQI", WAITING, organisation_id, version)
     return b"mspan waiting key v1|" + numbers + f"{dev_eui}|{purpose}|{partner}".encode()
+
+
+def secret_context(place: bytes, form: int) -> bytes:
+    """The same for a secret that is no device key; `place` names its kind, row and column."""
+    return b"mspan secret v1|" + bytes([form]) + place

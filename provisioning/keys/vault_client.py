@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from meterwire.errors import MeterspanError
-from provisioning.keys import vault_operations
+from provisioning.keys import kek, vault_operations
 from provisioning.keys.vault import Vault
 from provisioning.keys.vault_server import MAX_ANSWER, Answer, Question
 
@@ -35,7 +35,7 @@ class VaultRefused(MeterspanError):
 def ask(operation: str, arguments: msgspec.Struct, kind: type[T]) -> T:
     """What the operation answers, as `kind`. Raises VaultAway or VaultRefused, here also what the operation raises."""
     body = msgspec.json.encode(arguments)
-    if settings.KEK_FILE:
+    if kek.held():
         return msgspec.json.decode(vault_operations.perform(Vault.from_settings(), operation, body), type=kind)
     answer = _exchange(Question(operation, msgspec.Raw(body)))
     if answer.error:

@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from provisioning.derivation import derive
+from provisioning.keys import kek
 from provisioning.keys.context import WAITING
 from provisioning.keys.intake import public_key_in
-from provisioning.keys.kek import FileKek, KeyDamaged, VaultLocked
+from provisioning.keys.kek import KeyDamaged, VaultLocked
+from provisioning.keys.providers.public import intake_public
 
 _EPK_END: Final = 1 + 32
 _NONCE_END: Final = _EPK_END + 12
@@ -55,10 +57,9 @@ def waiting_sealer() -> WaitingSealer:
     """What this process seals imported keys with. Raises VaultLocked when it was given neither public key nor KEK."""
     if settings.KEK_PUBLIC_FILE:
         return WaitingSealer(public_key_in(Path(settings.KEK_PUBLIC_FILE)))
-    if not settings.KEK_FILE:
+    if not kek.held():
         raise VaultLocked("This process can put no keys away; set MSPAN_KEK_PUBLIC_FILE for it.")
-    private = X25519PrivateKey.from_private_bytes(FileKek(Path(settings.KEK_FILE)).intake_private())
-    return WaitingSealer(private.public_key().public_bytes_raw())
+    return WaitingSealer(intake_public(kek.current()))
 
 
 def _key(shared: bytes, salt: bytes) -> bytes:
