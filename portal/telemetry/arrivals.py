@@ -7,7 +7,7 @@ from typing import Any
 
 from meterwire.config_records import Part
 from meterwire.messages import Telegram
-from meterwire.seal import ValuesOpener
+from meterwire.seal import InnerKey, ValuesOpener
 
 MICROSECONDS = 1_000_000
 
@@ -20,7 +20,7 @@ class AdapterRecord:
     `sealed_slots` those of keys that the portal does not share. `keyless`: it knows no inner key at all. `pairings`
     lists (from, before, metering point) by input; the point is None where the adapter reads another meter than it was
     paired with, which quarantines the readings. `watched` are the inputs whose first reading is waited for.
-    `marked_us`: when the use of a key was last noted.
+    `marked_us`: when the use of a key was last noted. `resting`: keys for clear telegrams that are to rest sealed.
 
     The second block mirrors AdapterStatus; of it `last_counter` and (`epoch`, `fcnt`) run ahead within a batch;
     `reported` is the counter that the adapter announced after its last join.
@@ -30,8 +30,8 @@ class AdapterRecord:
     __slots__ = (
         "delivering", "dev_eui", "due_us", "epoch", "error", "error_us", "fcnt", "foreign", "high", "keyless",
         "last_counter", "last_us", "latest", "low", "marked_us", "new_period_s", "openers", "organisation", "pairings",
-        "period_s", "pk", "received", "refusals", "refused", "reported", "sealed_slots", "stored_counter", "telegrams",
-        "touched", "used", "watched",
+        "period_s", "pk", "received", "refusals", "refused", "reported", "resting", "sealed_slots", "stored_counter",
+        "telegrams", "touched", "used", "watched",
     )  # fmt: skip
 
     def __init__(self, pk: int, organisation: int, dev_eui: str, foreign: bool = False) -> None:
@@ -39,6 +39,7 @@ class AdapterRecord:
         self.openers: dict[int, tuple[ValuesOpener, int, int, int]] = {}
         self.delivering: frozenset[int] = frozenset()
         self.refusals: dict[int, str] = {}
+        self.resting: dict[int, InnerKey] = {}
         self.sealed_slots: frozenset[int] = frozenset()
         self.keyless = True
         self.pairings: dict[int, list[tuple[int, int, int | None]]] = {}
@@ -60,11 +61,12 @@ class AdapterRecord:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The concentrator that brought a telegram."""
+    """The concentrator that brought a telegram; `keeps_sealed`: its organisation stores no clear value."""
 
     pk: int
     organisation: int
     eui: str
+    keeps_sealed: bool = False
 
 
 class Arrival:
@@ -72,12 +74,13 @@ class Arrival:
 
     `values` are (register, value) pairs, None for a value that stays sealed; `readings` are (register, value,
     measured at, metering point or None). `fresh`: the counter proves that it cannot be in the database; `known`: it
-    is there already.
+    is there already. `stored` is the payload as the database keeps it; `key` the row of the key under which its
+    values rest there, None where they are stored beside it.
     """
 
     __slots__ = (
-        "adapter", "counter", "error", "fresh", "known", "opener", "readings", "received_us", "sealed", "slot",
-        "source", "telegram", "values",
+        "adapter", "counter", "error", "fresh", "key", "known", "opener", "readings", "received_us", "sealed", "slot",
+        "source", "stored", "telegram", "values",
     )  # fmt: skip
 
     def __init__(self, telegram: Telegram, source: Source) -> None:
@@ -85,6 +88,8 @@ class Arrival:
         self.adapter: AdapterRecord | None = None
         self.opener: ValuesOpener | None = None
         self.slot: int | None = None
+        self.stored = telegram.payload
+        self.key: int | None = None
         self.counter: int | None = None
         self.values: Sequence[tuple[int, int | None]] | None = None
         self.readings: list[tuple[int, int | None, int, int | None]] | None = None

@@ -47,7 +47,10 @@ class Changes:
 def _resolve(entries: list[tuple[str, str, str]]) -> Changed:
     ids: dict[str, set[str]] = {}
     for action, kind, pk in entries:
-        if not kind and action.partition(".")[0] in {"key", "pairing"}:
+        noun = action.partition(".")[0]
+        if noun == "readings":
+            continue  # opened or exported: it changes nothing, and comes often
+        if (not kind and noun in {"key", "pairing"}) or noun == "telemetry":
             return Changed(everything=True)
         ids.setdefault(kind, set()).add(pk)
     owners = (

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from meterwire.errors import KeyMemoryError
 from meterwire.ids import DevEUI
-from meterwire.seal import ValuesOpener
+from meterwire.seal import InnerKey, ValuesOpener
 from portal.telemetry.arrivals import MICROSECONDS, AdapterRecord, Batch, Source, microseconds, moment
 from portal.telemetry.changes import Changes
 from portal.telemetry.models import AdapterStatus
@@ -48,10 +48,11 @@ class Directory:
         """The concentrator of that EUI; None when none is registered under it."""
         source = self._sources.get(eui)
         if source is None:
-            row = Concentrator.objects.filter(eui=eui, archived_at=None).values_list("pk", "organisation_id").first()
+            rows = Concentrator.objects.filter(eui=eui, archived_at=None)
+            row = rows.values_list("pk", "organisation_id", "organisation__sealed_telemetry").first()
             if row is None:
                 return None
-            source = self._sources[eui] = Source(row[0], row[1], eui)
+            source = self._sources[eui] = Source(row[0], row[1], eui, row[2])
         return source
 
     def adapters(self, dev_euis: Collection[str]) -> dict[str, AdapterRecord]:
@@ -61,6 +62,13 @@ class Directory:
         for start in range(0, len(missing), CHUNK):
             self._load(missing[start : start + CHUNK])
         return self._adapters
+
+    def resting(self, adapter: AdapterRecord, slot: int) -> InnerKey:
+        """The key of an adapter's slot, for what must be sealed by us. KeyError for a slot without an opener."""
+        if slot not in adapter.resting:
+            row = DeviceKey.objects.get(pk=adapter.openers[slot][3])
+            adapter.resting[slot] = self._vault.open_inner(row)
+        return adapter.resting[slot]
 
     def settle(self, batch: Batch) -> None:
         """Take over what the batch committed, tell the keys that were heard, and drop the longest unused adapters."""

@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from portal.telemetry.fields import UlidField
 from provisioning.accounts.models import Organisation
 from provisioning.fleet.models import Adapter, Concentrator, MeteringPoint
+from provisioning.keys.models import DeviceKey
 
 _BARE: Any = {"db_constraint": False, "db_index": False}
 
@@ -31,6 +32,7 @@ class Telegram(models.Model):
 
     `counter` is the inner 32-bit counter, proven by the tag unless `sealed`; a foreign device has none and
     counts by (`epoch`, `fcnt`). `rssi` (dBm) and `snr` (dB) are the best gateway's, `rx` holds all of them.
+    `key`: its values are kept nowhere but in `payload`, which opens under this key (meterwire.resting).
     """
 
     id = UlidField(primary_key=True)
@@ -49,6 +51,7 @@ class Telegram(models.Model):
     dr = models.SmallIntegerField()
     time_quality = models.SmallIntegerField(choices=TimeQuality.choices)
     key_slot = models.SmallIntegerField(null=True)
+    key = models.ForeignKey(DeviceKey, models.DO_NOTHING, **_BARE, null=True, related_name="+")
     sealed = models.BooleanField(default=False)
     dev_eui = models.CharField(max_length=16)
     payload = models.BinaryField(max_length=242)
@@ -74,6 +77,8 @@ class Telegram(models.Model):
             models.Index(fields=["adapter", "received_at"], name="telegram_adapter_time"),
             # The newest refusals of an organisation.
             models.Index(fields=["organisation", "id"], condition=Q(error__isnull=False), name="telegram_refused"),
+            # What is to be sealed anew before a key is destroyed, and whether an adapter has sealed history.
+            models.Index(fields=["adapter", "key"], condition=Q(key__isnull=False), name="telegram_kept_sealed"),
         ]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from django.db import IntegrityError, transaction
 
-from portal.telemetry import counting, opening, replay, reports
+from portal.telemetry import counting, opening, replay, reports, sealed
 from portal.telemetry.arrivals import Batch
 from portal.telemetry.dating import pair_and_date, read_times
 from portal.telemetry.directory import Directory
@@ -86,6 +86,11 @@ def advance_counter(_: Pipeline, batch: Batch) -> None:
     replay.advance(batch.arrivals)
 
 
+def keep_values_sealed(pipeline: Pipeline, batch: Batch) -> None:
+    """Of organisations that want no clear value stored: the telegram keeps the values, the readings lose them."""
+    sealed.keep(batch.arrivals, pipeline.directory)
+
+
 def drop_known(pipeline: Pipeline, batch: Batch) -> None:
     """Duplicates are `known`; the same counter with other bytes is refused, `replay_other_bytes`, and noted."""
     replay.drop_known(batch, pipeline.store)
@@ -114,5 +119,6 @@ READ: tuple[Step, ...] = (
     open_or_keep_sealed,
     advance_counter,
     pair_and_date,
+    keep_values_sealed,
 )
 WRITE: tuple[Step, ...] = (drop_known, last_seen, store, keep_reports)

@@ -42,14 +42,14 @@ def drop_known(batch: Batch, store: Store) -> None:
                 continue
             held = payloads.get(key) if key is not None else None
             if held is not None:
-                if held == telegram.payload:
+                if held == arrival.stored:
                     arrival.known = True
                     continue
                 _refuse(arrival, batch)
                 key = None
         ids.add(telegram.id)
         if key is not None:
-            payloads[key] = telegram.payload
+            payloads[key] = arrival.stored
 
 
 def _key(arrival: Arrival) -> Key | None:
@@ -63,6 +63,6 @@ def _key(arrival: Arrival) -> Key | None:
 
 
 def _refuse(arrival: Arrival, batch: Batch) -> None:
-    arrival.error, arrival.readings = REPLAY, None
+    arrival.error, arrival.readings, arrival.key = REPLAY, None, None
     detail = {"counter": arrival.counter, "fcnt": arrival.telegram.fcnt, "telegram": arrival.telegram.id}
     batch.notes.append(Note(arrival, "security", REPLAY, detail))

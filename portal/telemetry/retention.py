@@ -1,4 +1,7 @@
-"""Deletes what has been kept long enough, in pieces, so that nobody waits behind it."""
+"""Deletes what has been kept long enough, in pieces, so that nobody waits behind it.
+
+A telegram in which values rest sealed is kept as long as readings are: it is where their values are.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -16,6 +19,7 @@ MAX_PIECES = 500  # of one kind in one run; the next night goes on
 _KINDS = {
     "telegrams": (Telegram, "stored_at"),
     "readings": (Reading, "measured_at"),
+    "sealed": (Telegram, "stored_at"),
     "events": (AdapterEvent, "stored_at"),
     "hours": (HourRollup, "start"),
     "days": (DayRollup, "start"),
@@ -25,7 +29,15 @@ _KINDS = {
 def apply(now: datetime, days: Mapping[str, int] | None = None) -> dict[str, int]:
     """Delete by RETENTION_DAYS (0: keep for ever); returns the number of deleted rows by kind."""
     wanted = settings.RETENTION_DAYS if days is None else days
-    return {kind: _delete(kind, now - timedelta(days=age)) for kind, age in wanted.items() if age > 0}
+    deleted = {kind: _delete(kind, now - timedelta(days=age)) for kind, age in wanted.items() if age > 0}
+    if (age := _age_of_sealed(wanted)) > 0:
+        deleted["telegrams"] += _delete("sealed", now - timedelta(days=age))
+    return deleted
+
+
+def _age_of_sealed(days: Mapping[str, int]) -> int:
+    ages = days.get("telegrams", 0), days.get("readings", 0)
+    return max(ages) if all(ages) else 0
 
 
 def _delete(kind: str, before: datetime) -> int:
@@ -35,6 +47,8 @@ def _delete(kind: str, before: datetime) -> int:
     if model in (Telegram, AdapterEvent):
         # Their ids are in the order of time and indexed; but a wrong clock may have made them, so both must be old.
         condition, parameters = f"id < %s AND {condition}", [_first_id(before), *parameters]
+    if model is Telegram:
+        condition += f" AND key_id IS {'NOT NULL' if kind == 'sealed' else 'NULL'}"
     piece = f"DELETE FROM {table} WHERE {row} IN (SELECT {row} FROM {table} WHERE {condition} LIMIT {PIECE})"  # noqa: S608
     deleted = 0
     with connection.cursor() as cursor:

@@ -12,8 +12,10 @@ from django.db.models import F
 
 from meterwire.errors import FormatError
 from meterwire.messages import Event, parse_timestamp, ulid
+from meterwire.values_telegram import HEADER_LENGTH
 from portal.telemetry.arrivals import Arrival, Source, moment
 from portal.telemetry.models import AdapterEvent, AdapterStatus
+from portal.telemetry.sealed import clear
 from provisioning.fleet.models import Adapter
 
 MAX_DETAIL_BYTES = 4_000
@@ -78,6 +80,9 @@ def note_event(adapter: Adapter, kind: str, reason: str, detail: Mapping[str, An
 def set_aside(arrival: Arrival, error: Exception, now_us: int) -> None:
     """Keep a telegram that the database refuses for a reason nobody foresaw, so that it cannot block the others."""
     telegram = arrival.telegram
+    payload = telegram.payload
+    if arrival.source.keeps_sealed and clear(arrival):
+        payload = payload[:HEADER_LENGTH]
     AdapterEvent.objects.create(
         id=_new_id(moment(now_us)),
         organisation_id=arrival.source.organisation,
@@ -92,7 +97,7 @@ def set_aside(arrival: Arrival, error: Exception, now_us: int) -> None:
             "fport": telegram.fport,
             "fcnt": telegram.fcnt,
             "counter": telegram.counter,
-            "payload": telegram.payload.hex(),
+            "payload": payload.hex(),
             "received_at": telegram.received_at,
         },
         at=moment(now_us),

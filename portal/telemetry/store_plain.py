@@ -16,8 +16,8 @@ from portal.telemetry.store_notes import write_notes
 _QUALITY = {str(choice.label): choice.value for choice in TimeQuality}
 
 _TELEGRAM = """INSERT INTO telemetry_telegram (id, organisation_id, concentrator_id, received_at, stored_at, fcnt,
-    epoch, freq, rssi, snr, fport, dr, time_quality, sealed, dev_eui, adapter_id, counter, key_slot, error, payload, rx)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+    epoch, freq, rssi, snr, fport, dr, time_quality, sealed, dev_eui, adapter_id, counter, key_slot, error, payload, rx,
+    key_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 _READING = """INSERT INTO telemetry_reading (adapter_id, counter, measured_at, register, value, metering_point_id)
     VALUES (%s, %s, %s, %s, %s, %s)"""
 _LATE = "INSERT INTO telemetry_latehour (start, adapter_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
@@ -47,8 +47,8 @@ def _telegram_row(arrival: Arrival, stored_at: Any) -> tuple[Any, ...]:
         uuid.UUID(bytes=ulid_bytes(telegram.id)).hex, source.organisation, source.pk, _moment(arrival.received_us),
         stored_at, telegram.fcnt, telegram.epoch, telegram.freq, best.rssi, best.snr, telegram.fport, telegram.dr,
         _QUALITY[telegram.time_quality], arrival.sealed, telegram.dev_eui[:16],
-        None if adapter is None else adapter.pk, arrival.counter, arrival.slot, arrival.error, telegram.payload,
-        msgspec.json.encode(telegram.rx).decode(),
+        None if adapter is None else adapter.pk, arrival.counter, arrival.slot, arrival.error, arrival.stored,
+        msgspec.json.encode(telegram.rx).decode(), arrival.key,
     )  # fmt: skip
 
 

@@ -20,9 +20,9 @@ _QUALITY = {str(choice.label): choice.value for choice in TimeQuality}
 _rx = msgspec.json.Encoder()
 
 _TELEGRAM = """COPY telemetry_telegram (id, organisation_id, concentrator_id, received_at, stored_at, fcnt, epoch,
-    freq, rssi, snr, fport, dr, time_quality, sealed, dev_eui, adapter_id, counter, key_slot, error, payload, rx)
-    FROM STDIN (FORMAT BINARY)"""
-# 21 fields: uuid, int8 x 6, int4, float8 x 2, int2 x 3, bool, text; the rest may be null or varies in length.
+    freq, rssi, snr, fport, dr, time_quality, sealed, dev_eui, adapter_id, counter, key_slot, error, payload, rx,
+    key_id) FROM STDIN (FORMAT BINARY)"""
+# 22 fields: uuid, int8 x 6, int4, float8 x 2, int2 x 3, bool, text; the rest may be null or varies in length.
 _telegram = Struct(">hi16siqiqiqiqiqiqiiididihihihi?i16s").pack
 _adapter_counter_slot = Struct(">iqiqihi").pack
 _int8, _int2, _int4 = Struct(">iq").pack, Struct(">ih").pack, Struct(">i").pack
@@ -94,9 +94,9 @@ def _merge(table: str, copy: str, rows: list[bytes], statement: str, empty: str)
 
 def _telegram_row(arrival: Arrival, stored_at: int) -> bytes:
     telegram, source, adapter = arrival.telegram, arrival.source, arrival.adapter
-    best, rx, payload = telegram.rx[0], _rx.encode(telegram.rx), telegram.payload
+    best, rx, payload = telegram.rx[0], _rx.encode(telegram.rx), arrival.stored
     head = _telegram(
-        21, 16, ulid_bytes(telegram.id), 8, source.organisation, 8, source.pk,
+        22, 16, ulid_bytes(telegram.id), 8, source.organisation, 8, source.pk,
         8, arrival.received_us - _EPOCH_US, 8, stored_at, 8, telegram.fcnt, 8, telegram.epoch,
         4, telegram.freq, 8, best.rssi, 8, best.snr, 2, telegram.fport, 2, telegram.dr,
         2, _QUALITY[telegram.time_quality], 1, arrival.sealed, 16, telegram.dev_eui.encode(),
@@ -112,7 +112,8 @@ def _telegram_row(arrival: Arrival, stored_at: int) -> bytes:
                 _NULL if arrival.error is None else _text(arrival.error),
             )
         )
-    return b"%b%b%b%b%b\1%b" % (head, middle, _int4(len(payload)), payload, _int4(len(rx) + 1), rx)
+    key = _NULL if arrival.key is None else _int8(8, arrival.key)
+    return b"%b%b%b%b%b\1%b%b" % (head, middle, _int4(len(payload)), payload, _int4(len(rx) + 1), rx, key)
 
 
 def _reading_rows(arrivals: list[Arrival]) -> list[bytes]:
