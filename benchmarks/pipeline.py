@@ -60,6 +60,7 @@ def _portal() -> Iterator[Service]:
         MSPAN_SECRET_KEY=secrets.token_hex(32),
         MSPAN_DATABASE_URL=f"postgres://mspan@127.0.0.1:{server.port}/mspan",
         MSPAN_KEK_FILE=str(kek),
+        MSPAN_ALLOW_FILE_KEK="1",
     )
     import django
     from django.core.management import call_command

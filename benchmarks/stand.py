@@ -27,6 +27,7 @@ def portal() -> Iterator[Path]:
         MSPAN_REDIS_URL=f"redis://127.0.0.1:{cache.port}/0",
         MSPAN_SECRET_KEY=secrets.token_urlsafe(48),
         MSPAN_KEK_FILE=str(kek),
+        MSPAN_ALLOW_FILE_KEK="1",
         MSPAN_DATA_DIR=str(folder),
         MSPAN_TLS="0",
         DJANGO_SETTINGS_MODULE="portal.settings",

@@ -22,6 +22,7 @@ _started: list[Service] = []
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> Generator[None, None, None]:
     os.environ.setdefault("MSPAN_SECRET_KEY", "only-for-tests-" + "x" * 50)
     os.environ.setdefault("MSPAN_TLS", "0")
+    os.environ.setdefault("MSPAN_ALLOW_FILE_KEK", "1")
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps an event loop in the test thread
     if "PYTEST_XDIST_WORKER" not in os.environ:
         if "MSPAN_KEK_FILE" not in os.environ:

@@ -12,5 +12,6 @@ class KeysConfig(AppConfig):
         from provisioning.keys import checks
 
         register(checks.key_encryption_key, Tags.security)
+        register(checks.key_encryption_key_in_a_file, Tags.security)
         register(checks.key_hand_in, Tags.security, deploy=True)
         register(checks.vault_process, Tags.security, deploy=True)

@@ -117,6 +117,7 @@ def serving(folder: Path, seed: Callable[[Portal], dict[str, Any]]) -> Iterator[
         "MSPAN_DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}",
         "MSPAN_REDIS_URL": f"redis://127.0.0.1:{cache.port}/0",
         "MSPAN_KEK_FILE": str(folder / "kek"),
+        "MSPAN_ALLOW_FILE_KEK": "1",
     }
     started = Portal(f"http://127.0.0.1:{port}", cache, environment)
     make_kek = [sys.executable, "manage.py", "kek_init", "--out", str(folder / "kek")]

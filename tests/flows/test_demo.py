@@ -95,6 +95,7 @@ class Demo:
             "MSPAN_SECRET_KEY_FILE": str(secret / "secret_key"),
             "MSPAN_AUDIT_KEY_FILE": str(secret / "audit_key"),
             "MSPAN_KEK_FILE": str(secret / "kek"),
+            "MSPAN_ALLOW_FILE_KEK": "1",
             "MSPAN_TLS": "0",
         }
         command = [sys.executable, "manage.py", "label", dev_eui, "--format", "text"]

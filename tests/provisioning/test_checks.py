@@ -8,7 +8,7 @@ from django.core.checks import run_checks
 
 from provisioning.accounts.checks import token_peppers, token_peppers_of_their_own
 from provisioning.audit.checks import audit_key, audit_key_of_its_own
-from provisioning.keys.checks import key_encryption_key, key_hand_in
+from provisioning.keys.checks import key_encryption_key, key_encryption_key_in_a_file, key_hand_in
 
 
 def test_a_proper_set_up_has_no_findings() -> None:
@@ -19,6 +19,25 @@ def test_an_unusable_key_encryption_key_is_an_error(settings: Any, tmp_path: Pat
     settings.KEK_FILE = str(tmp_path / "missing")
     settings.KEK_PUBLIC_FILE = str(tmp_path / "missing.pub")
     assert [found.id for found in key_encryption_key()] == ["keys.E001", "keys.E002"]
+
+
+def test_a_key_encryption_key_in_a_file_is_refused_in_production_unless_somebody_decides_so(settings: Any) -> None:
+    settings.ALLOW_FILE_KEK = False
+    assert [found.id for found in key_encryption_key_in_a_file()] == ["keys.E003"]
+    for name, value in (("ALLOW_FILE_KEK", True), ("DEBUG", True), ("KEK_PROVIDER", "pkcs11"), ("KEK_FILE", "")):
+        before = getattr(settings, name)
+        setattr(settings, name, value)
+        assert key_encryption_key_in_a_file() == []
+        setattr(settings, name, before)
+
+
+def test_an_unknown_or_incomplete_provider_is_an_error(settings: Any) -> None:
+    settings.KEK_PROVIDER = "cloud"
+    (found,) = key_encryption_key()
+    assert (found.id, "file or pkcs11" in found.msg) == ("keys.E001", True)
+    settings.KEK_PROVIDER, settings.PKCS11 = "pkcs11", {**settings.PKCS11, "pin_file": "pin"}
+    (found,) = key_encryption_key()
+    assert (found.id, "module" in found.msg) == ("keys.E001", True)
 
 
 def test_a_process_that_can_take_no_key_is_warned_when_deployed(settings: Any) -> None:

@@ -46,6 +46,7 @@ class System:
         self._keyed_env = {
             **self._portal_env,
             "MSPAN_KEK_FILE": str(places.secrets / "kek"),
+            "MSPAN_ALLOW_FILE_KEK": "1",
             "MSPAN_BROKER_DIR": str(places.broker),
             "MSPAN_MQTT_PASSWORD_FILE": str(places.secrets / "portal_mqtt_password"),
         }

@@ -53,11 +53,12 @@ class Pkcs11Kek:
     def __init__(self, place: KekPlace) -> None:
         """Raises VaultLocked when the key is missing, ambiguous or could leave the token, KekAway without a token."""
         self._place, self._token = place, Token.at(place.token)
+        self._key_id: bytes | None = None
         try:
-            key_id, self._check_value = self._call(_identity)
+            self._key_id, self._check_value = self._call(_identity)
         except exceptions.PKCS11Error as error:
             raise self._away(error) from None
-        self._id = f"pkcs11:{key_id}"
+        self._id = f"pkcs11:{self._key_id.hex()[:32]}"
         self._intake = b""
 
     @classmethod
@@ -108,11 +109,18 @@ class Pkcs11Kek:
         return f"Pkcs11Kek({self._id})"
 
     def _call(self, use: Any) -> Any:
-        return self._token.run(lambda session: use(_find(session, self._place.label)))
+        """What `use` makes of the key. In a session that was lost unnoticed the key seems gone: run looks again."""
+        label = self._place.label
+        try:
+            return self._token.run(lambda session: use(_find(session, label, self._key_id)))
+        except exceptions.NoSuchKey:
+            raise VaultLocked(f"The token holds no AES key {label}; make it with manage.py kek_init.") from None
+        except exceptions.MultipleObjectsReturned:
+            raise VaultLocked(f"The token holds several keys {label}; give the right one a label of its own.") from None
 
     def _works(self) -> bool:
         try:
-            return bool(self._call(_identity) == (self._id.partition(":")[2], self._check_value))
+            return bool(self._call(_identity) == (self._key_id, self._check_value))
         except (exceptions.PKCS11Error, VaultLocked):
             return False
 
@@ -150,20 +158,15 @@ def _gcm(nonce: bytes, context: bytes) -> dict[str, Any]:
     return {"mechanism": Mechanism.AES_GCM, "mechanism_param": GCMParams(nonce, context, 8 * TAG_BYTES)}
 
 
-def _find(session: Session, label: str) -> SecretKey:
-    try:
-        key = session.get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.AES, label=label)
-    except exceptions.NoSuchKey:
-        raise VaultLocked(f"The token holds no AES key {label}; make it with manage.py kek_init.") from None
-    except exceptions.MultipleObjectsReturned:
-        raise VaultLocked(f"The token holds several keys {label}; give the right one a label of its own.") from None
+def _find(session: Session, label: str, key_id: bytes | None) -> SecretKey:
+    key = session.get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.AES, label=label, id=key_id)
     assert isinstance(key, SecretKey)
     return key
 
 
-def _identity(key: SecretKey) -> tuple[str, str]:
+def _identity(key: SecretKey) -> tuple[bytes, str]:
     """Its CKA_ID and its check value; refuses a key that the token would give out."""
     if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
         raise VaultLocked("The key-encryption key could leave its token; make one that cannot, with manage.py kek_init.")
     block = key.encrypt(bytes(16), mechanism=Mechanism.AES_ECB)
-    return key.id.hex()[:32], block[:3].hex()
+    return key.id, block[:3].hex()

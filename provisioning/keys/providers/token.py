@@ -36,13 +36,31 @@ class TokenPlace:
     pin_file: str
 
 
+class Module:
+    """The library in this process. Starting it anew ends the sessions of all its tokens and gives out their handles
+    again, so a session counts only within the `generation` in which it was opened."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.lock = threading.RLock()
+        self.generation = 0
+
+    def find(self, label: str) -> pkcs11.Token:
+        return pkcs11.lib(self._path).get_token(token_label=label)
+
+    def restart(self) -> None:
+        self.generation += 1
+        pkcs11.lib(self._path).reinitialize()
+
+
 class Token:
     """`run` gives the session out. Raises VaultLocked for what only an operator can cure, else KekAway."""
 
     def __init__(self, place: TokenPlace) -> None:
-        self._place = place
-        self._lock = threading.RLock()
+        self._place, self._module = place, _module_at(place.module)
+        self._lock = self._module.lock
         self._session: Session | None = None
+        self._generation = 0
         self._refused: VaultLocked | None = None
 
     @classmethod
@@ -56,7 +74,7 @@ class Token:
         Its own PKCS11Error is raised as it is when the new session does not cure it.
         """
         with self._lock:
-            if self._session is not None:
+            if self._session is not None and self._generation == self._module.generation:
                 try:
                     return call(self._session)
                 except exceptions.PKCS11Error:
@@ -98,23 +116,28 @@ class Token:
         return self._session
 
     def _log_in(self, pin: str, rw: bool) -> Session:
-        library = pkcs11.lib(self._place.module)
         try:
-            return library.get_token(token_label=self._place.token).open(rw=rw, user_pin=pin)
+            self._generation = self._module.generation
+            return self._module.find(self._place.token).open(rw=rw, user_pin=pin)
         except (*_WRONG_PIN, exceptions.MultipleTokensReturned):
             raise
         except exceptions.PKCS11Error:
-            # Only now: it ends the sessions of every other token of this module.
-            library.reinitialize()
-            return library.get_token(token_label=self._place.token).open(rw=rw, user_pin=pin)
+            self._module.restart()
+            self._generation = self._module.generation
+            return self._module.find(self._place.token).open(rw=rw, user_pin=pin)
 
     def _drop(self) -> None:
         session, self._session = self._session, None
-        if session is not None:
+        if session is not None and self._generation == self._module.generation:
             try:
                 session.close()
             except exceptions.PKCS11Error:
                 pass  # it was lost already
+
+
+@cache
+def _module_at(path: str) -> Module:
+    return Module(path)
 
 
 @cache
