@@ -14,7 +14,7 @@ from provisioning.accounts.actors import Actor, user_of
 from provisioning.accounts.models import Organisation
 from provisioning.audit.services import audited, record
 from provisioning.errors import Conflict, Invalid
-from provisioning.fleet import broker
+from provisioning.fleet import broker, revocation
 from provisioning.fleet.access import require_at
 from provisioning.fleet.desired import everything_changed
 from provisioning.fleet.models import Concentrator, Site
@@ -128,6 +128,7 @@ def archive_concentrator(actor: Actor, concentrator: Concentrator) -> None:
             archived_at=now, mqtt_password="", online=False
         ):
             concentrator.refresh_from_db()
+            revocation.run(actor, concentrator, "archived")
             record(concentrator.organisation, actor, "concentrator.archived", concentrator)
 
 
