@@ -6,9 +6,11 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from django.conf import settings
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from meterwire.errors import MeterspanError
+from provisioning.errors import Conflict, Forbidden, Invalid
 from provisioning.keys import kek, vault_operations
 from provisioning.keys.vault import Vault
 from provisioning.keys.vault_server import MAX_ANSWER, Answer, Question
@@ -33,13 +35,14 @@ class VaultRefused(MeterspanError):
 
 
 def ask(operation: str, arguments: msgspec.Struct, kind: type[T]) -> T:
-    """What the operation answers, as `kind`. Raises VaultAway or VaultRefused, here also what the operation raises."""
+    """What the operation answers, as `kind`. Raises VaultAway or VaultRefused; Forbidden, Invalid and Conflict as the
+    operation raises them; in a process that holds the key-encryption key, whatever the operation raises."""
     body = msgspec.json.encode(arguments)
     if kek.held():
         return msgspec.json.decode(vault_operations.perform(Vault.from_settings(), operation, body), type=kind)
-    answer = _exchange(Question(operation, msgspec.Raw(body)))
+    answer = _exchange(Question(operation, msgspec.Raw(body), get_language() or ""))
     if answer.error:
-        raise VaultRefused(_("The vault refused: {reason}.").format(reason=answer.error))
+        raise _refusal(answer)
     try:
         return msgspec.json.decode(answer.result, type=kind)
     except msgspec.DecodeError:
@@ -52,6 +55,16 @@ def answers() -> bool:
         return bool(ask(vault_operations.PING, vault_operations.Nothing(), str))
     except MeterspanError:
         return False
+
+
+def _refusal(answer: Answer) -> MeterspanError:
+    if answer.code == Invalid.code:
+        return Invalid(answer.field, answer.error)
+    if answer.code in (Forbidden.code, Conflict.code):
+        return (Forbidden if answer.code == Forbidden.code else Conflict)(answer.error)
+    if answer.code == kek.KekAway.code:
+        return VaultAway(answer.error)
+    return VaultRefused(_("The vault refused: {reason}.").format(reason=answer.error.rstrip(".")))
 
 
 def _exchange(question: Question) -> Answer:

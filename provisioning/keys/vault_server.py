@@ -9,12 +9,15 @@ import socket
 import socketserver
 import struct
 import threading
-from collections.abc import Callable, Collection
+import traceback
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from django.conf import settings
 from django.db import DatabaseError, connection
+from django.utils import translation
 
 from meterwire.errors import MeterspanError
 from provisioning.keys import vault_operations
@@ -34,6 +37,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     operation: str
     arguments: msgspec.Raw = msgspec.Raw(b"{}")
+    language: str = ""  # of whoever reads a refusal
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -41,6 +45,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     result: msgspec.Raw = msgspec.Raw(b"null")
     error: str = ""
+    code: str = ""
+    field: str = ""
 
     def __repr__(self) -> str:
         return f"Answer({'...' if not self.error else self.error!r})"
@@ -50,16 +56,25 @@ _questions = msgspec.json.Decoder(Question)
 
 
 class VaultServer(socketserver.ThreadingUnixStreamServer):
-    """Listens at `path`, mode 0660, until `shutdown`. `allowed` are the user ids that are answered."""
+    """Listens at `path`, mode 0660, until `shutdown`. `allowed` are the user ids that are answered.
+
+    `only` limits some of them to the operations named there.
+    """
 
     daemon_threads = True
     request_queue_size = MAX_PEERS
 
     def __init__(
-        self, path: Path, vault: Vault, allowed: Collection[int], peer: Callable[[socket.socket], int] | None = None
+        self,
+        path: Path,
+        vault: Vault,
+        allowed: Collection[int],
+        peer: Callable[[socket.socket], int] | None = None,
+        only: Mapping[int, Collection[str]] | None = None,
     ) -> None:
         """OSError (AddressInUse) when another vault answers there; a socket that nobody serves is replaced."""
         self.vault, self.allowed, self.peer = vault, frozenset(allowed), peer or peer_uid
+        self.only = dict(only or {})
         self.seats = threading.BoundedSemaphore(MAX_PEERS)
         _clear(path)
         before = os.umask(0o117)
@@ -68,19 +83,27 @@ class VaultServer(socketserver.ThreadingUnixStreamServer):
         finally:
             os.umask(before)
 
-    def answer(self, line: bytes) -> Answer:
-        """What a question is answered; never raises for what a peer can send."""
+    def answer(self, line: bytes, uid: int | None = None) -> Answer:
+        """What a question of user `uid` is answered; never raises for what a peer can send."""
         try:
             question = _questions.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Answer(error="this is no question of the vault's protocol")
+        if uid in self.only and question.operation not in self.only[uid]:
+            logger.warning("user %d asked the vault for %.40r and was refused", uid, question.operation)
+            return Answer(error=f"user {uid} may not ask for this; see run_vault --allow-uid")
         try:
-            result = vault_operations.perform(self.vault, question.operation, bytes(question.arguments))
+            with translation.override(_language(question.language)):
+                result = vault_operations.perform(self.vault, question.operation, bytes(question.arguments))
         except MeterspanError as error:
-            return Answer(error=str(error))
+            return Answer(error=str(error), code=error.code, field=getattr(error, "field", ""))
         except DatabaseError:
             logger.exception("the vault's database does not answer")
             return Answer(error="the vault's database does not answer; look at the vault's log")
+        except Exception as error:
+            # Only its kind and place: nobody knows what an unforeseen error has in its text.
+            logger.error("the vault's operation %s failed: %s", question.operation, _place_of(error))
+            return Answer(error="this failed unexpectedly; look at the vault's log")
         finally:
             connection.close()  # this thread's own
         if len(result) > MAX_ANSWER - 100:
@@ -117,7 +140,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 if len(line) > MAX_QUESTION:
                     self._part(Answer(error=f"a question is {MAX_QUESTION} bytes at most"))
                     return
-                self._say(self.server.answer(line))
+                self._say(self.server.answer(line, uid))
         except (TimeoutError, ConnectionError):
             return
 
@@ -140,6 +163,15 @@ def peer_uid(connection: socket.socket) -> int:
     """The user id of the process at the other end, as the kernel knows it."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return int(_CREDENTIALS.unpack(credentials)[1])
+
+
+def _language(asked: str) -> str:
+    return asked if asked in dict(settings.LANGUAGES) else str(settings.LANGUAGE_CODE)
+
+
+def _place_of(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {last.name}, {Path(last.filename).name}:{last.lineno}"
 
 
 def _clear(path: Path) -> None:
