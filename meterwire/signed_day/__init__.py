@@ -1,8 +1,8 @@
 """Signed days: one signature a day over everything an adapter sent, and what travels for it on port 34."""
 
+from meterwire.key_messages import MAX_PAYLOAD as MAX_FRAME
 from meterwire.key_messages import PORT
 from meterwire.signed_day.frames import (
-    MAX_FRAME,
     DayRefusal,
     DayRequest,
     LeafHash,
