@@ -33,6 +33,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="3", minute="10"),
         "options": {"expires": 3600},
     },
+    "revocation-lists": {
+        "task": "provisioning.pki.tasks.refresh_lists",
+        "schedule": 60.0,
+        "options": {"expires": 55},
+    },
     "retention": {
         "task": "portal.telemetry.tasks.apply_retention",
         "schedule": crontab(hour="2", minute="40"),

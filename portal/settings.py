@@ -176,6 +176,16 @@ ALLOW_FILE_KEK = _flag("MSPAN_ALLOW_FILE_KEK")
 KEK_PUBLIC_FILE = os.environ.get("MSPAN_KEK_PUBLIC_FILE", "")
 # Where the vault process listens (manage.py run_vault), for those that have no key-encryption key.
 VAULT_SOCKET = os.environ.get("MSPAN_VAULT_SOCKET", "")
+# Certificates of concentrators: how long they hold, how long a list of revoked ones does, and under which address it is
+# read by everybody (empty: certificates name none).
+PKI = {
+    "days": float(os.environ.get("MSPAN_PKI_DAYS", "90")),
+    "list_hours": float(os.environ.get("MSPAN_PKI_LIST_HOURS", "168")),
+    "crl_url": os.environ.get("MSPAN_PKI_CRL_URL", ""),
+}
+# The header in which a proxy in front hands on the client certificate that it asked for (PEM, URL-encoded), such as
+# X-SSL-Client-Cert. Only set it where the proxy overwrites what clients send; empty: this server speaks TLS by itself.
+EST_CERTIFICATE_HEADER = os.environ.get("MSPAN_EST_CERTIFICATE_HEADER", "")
 # On adapter labels: vendor id of the LoRa Alliance and profile (TR005); FFFF is nobody's.
 LABEL_PROFILE = os.environ.get("MSPAN_LABEL_PROFILE", "FFFF0001")
 # The run folder of `./run demo`; set there only, and then /demo/ exists.

@@ -10,6 +10,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from portal.bridge.models import Bridge
+from provisioning.pki.services.lists import stale
 
 TIMEOUT_S = 1.0
 ALIVE = timedelta(seconds=30)
@@ -48,4 +49,17 @@ def bridge() -> str:
     return "" if any(alive) else "not connected to the broker"
 
 
-CHECKS: Mapping[str, Callable[[], str]] = {"database": database, "redis": live_events, "bridge": bridge}
+def certificates() -> str:
+    """No list of revoked certificates nears its end: when it is over, the broker refuses every concentrator."""
+    try:
+        return stale(timezone.now())
+    except DatabaseError as error:
+        return f"unknown ({type(error).__name__})"
+
+
+CHECKS: Mapping[str, Callable[[], str]] = {
+    "database": database,
+    "redis": live_events,
+    "bridge": bridge,
+    "certificates": certificates,
+}

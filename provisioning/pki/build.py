@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -15,6 +16,23 @@ from provisioning.pki import names
 SERIAL_BITS: Final = 159  # RFC 5280, 4.1.2.2: positive, at most 20 octets
 
 
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """An authority at work: its certificate, its private key, and where its list is published (empty: nowhere)."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+    crl_url: str = ""
+
+
+class Term(NamedTuple):
+    """Serial number and validity of a certificate."""
+
+    serial: int
+    not_before: datetime
+    not_after: datetime
+
+
 class Revoked(NamedTuple):
     """One entry of a list; `reason` as RFC 5280 5.3.1 calls it, with underscores."""
 
@@ -23,81 +41,84 @@ class Revoked(NamedTuple):
     reason: str
 
 
-def authority(
-    name: x509.Name, key: ec.EllipticCurvePrivateKey, serial: int, not_before: datetime, not_after: datetime
-) -> x509.Certificate:
+def authority(name: x509.Name, key: ec.EllipticCurvePrivateKey, term: Term) -> x509.Certificate:
     """The self-signed certificate of an issuing authority: signs certificates and lists, no further authorities."""
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (
-        _builder(name, name, key.public_key(), serial, not_before, not_after)
+        blank(name, name, key.public_key(), term)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage(key_cert_sign=True, crl_sign=True), critical=True)
-        .add_extension(identifier, critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, SHA256())
     )
 
 
-def concentrator(
-    issuer: x509.Certificate,
-    signer: ec.EllipticCurvePrivateKey,
-    eui: str,
-    key: ec.EllipticCurvePublicKey,
-    serial: int,
-    not_before: datetime,
-    not_after: datetime,
-    crl_url: str = "",
-) -> x509.Certificate:
+def concentrator(signer: Signer, eui: str, key: ec.EllipticCurvePublicKey, term: Term) -> x509.Certificate:
     """A concentrator's certificate: client of the broker and of EST, and the key that root keys are wrapped for."""
-    builder = _builder(names.subject(eui), issuer.subject, key, serial, not_before, not_after).add_extension(
+    builder = blank(names.subject(eui), signer.certificate.subject, key, term).add_extension(
         x509.SubjectAlternativeName(names.alternatives(eui)), critical=False
     )
-    return _end_entity(
-        builder, issuer, signer, key, crl_url, [ExtendedKeyUsageOID.CLIENT_AUTH], usage(signs=True, agrees=True)
-    )
+    return end_entity(builder, signer, key, usage(signs=True, agrees=True), [ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
-def server(
-    issuer: x509.Certificate,
-    signer: ec.EllipticCurvePrivateKey,
-    hosts: Sequence[str],
-    key: ec.EllipticCurvePublicKey,
-    serial: int,
-    not_before: datetime,
-    not_after: datetime,
-    crl_url: str = "",
-) -> x509.Certificate:
+def server(signer: Signer, hosts: Sequence[str], key: ec.EllipticCurvePublicKey, term: Term) -> x509.Certificate:
     """A certificate for the portal's or the broker's listener; `hosts` are names or addresses, the first its name."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
-    builder = _builder(subject, issuer.subject, key, serial, not_before, not_after).add_extension(
+    builder = blank(subject, signer.certificate.subject, key, term).add_extension(
         x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False
     )
-    return _end_entity(builder, issuer, signer, key, crl_url, [ExtendedKeyUsageOID.SERVER_AUTH], usage(signs=True))
+    return end_entity(builder, signer, key, usage(signs=True), [ExtendedKeyUsageOID.SERVER_AUTH])
 
 
 def revocation_list(
-    issuer: x509.Certificate,
-    signer: ec.EllipticCurvePrivateKey,
-    entries: Iterable[Revoked],
-    number: int,
-    this_update: datetime,
-    next_update: datetime,
+    signer: Signer, entries: Iterable[Revoked], number: int, *, this_update: datetime, next_update: datetime
 ) -> x509.CertificateRevocationList:
     """The list of revoked certificates, with its number and the authority's key identifier."""
     builder = (
         x509.CertificateRevocationListBuilder()
-        .issuer_name(issuer.subject)
+        .issuer_name(signer.certificate.subject)
         .last_update(this_update)
         .next_update(next_update)
         .add_extension(x509.CRLNumber(number), critical=False)
-        .add_extension(authority_identifier(issuer), critical=False)
+        .add_extension(_issuer_key(signer.certificate), critical=False)
     )
-    return builder.add_revoked_certificates(_entry(entry) for entry in entries).sign(signer, SHA256())
+    for entry in entries:
+        builder = builder.add_revoked_certificate(_entry(entry))
+    return builder.sign(signer.key, SHA256())
 
 
-def authority_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    """Names the key of `issuer` in what it signs."""
-    own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+def blank(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, term: Term) -> x509.CertificateBuilder:
+    """A certificate that says whose key it is and nothing of what for."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(term.serial)
+        .not_valid_before(term.not_before)
+        .not_valid_after(term.not_after)
+    )
+
+
+def end_entity(
+    builder: x509.CertificateBuilder,
+    signer: Signer,
+    key: ec.EllipticCurvePublicKey,
+    uses: x509.KeyUsage,
+    purposes: Sequence[x509.ObjectIdentifier] = (),
+) -> x509.Certificate:
+    """Signs for one that is no authority."""
+    builder = (
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(uses, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(_issuer_key(signer.certificate), critical=False)
+    )
+    if purposes:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    if signer.crl_url:
+        place = x509.DistributionPoint([x509.UniformResourceIdentifier(signer.crl_url)], None, None, None)
+        builder = builder.add_extension(x509.CRLDistributionPoints([place]), critical=False)
+    return builder.sign(signer.key, SHA256())
 
 
 def usage(
@@ -121,45 +142,9 @@ def usage(
     )
 
 
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    serial: int,
-    not_before: datetime,
-    not_after: datetime,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(serial)
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
-    )
-
-
-def _end_entity(
-    builder: x509.CertificateBuilder,
-    issuer: x509.Certificate,
-    signer: ec.EllipticCurvePrivateKey,
-    key: ec.EllipticCurvePublicKey,
-    crl_url: str,
-    purposes: list[x509.ObjectIdentifier],
-    uses: x509.KeyUsage,
-) -> x509.Certificate:
-    builder = (
-        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(uses, critical=True)
-        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        .add_extension(authority_identifier(issuer), critical=False)
-    )
-    if crl_url:
-        place = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
-        builder = builder.add_extension(x509.CRLDistributionPoints([place]), critical=False)
-    return builder.sign(signer, SHA256())
+def _issuer_key(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
 
 
 def _entry(entry: Revoked) -> x509.RevokedCertificate:

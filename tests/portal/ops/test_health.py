@@ -31,7 +31,7 @@ def test_alive_needs_nothing(client: Client, monkeypatch: pytest.MonkeyPatch) ->
 def test_ready_when_database_redis_and_a_bridge_answer(client: Client, bridge: Bridge) -> None:
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (
-        200, {"status": "ok", "database": "ok", "redis": "ok", "bridge": "ok"},
+        200, {"status": "ok", "database": "ok", "redis": "ok", "bridge": "ok", "certificates": "ok"},
     )  # fmt: skip
     assert "no-store" in answer["Cache-Control"]
 
