@@ -28,6 +28,7 @@ from portal.bridge.commands import Commands, topic_of
 from portal.bridge.configuration import Configurations
 from portal.bridge.heartbeat import Heartbeat
 from portal.bridge.ingest import GONE, Ingest, Outcome
+from portal.bridge.key_port import KeyPort
 from portal.bridge.mail import Mail
 from portal.bridge.pages import Pages
 from portal.bridge.steps import News, Steps
@@ -45,6 +46,7 @@ MAX_MAILS = 400  # waiting for the database
 MAX_OUTCOMES = 20  # waiting for the broker
 COMMAND_S = 1.0
 PAIR_S = 0.5
+KEYS_S = 0.5
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 10.0
 MAX_SURPRISES = 5  # attempts at a batch that fails in a way nobody foresaw; then it is dropped without receipts
 RETAINED_S = 5.0  # so long after connecting a state may be one that the broker kept
@@ -78,6 +80,7 @@ class Bridge:
         self._ingest = Ingest(Pipeline(Directory(vault()), open_store()))
         self._commands = Commands(vault(), time.time, time.monotonic)
         self._configurations = Configurations(time.time, time.monotonic)
+        self._key_port = KeyPort(())
         self._steps, self._news = Steps(time.time), News()
         self._heartbeat = Heartbeat(settings.name, vault())
         self._inbox: asyncio.Queue[Mail | None] = asyncio.Queue(MAX_MAILS)
@@ -110,6 +113,7 @@ class Bridge:
                 self._pages.run(),
                 self._command(),
                 self._pair(),
+                self._exchange_keys(),
                 self._beat(),
             )
         ]
@@ -144,6 +148,7 @@ class Bridge:
         if mail.receipt is not None:
             self._commands.receipt(mail.eui, mail.receipt)
             self._configurations.receipt(mail.eui, mail.receipt)
+            self._key_port.receipt(mail.eui, mail.receipt)
             return
         await self._inbox.put(mail)
 
@@ -252,6 +257,18 @@ class Bridge:
                     self._configurations.forget(parts)
                     break
                 self.figures["configurations"] += 1
+
+    async def _exchange_keys(self) -> None:
+        """What came on port 34 is worked on, and what is due there goes out."""
+        while True:
+            await asyncio.sleep(KEYS_S)
+            try:
+                due = await self._in(self._side, lambda: self._key_port.turn(time.time()))
+            except Exception as error:
+                log.warning("key messages could not be worked on", exc_info=not isinstance(error, GONE))
+                continue
+            for eui, message in due:
+                self.figures["key_commands"] += await self._publish(eui, [message])
 
     async def _publish(self, eui: str, parts: Sequence[DevicesCommand] | Sequence[DownlinkCommand]) -> bool:
         """Hand commands to the broker in their order; False when the link went down over it."""

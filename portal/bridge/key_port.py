@@ -1,0 +1,88 @@
+"""Port 34 at the portal: what adapters sent there is kept until it was worked on, and what is due goes out.
+
+A message is in the table before its telegram gets a receipt, and leaves it in the transaction that acts on it: a crash
+in between repeats it. So every party must bear to hear the same message twice.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from django.db import transaction
+
+from meterwire.errors import MeterspanError
+from meterwire.key_messages import PORT
+from meterwire.messages import DownlinkCommand, Receipt
+from portal.bridge.models import KeyMail
+from portal.telemetry.arrivals import Arrival, moment
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 200
+
+
+class Party(Protocol):
+    """Somebody who uses port 34."""
+
+    def takes(self, kind: int) -> bool:
+        """Whether messages of that type byte are its own."""
+
+    def take(self, mail: KeyMail, now: datetime) -> None:
+        """Act on a message, in a transaction. MeterspanError for one that is worth nothing."""
+
+    def due(self, now: datetime) -> list[tuple[str, DownlinkCommand]]:
+        """(concentrator, message) to publish now."""
+
+    def receipt(self, eui: str, receipt: Receipt) -> None:
+        """What a concentrator made of messages, perhaps of this party's. In the event loop: no database."""
+
+
+class KeyPort:
+    """`turn` runs in a database thread, `receipt` in the event loop."""
+
+    def __init__(self, parties: Sequence[Party]) -> None:
+        self._parties = parties
+
+    def turn(self, time: float) -> list[tuple[str, DownlinkCommand]]:
+        """Work on what came in, then say what goes out."""
+        now = datetime.fromtimestamp(time, UTC)
+        for mail in KeyMail.objects.select_related("adapter__organisation")[:AT_ONCE]:
+            self._work(mail, now)
+        return [message for party in self._parties for message in party.due(now)]
+
+    def receipt(self, eui: str, receipt: Receipt) -> None:
+        """Pass a concentrator's receipt on."""
+        for party in self._parties:
+            party.receipt(eui, receipt)
+
+    def _work(self, mail: KeyMail, now: datetime) -> None:
+        party = next((one for one in self._parties if one.takes(bytes(mail.payload)[0])), None)
+        try:
+            with transaction.atomic():
+                if KeyMail.objects.filter(pk=mail.pk).delete()[0] and party is not None:
+                    party.take(mail, now)
+        except MeterspanError as error:
+            log.warning("a key message was refused: %s", error, extra={"adapter": mail.adapter.dev_eui})
+            KeyMail.objects.filter(pk=mail.pk).delete()
+
+
+def deliver(arrivals: Iterable[Arrival]) -> int:
+    """Put what came on port 34 into the table, duplicates included: their first coming may not have got that far."""
+    rows = [
+        KeyMail(
+            id=arrival.telegram.id,
+            adapter_id=arrival.adapter.pk,
+            payload=arrival.telegram.payload,
+            received_at=moment(arrival.received_us),
+        )
+        for arrival in arrivals
+        if arrival.telegram.fport == PORT
+        and arrival.error is None
+        and arrival.adapter is not None
+        and not arrival.adapter.foreign
+        and arrival.telegram.payload
+    ]
+    if rows:
+        KeyMail.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(rows)

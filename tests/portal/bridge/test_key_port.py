@@ -1,0 +1,104 @@
+"""What adapters send on port 34 waits in a table until somebody has acted on it, through crashes and repetitions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pytest
+
+from meterwire.errors import AuthenticationError
+from meterwire.messages import DownlinkCommand, Receipt
+from portal.bridge.ingest import Ingest
+from portal.bridge.key_port import KeyPort
+from portal.bridge.mail import Mail
+from portal.bridge.models import KeyMail
+from tests.portal.stage import NOON, Device, Stage, telegram
+
+pytestmark = pytest.mark.django_db
+
+
+@dataclass
+class Listener:
+    """Takes messages of type 0x81; `does` may fail."""
+
+    does: Callable[[KeyMail], None] = lambda _: None
+    heard: list[bytes] = field(default_factory=list)
+
+    def takes(self, kind: int) -> bool:
+        return kind == 0x81
+
+    def take(self, mail: KeyMail, now: datetime) -> None:
+        self.does(mail)
+        self.heard.append(bytes(mail.payload))
+
+    def due(self, now: datetime) -> list[tuple[str, DownlinkCommand]]:
+        return []
+
+    def receipt(self, eui: str, receipt: Receipt) -> None: ...
+
+
+@pytest.fixture
+def device(stage: Stage) -> Device:
+    return stage.device()
+
+
+def arrive(stage: Stage, device: Device, payload: bytes, **fields: object) -> str:
+    sent = telegram(device.row.dev_eui, fport=34, payload=payload, **fields)
+    outcome = Ingest(stage.pipeline).run([Mail(stage.concentrator.eui, telegrams=(sent,))], round(NOON * 1e6))
+    assert [result.code for result in outcome.receipts[stage.concentrator.eui]] == [None]
+    return sent.id
+
+
+def test_a_message_is_given_to_whom_its_type_belongs_and_then_gone(stage: Stage, device: Device) -> None:
+    arrive(stage, device, b"\x81first")
+    listener = Listener()
+    KeyPort([listener]).turn(NOON)
+
+    assert listener.heard == [b"\x81first"]
+    assert not KeyMail.objects.exists()
+
+
+def test_nobodys_message_is_dropped(stage: Stage, device: Device) -> None:
+    arrive(stage, device, b"\x99what")
+    KeyPort([Listener()]).turn(NOON)
+    assert not KeyMail.objects.exists()
+
+
+def test_a_crash_in_the_middle_keeps_the_message(stage: Stage, device: Device) -> None:
+    arrive(stage, device, b"\x81again")
+
+    def crash(_: KeyMail) -> None:
+        raise RuntimeError("power failure")
+
+    with pytest.raises(RuntimeError):
+        KeyPort([Listener(crash)]).turn(NOON)
+    listener = Listener()
+    KeyPort([listener]).turn(NOON)
+    assert listener.heard == [b"\x81again"]
+
+
+def test_a_worthless_message_does_not_come_back(stage: Stage, device: Device) -> None:
+    arrive(stage, device, b"\x81forged")
+
+    def refuse(_: KeyMail) -> None:
+        raise AuthenticationError("another transport key, or changed bytes")
+
+    KeyPort([Listener(refuse)]).turn(NOON)
+    assert not KeyMail.objects.exists()
+
+
+def test_a_telegram_that_comes_again_before_it_was_worked_on_is_one_message(stage: Stage, device: Device) -> None:
+    pk = arrive(stage, device, b"\x81once", fcnt=7)
+    sent = telegram(device.row.dev_eui, fport=34, payload=b"\x81once", fcnt=7, id=pk)
+    Ingest(stage.pipeline).run([Mail(stage.concentrator.eui, telegrams=(sent,))], round(NOON * 1e6))
+
+    listener = Listener()
+    KeyPort([listener]).turn(NOON)
+    assert listener.heard == [b"\x81once"]
+
+
+def test_foreign_devices_and_empty_messages_are_no_key_messages(stage: Stage, device: Device) -> None:
+    foreign = stage.device(kind="foreign", keyed=False)
+    arrive(stage, foreign, b"\x81x")
+    arrive(stage, device, b"")
+    assert not KeyMail.objects.exists()
