@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from adapter_agent.commissioning import Commissioning
 from adapter_agent.dates import Dates
+from adapter_agent.daybook import Daybook
 from adapter_agent.inbox import Inbox
 from adapter_agent.pace import Pace
 from adapter_agent.radio.base import AdapterRadio, Sent
@@ -52,11 +53,13 @@ class Sender:
         confirm_every: int,
         on_sent: Callable[[Sent], None],
         progress: Callable[[], None],
+        daybook: Daybook | None = None,
     ) -> None:
         self.sent = self.acknowledged = 0
         self._radio, self._source, self._timer, self._dates, self._clock = radio, source, timer, dates, clock
         self._inbox, self._registration, self._commissioning = inbox, registration, commissioning
         self._confirm_every, self._on_sent, self._progress = confirm_every, on_sent, progress
+        self._daybook = daybook
         self._since_confirmed = 0
         self._epoch, self._episode = radio.epoch, 0  # the session and commissioning that were seen last
         self._waking = asyncio.Event()
@@ -103,6 +106,8 @@ class Sender:
                 await self._poll()
             elif (telegrams := self._telegrams_at()) is not None and telegrams <= now:
                 await self._send_telegrams()
+            elif self._daybook is not None and (due := self._daybook_due()) is not None and due <= now:
+                await self._send_from(self._daybook)
             else:
                 await self._wait()
 
@@ -205,6 +210,9 @@ class Sender:
     async def _collect_and_send(self) -> bool:
         """Whether there was anything to send."""
         telegrams = await self._source.collect(self._radio.max_payload)
+        if self._daybook is not None:
+            for telegram in telegrams:
+                self._daybook.note(telegram.counter, VALUES_PORT, telegram.payload)
         acknowledged, size = True, 0
         for telegram in telegrams:
             self._since_confirmed += 1
@@ -223,6 +231,18 @@ class Sender:
         else:
             self._walk.silent(self._clock.monotonic())
         return bool(telegrams)
+
+    def _daybook_due(self) -> float | None:
+        """What the daybook has comes after everything else, and not while somebody waits beside the adapter."""
+        return None if self._daybook is None or self._walk.active else self._daybook.due()
+
+    async def _send_from(self, daybook: Daybook) -> None:
+        uplink = daybook.take()
+        if uplink is not None:
+            size = len(uplink.payload)
+            await self._patiently(self._radio.ready(size))
+            sent = await self._send(uplink.port, uplink.payload, confirmed=uplink.confirmed, counter=uplink.counter)
+            daybook.done(uplink, sent is not None and sent.acknowledged, self._airtime(size))
 
     async def _send(
         self, port: int | None, payload: bytes, *, confirmed: bool, counter: int | None = None
@@ -244,7 +264,8 @@ class Sender:
         """Until the next thing to do, something worth telling, or a while; all times here are monotonic."""
         now = self._clock.monotonic()
         until = [now + (HASTY_STEP_S if self._commissioning.active else STEP_S)]
-        until += [moment for moment in (self._poll_due(), self._telegrams_at()) if moment is not None]
+        dues = (self._poll_due(), self._telegrams_at(), self._daybook_due())
+        until += [moment for moment in dues if moment is not None]
         if self._registration.due(self._facts()):
             until.append(self._reports.due)
         self._progress()

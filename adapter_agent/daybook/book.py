@@ -97,7 +97,7 @@ class Daybook:
         if now_s is None:
             return None
         unsigned = [day for day in self._folder.days() if day > self._memory.now.closed]
-        return None if not unsigned else now + max(0.0, self._sign_at(unsigned[0]) - now_s)
+        return None if not unsigned else max(now + self._sign_at(unsigned[0]) - now_s, self._pace.due)
 
     def take(self) -> Uplink | None:
         """What to send now, after signing what is over."""
@@ -111,7 +111,10 @@ class Daybook:
             return Uplink(PORT, octets, confirmed=True)
         if (day := self._unsent()) is not None:
             return Uplink(PORT, signed_day.encode(_frames(day)[day.sent]), confirmed=True, day=day.day)
-        return self._answers.next()
+        answer = self._answers.next()
+        if answer is None:
+            self._pace.later(self._clock.monotonic())
+        return answer
 
     def done(self, uplink: Uplink, acknowledged: bool, airtime_s: float) -> None:
         """What became of `uplink`."""
