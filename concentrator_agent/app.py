@@ -15,6 +15,9 @@ from concentrator_agent.backhaul.presence import Presence
 from concentrator_agent.config import Config
 from concentrator_agent.devices import DeviceTable
 from concentrator_agent.distribution import Distribution
+from concentrator_agent.enrolment.identity import Identity
+from concentrator_agent.enrolment.keeper import Keeper
+from concentrator_agent.enrolment.wallet import WalletFile
 from concentrator_agent.events import Events
 from concentrator_agent.modes import Gate
 from concentrator_agent.radio.base import Reception
@@ -72,6 +75,7 @@ class ConcentratorApp:
         self.watchdog = Watchdog(self.clock, notify)
         self.gate = Gate(config.concentrator.gate)
         self.backhaul: Backhaul | None = None
+        self.keeper: Keeper | None = None
 
     @property
     def udp_port(self) -> int:
@@ -164,7 +168,9 @@ class ConcentratorApp:
     def _build_backhaul(self, ulids: Ulids) -> None:
         config, clock = self.config, self.clock
         assert config.mqtt is not None
-        backhaul = self.backhaul = Backhaul(config, config.mqtt, self.gate, clock, on_message=self._message)
+        backhaul = self.backhaul = Backhaul(
+            config, config.mqtt, self.gate, clock, on_message=self._message, identity=self._identity()
+        )
         self.pump = OutboxPump(
             self.outbox,
             backhaul.publish,
@@ -204,6 +210,33 @@ class ConcentratorApp:
             ulids=ulids,
         )
 
+    def _identity(self) -> Identity | None:
+        """The certificate to show to the broker, and what keeps it in force; None where it is not from [enrolment]."""
+        config, clock = self.config, self.clock
+        if config.enrolment is None or config.mqtt is None or config.mqtt.cert_file is not None:
+            return None
+        wallet = WalletFile(config.concentrator.state_dir, self.credential)
+        identity = Identity(wallet, config.mqtt.ca_file, self._dates_known)
+        self.keeper = Keeper(
+            config,
+            config.enrolment,
+            identity,
+            clock,
+            rng=self._rng,
+            dates_known=self._dates_known,
+            note=lambda *what, **detail: self._note(self.events.make(*what, **detail)),
+            reconnect=self._reconnect,
+            wholes=lambda: self.table.wholes,
+        )
+        return identity
+
+    def _dates_known(self) -> bool:
+        return self._host_quality() == "ntp"
+
+    def _reconnect(self) -> None:
+        if self.backhaul is not None:
+            self.backhaul.reconnect()
+
     async def _message(self, topic: str, body: bytes) -> None:
         await self.commands.take(topic, body)
 
@@ -212,6 +245,8 @@ class ConcentratorApp:
         jobs = [self._serve_uplinks(), self._keep_house(), self.watchdog.run(), self.gate.run(self.clock)]
         if self.backhaul is not None:
             jobs += [self.backhaul.run(), self.backhaul.heartbeat(), self.pump.run()]
+        if self.keeper is not None:
+            jobs.append(self.keeper.run())
         tasks = [asyncio.ensure_future(job) for job in jobs]
         stopping = asyncio.ensure_future(self._until_stopped())
         self.ready.set()

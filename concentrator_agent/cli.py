@@ -1,4 +1,4 @@
-"""`concentrator-agent run`, `key` and `audit`."""
+"""`concentrator-agent run`, `key`, `audit`, `enrol` and `certificate`."""
 
 import signal
 import sys
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "audit":
             return _audit(config, options)
+        if options.command in ("enrol", "certificate"):
+            return _certificate(config, options)
         if options.command == "key":
             _print_key(config)
         else:
@@ -49,12 +51,20 @@ def _parse(arguments: Sequence[str] | None) -> "Namespace":
     run = commands.add_parser("run", help="run the concentrator")
     key = commands.add_parser("key", help="print the public key for root keys and its fingerprint")
     audit = commands.add_parser("audit", help="print or check the record of what this concentrator was told to do")
-    for command in (run, key, audit):
+    enrol = commands.add_parser("enrol", help="ask the portal for a certificate now; [enrolment] says how")
+    certificate = commands.add_parser("certificate", help="show the certificate; exit code 1 when none is in force")
+    for command in (run, key, audit, enrol, certificate):
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="the TOML file")
     run.add_argument("--check-config", action="store_true", help="print the effective configuration and stop")
     audit.add_argument("--since", metavar="TIME", help="only from this day or time (UTC) on, as 2026-11-27T08:00Z")
     audit.add_argument("--json", action="store_true", help="one JSON object per line")
     audit.add_argument("--verify", action="store_true", help="check the chain instead; exit code 1 when it is broken")
+    enrol.add_argument(
+        "--anew",
+        action="store_true",
+        help="with the one-time password again: the certificate was revoked or is over",
+    )
+    certificate.add_argument("--json", action="store_true", help="one JSON object")
     return parser.parse_args(arguments)
 
 
@@ -81,6 +91,14 @@ def _audit(config: Config, options: "Namespace") -> int:
     if options.verify:
         return audit_report.verify(config, as_json=options.json)
     return audit_report.show(config, options.since, as_json=options.json)
+
+
+def _certificate(config: Config, options: "Namespace") -> int:
+    from concentrator_agent.enrolment import report
+
+    if options.command == "enrol":
+        return report.enrol(config, anew=options.anew)
+    return report.show(config, as_json=options.json)
 
 
 def _print_key(config: Config) -> None:

@@ -71,6 +71,28 @@ class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
         return Tls(self.ca_file, self.cert_file, self.key_file) if self.tls else None
 
 
+class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
+    """How this concentrator comes to its certificate (EST, RFC 7030)."""
+
+    est_url: Annotated[str, Meta(pattern=r"^https://[^\s/@]+(/\S*)?$", max_length=200)]
+    ca_file: Path | None = None
+    ca_fingerprint: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$|^$")] = ""
+    password_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    curve: Literal["p-256", "brainpoolP256r1"] = "p-256"
+    retry_max_s: Seconds = 3600.0
+
+    def __post_init__(self) -> None:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("'cert_file' and 'key_file' belong together")
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the pinned authority in 64 lower-case hex digits, or ""."""
+        return self.ca_fingerprint.replace(":", "").lower()
+
+
 class Outbox(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: Annotated[int, Meta(ge=100_000, le=64 * 1024**3)] = 64 * 1024 * 1024
     max_age_days: Annotated[float, Meta(gt=0, le=3650)] = 90.0
@@ -133,6 +155,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     concentrator: Concentrator
     udp: Udp = msgspec.field(default_factory=Udp)
     mqtt: Mqtt | None = None
+    enrolment: Enrolment | None = None
     outbox: Outbox = msgspec.field(default_factory=Outbox)
     region: RegionSettings = msgspec.field(default_factory=RegionSettings)
     server: Server = msgspec.field(default_factory=Server)
@@ -156,6 +179,10 @@ def load(path: Path) -> Config:
     """Raises edge.config.ConfigError with file, line and cure."""
     document = toml.read(path)
     config = document.convert(Config)
+    if config.enrolment is not None and (config.mqtt is None or not config.mqtt.tls):
+        raise document.error(
+            "enrolment", "the certificate is for a broker with TLS, and there is none", "write [mqtt] with tls = true"
+        )
     gate = config.concentrator.gate
     if Interface(config.concentrator.interface) in gate.off:
         raise document.error(

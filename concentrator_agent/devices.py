@@ -45,6 +45,7 @@ class DeviceTable:
         self._assembly: _Assembly | None = None
         self.revision = int(store.setting(database.read, REVISION) or b"0")
         self.count = store.count_devices(database.read)
+        self.wholes = 0  # whole tables applied since the start
 
     async def take(self, command: DevicesCommand) -> Applied:
         """Take one part of a revision; apply it durably when all parts are in.
@@ -120,6 +121,7 @@ class DeviceTable:
 
         self.count = await self._database.run(job)
         self.revision = assembly.revision
+        self.wholes += assembly.base is None
         self._assembly = None
         return Applied(tuple(Result(one) for one in assembly.ids), tuple(assembly.refused), changed=True)
 

@@ -1,7 +1,7 @@
 """The keys in device entries are unwrapped in a short-lived process, so that this one never holds the private key.
 
 What faces the radio and the broker all day then has neither the X25519 key nor a clear root key at rest in its memory,
-nor the 1.5 MB that the key agreement would take.
+nor the 1.5 MB that the key agreement would take. The key of a certificate it does have while it connects: TLS needs it.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Where the sealed private key is, and what to do with it."""
+    """Where the sealed private keys are, and what to do with them."""
 
     state_dir: str
     credential_file: str

@@ -85,6 +85,10 @@ CREATE TRIGGER audit_loses_its_oldest_only BEFORE DELETE ON audit
 WHEN EXISTS (SELECT 1 FROM audit WHERE seq < OLD.seq)
 BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END
 """,
+    """
+ALTER TABLE device ADD COLUMN transport_key BLOB;  -- sealed; NULL where the concentrator agrees no keys with the device
+ALTER TABLE staged ADD COLUMN transport_key BLOB
+""",
 )
 
 
@@ -97,6 +101,7 @@ class DeviceRow(NamedTuple):
     last_dev_nonce: int | None
     join_nonce: int
     joins: int
+    transport_key: bytes | None = None
 
 
 class SessionRow(NamedTuple):
@@ -125,6 +130,7 @@ class StagedRow(NamedTuple):
     keys: bytes | None = None
     mac: bytes | None = None
     same: int = 0
+    transport_key: bytes | None = None
 
 
 class DownlinkRow(NamedTuple):
@@ -202,10 +208,10 @@ AND (NOT s.same OR (s.join_eui, s.lorawan, s.is_foreign) IS NOT (d.join_eui, d.l
 """
 _NEW: Final = "(SELECT dev_eui FROM staged WHERE action = 'put' AND same = 0)"
 _APPLY: Final = (
-    "INSERT INTO device (dev_eui, join_eui, lorawan, is_foreign, root_key) "
-    "SELECT dev_eui, join_eui, lorawan, is_foreign, root_key FROM staged WHERE action = 'put' "
+    "INSERT INTO device (dev_eui, join_eui, lorawan, is_foreign, root_key, transport_key) "
+    "SELECT dev_eui, join_eui, lorawan, is_foreign, root_key, transport_key FROM staged WHERE action = 'put' "
     "ON CONFLICT (dev_eui) DO UPDATE SET join_eui = excluded.join_eui, lorawan = excluded.lorawan, "
-    "is_foreign = excluded.is_foreign, root_key = excluded.root_key",
+    "is_foreign = excluded.is_foreign, root_key = excluded.root_key, transport_key = excluded.transport_key",
     f"UPDATE device SET last_dev_nonce = NULL WHERE dev_eui IN {_NEW}",  # noqa: S608
     f"DELETE FROM nonce WHERE dev_eui IN {_NEW}",  # noqa: S608
     f"DELETE FROM session WHERE dev_eui IN {_NEW}",  # noqa: S608

@@ -5,22 +5,25 @@ Reads one Request from standard input, writes one Answer to standard output. Onl
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hmac import compare_digest
 from pathlib import Path
 
 from concentrator_agent import store
+from concentrator_agent.enrolment.request import private_key as certificate_key
+from concentrator_agent.enrolment.wallet import WalletFile
 from concentrator_agent.rootkeys import Answer, Outcome, Request, Task, decode_request, encode_answer
 from concentrator_agent.server import mac, sessions
-from concentrator_agent.server.join import open_root_key, seal_root_key
+from concentrator_agent.server.join import open_root_key, seal_root_key, seal_transport_key
 from edge.sealedfile import Credential, SealedFile, load_credential
 from meterwire import transport_key
+from meterwire.curves import PrivateKey
 from meterwire.errors import FormatError, MeterspanError
 from meterwire.ids import DevEUI, GatewayEUI
 from meterwire.lorawan.crypto import SessionKeys
 from meterwire.lorawan.plan import Region
 from meterwire.lorawan.region import by_name
-from meterwire.messages import WrappedKey
+from meterwire.messages import DeviceEntry, WrappedKey
 
 
 class EntryRefused(Exception):
@@ -32,12 +35,20 @@ class EntryRefused(Exception):
 
 
 class Unwrapper:
-    """Holds the concentrator's private key."""
+    """Holds the concentrator's private keys: X25519, and those of its certificates, the likeliest first."""
 
-    def __init__(self, credential: Credential, concentrator: GatewayEUI, private_key: bytes, plan: Region) -> None:
+    def __init__(
+        self,
+        credential: Credential,
+        concentrator: GatewayEUI,
+        private_key: bytes,
+        plan: Region,
+        certificate_keys: Sequence[PrivateKey] = (),
+    ) -> None:
         self._credential = credential
         self._concentrator = concentrator
         self._private_key = private_key
+        self._certificate_keys = tuple(certificate_keys)
         self._plan = plan
 
     @property
@@ -58,7 +69,14 @@ class Unwrapper:
         entry, known = task.entry, task.known
         if (entry.root_key is None) == (entry.abp is None):
             raise EntryRefused("format", "a device has either a root key or the keys of one fixed session")
-        common = store.StagedRow(entry.dev_eui, "put", entry.join_eui, entry.lorawan, int(entry.foreign))
+        common = store.StagedRow(
+            entry.dev_eui,
+            "put",
+            entry.join_eui,
+            entry.lorawan,
+            int(entry.foreign),
+            transport_key=self._transport_key(entry),
+        )
         if entry.root_key is not None:
             key = self._unwrap(entry.root_key, entry.dev_eui, "root")
             same = (
@@ -85,26 +103,38 @@ class Unwrapper:
             row.dev_addr == dev_addr and sessions.open_keys(self._credential, row) == keys for row in task.sessions
         )
 
+    def _transport_key(self, entry: DeviceEntry) -> bytes | None:
+        """What protects port 34 between this concentrator and the device, sealed for the store."""
+        if entry.transport_key is None:
+            return None
+        return seal_transport_key(
+            self._credential, entry.dev_eui, self._unwrap(entry.transport_key, entry.dev_eui, "transport")
+        )
+
     def _unwrap(self, wrapped: WrappedKey, dev_eui: str, purpose: str) -> bytes:
-        try:
-            return transport_key.unwrap(
-                self._private_key,
-                wrapped,
-                concentrator=self._concentrator,
-                dev_eui=DevEUI.parse(dev_eui),
-                purpose=purpose,
-            )
-        except FormatError as error:
-            raise EntryRefused("format", str(error)) from None
-        except MeterspanError as error:
-            raise EntryRefused("key", str(error)) from None
+        refusal = EntryRefused("key", f"there is no key here that could open the {purpose} key")
+        for own in self._openers(wrapped):
+            try:
+                return transport_key.unwrap(
+                    own, wrapped, concentrator=self._concentrator, dev_eui=DevEUI.parse(dev_eui), purpose=purpose
+                )
+            except FormatError as error:
+                raise EntryRefused("format", str(error)) from None
+            except MeterspanError as error:
+                refusal = EntryRefused("key", str(error))
+        raise refusal
+
+    def _openers(self, wrapped: WrappedKey) -> Sequence[bytes | PrivateKey]:
+        return (self._private_key,) if len(wrapped.epk) == transport_key.X25519_BYTES else self._certificate_keys
 
 
 def unwrapper(request: Request) -> Unwrapper:
-    """Opens the sealed private key, made when there is none. Raises SealedFileError."""
-    credential = load_credential(Path(request.credential_file))
-    private_key = load_private_key(Path(request.state_dir), credential)
-    return Unwrapper(credential, GatewayEUI.parse(request.concentrator), private_key, by_name(request.region))
+    """Opens the sealed private keys; the X25519 one is made when there is none. Raises SealedFileError."""
+    credential, state_dir = load_credential(Path(request.credential_file)), Path(request.state_dir)
+    private_key = load_private_key(state_dir, credential)
+    certificate_keys = [certificate_key(held) for held in WalletFile(state_dir, credential).read().all]
+    concentrator = GatewayEUI.parse(request.concentrator)
+    return Unwrapper(credential, concentrator, private_key, by_name(request.region), certificate_keys)
 
 
 def load_private_key(state_dir: Path, credential: Credential) -> bytes:

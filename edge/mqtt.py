@@ -11,10 +11,12 @@ import random
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import aiomqtt
 import msgspec
 
+from edge import tls
 from edge.clock import Clock, SystemClock
 from meterwire.errors import MeterspanError
 
@@ -40,6 +42,13 @@ class LinkRefused(MeterspanError):
     code = "link_refused"
 
 
+class TlsSource(Protocol):
+    """Where each connection takes its TLS context from."""
+
+    def context(self) -> ssl.SSLContext:
+        """Raises LinkRefused when there can be none."""
+
+
 class Tls(msgspec.Struct, frozen=True):
     """TLS towards the broker. `ca_file` None: the system's authorities; certificate and key authenticate the client."""
 
@@ -50,8 +59,7 @@ class Tls(msgspec.Struct, frozen=True):
     def context(self) -> ssl.SSLContext:
         """Raises LinkRefused when a file cannot be used."""
         try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context = tls.client_context(self.ca_file)
             if self.cert_file is not None:
                 context.load_cert_chain(self.cert_file, self.key_file)
         except (OSError, ssl.SSLError) as error:
@@ -76,7 +84,7 @@ class LinkSettings(msgspec.Struct, frozen=True):
     client_id: str
     username: str | None = None
     password: str | None = None
-    tls: Tls | None = None
+    tls: TlsSource | None = None
     keepalive_s: int = 30
     reconnect_min_s: float = 0.5
     reconnect_max_s: float = 30.0
@@ -115,6 +123,7 @@ class MqttLink:
         self._up = asyncio.Event()
         self._lost: asyncio.Future[None] | None = None
         self._stop = asyncio.Event()
+        self._again = asyncio.Event()
         self.connections = 0  # successful ones, ever
 
     @property
@@ -125,15 +134,20 @@ class MqttLink:
         await self._up.wait()
 
     async def run(self) -> None:
-        """Keep the link up until `stop` is called or the task is cancelled. Raises LinkRefused."""
-        tls = self.settings.tls.context() if self.settings.tls else None
+        """Keep the link up until `stop` is called or the task is cancelled.
+
+        Raises LinkRefused when TLS cannot be set up at the start; later on it is tried again.
+        """
         failures = 0
         while not self._stop.is_set():
+            self._again.clear()
             try:
-                async with self._new_client(tls) as client:
+                async with self._new_client() as client:
                     failures = 0
                     await self._serve(client)
-            except (aiomqtt.MqttError, OSError, ValueError) as error:
+            except (aiomqtt.MqttError, OSError, ValueError, LinkRefused) as error:
+                if isinstance(error, LinkRefused) and not (failures or self.connections):
+                    raise
                 if self._stop.is_set():
                     break
                 failures += 1
@@ -175,7 +189,11 @@ class MqttLink:
         """Disconnect cleanly (the will is not sent) and let `run` return."""
         self._stop.set()
 
-    def _new_client(self, tls: ssl.SSLContext | None) -> aiomqtt.Client:
+    def reconnect(self) -> None:
+        """Disconnect cleanly and connect again at once, as with a new certificate."""
+        self._again.set()
+
+    def _new_client(self) -> aiomqtt.Client:
         settings = self.settings
         will = settings.will() if settings.will else None
         client = aiomqtt.Client(
@@ -187,7 +205,7 @@ class MqttLink:
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
             keepalive=settings.keepalive_s,
-            tls_context=tls,
+            tls_context=settings.tls.context() if settings.tls else None,
             timeout=OPERATION_TIMEOUT_S,
             max_queued_incoming_messages=MAX_QUEUED_INCOMING,
             max_inflight_messages=settings.max_inflight,
@@ -210,12 +228,13 @@ class MqttLink:
         tasks = [
             asyncio.ensure_future(self._receive(client)),
             asyncio.ensure_future(self._stop.wait()),
+            asyncio.ensure_future(self._again.wait()),
         ]
         if self._on_connect is not None:
             tasks.append(asyncio.ensure_future(self._greet(self._on_connect)))
         try:
-            while not (tasks[0].done() or tasks[1].done()):
-                await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
+            while not any(task.done() for task in tasks[:3]):
+                await asyncio.wait(tasks[:3], return_when=asyncio.FIRST_COMPLETED)
             if tasks[0].done():
                 tasks[0].result()
         finally:

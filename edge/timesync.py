@@ -14,3 +14,8 @@ def host_synchronised() -> bool:
     except (OSError, AttributeError):
         return False
     return 0 <= state < TIME_ERROR
+
+
+def dates_known(quality: str) -> bool:
+    """Whether today's date can be judged by, with the configured `quality` of the clock ("auto" asks the kernel)."""
+    return quality == "ntp" or (quality == "auto" and host_synchronised())

@@ -88,6 +88,7 @@ EventKind = Literal[
     "gateway",  # reason: online | offline ; detail: gw
     "outbox_dropped",  # detail: count, oldest
     "clock",  # reason: jump | unsynchronised | synchronised ; detail: offset_ms
+    "certificate",  # reason: issued | expiring ; detail: hours_left
 ]
 
 

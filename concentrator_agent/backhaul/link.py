@@ -8,6 +8,7 @@ from pathlib import Path
 from concentrator_agent.backhaul.outbox_pump import OutboxPump
 from concentrator_agent.backhaul.presence import Presence
 from concentrator_agent.config import Config, Mqtt
+from concentrator_agent.enrolment.identity import Identity
 from concentrator_agent.modes import Gate, Interface
 from edge.clock import Clock
 from edge.mqtt import LinkDown, LinkSettings, MqttLink, Will
@@ -20,7 +21,10 @@ MAX_INFLIGHT = 20
 
 
 class Backhaul:
-    """The third communication interface. `on_message` gets what the portal sends."""
+    """The third communication interface. `on_message` gets what the portal sends.
+
+    With `identity` it shows that certificate, and waits until there is one.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class Backhaul:
         clock: Clock,
         *,
         on_message: Callable[[str, bytes], Awaitable[None]],
+        identity: Identity | None = None,
     ) -> None:
         self._eui = config.eui
         self._mqtt = mqtt
@@ -37,6 +42,7 @@ class Backhaul:
         self.interface = Interface(config.concentrator.interface)
         self._clock = clock
         self._on_message = on_message
+        self._identity = identity
         self._link: MqttLink | None = None
         self._door = gate.door(self.interface, self._publish_now)
         self._password = _password(mqtt.password_file)
@@ -62,9 +68,16 @@ class Backhaul:
 
     async def run(self) -> None:
         """Until cancelled: connected whenever the interface is open. Raises LinkRefused."""
+        if self._identity is not None:
+            await self._identity.wait()
         while True:
             await self._gate.until(self.interface, True)
             await self._connected_until_closed()
+
+    def reconnect(self) -> None:
+        """Connect anew, as with a new certificate."""
+        if self._link is not None:
+            self._link.reconnect()
 
     async def heartbeat(self) -> None:
         """Until cancelled."""
@@ -94,6 +107,8 @@ class Backhaul:
                 self.pump.disconnected()
 
     async def _greet(self) -> None:
+        if self._identity is not None and self._identity.worked():
+            log.info("the broker took the new certificate")
         await self.announce()
         if self.pump is not None:
             self.pump.connected()
@@ -111,7 +126,7 @@ class Backhaul:
             client_id=self._eui,
             username=mqtt.username or self._eui,
             password=self._password,
-            tls=mqtt.tls_settings,
+            tls=self._identity or mqtt.tls_settings,
             keepalive_s=mqtt.keepalive_s,
             reconnect_max_s=mqtt.reconnect_max_s,
             max_inflight=MAX_INFLIGHT,

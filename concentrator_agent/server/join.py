@@ -21,6 +21,7 @@ MAX_JOIN_NONCE: Final = 0xFFFFFF
 
 
 _PURPOSE: Final = "root"
+_TRANSPORT_PURPOSE: Final = "transport key of a device"
 
 
 class JoinRefused(Exception):
@@ -129,3 +130,13 @@ def seal_root_key(credential: Credential, dev_eui: str, key: bytes) -> bytes:
 def open_root_key(credential: Credential, dev_eui: str, sealed: bytes) -> bytes:
     """The root key of a device row. Raises SealedFileUnreadable under another credential."""
     return credential.open(sealed, _PURPOSE, bytes.fromhex(dev_eui))
+
+
+def seal_transport_key(credential: Credential, dev_eui: str, key: bytes) -> bytes:
+    """A 16-byte key-transport key for its device row."""
+    return credential.seal(key, _TRANSPORT_PURPOSE, bytes.fromhex(dev_eui))
+
+
+def open_transport_key(credential: Credential, dev_eui: str, sealed: bytes) -> bytes:
+    """The key-transport key of a device row. Raises SealedFileUnreadable under another credential."""
+    return credential.open(sealed, _TRANSPORT_PURPOSE, bytes.fromhex(dev_eui))

@@ -147,6 +147,13 @@ EVENTS: dict[tuple[str, str], Diagnosis] = {
         "warn", _("The concentrator's clock runs free"), "", _("Check its time server.")
     ),
     ("clock", "synchronised"): Diagnosis("ok", _("The concentrator's clock is synchronised")),
+    ("certificate", "issued"): Diagnosis("ok", _("The concentrator has a new certificate")),
+    ("certificate", "expiring"): Diagnosis(
+        "bad",
+        _("The concentrator's certificate is nearly over"),
+        _("Renewing it has failed for long; when it is over the broker lets it in no more."),
+        _("Look at its log; let it enrol anew with a one-time password."),
+    ),
     ("silence", ""): Diagnosis("bad", _("Fell silent")),
     ("registered", ""): Diagnosis("ok", _("Reported its firmware and counter")),
     ("heard", ""): Diagnosis("idle", _("A stranger was heard")),
