@@ -144,6 +144,13 @@ class Delivery(models.Model):
             models.Index(fields=["organisation", "begun_at"], name="delivery_begun"),
         ]
 
+    @property
+    def partner(self) -> str:
+        """Who shares the key: "portal", or the EUI of the concentrator that served when it was begun."""
+        if self.campaign.partner == Partner.PORTAL or self.concentrator is None:
+            return str(Partner.PORTAL)
+        return self.concentrator.eui
+
     def __str__(self) -> str:
         return f"delivery {self.pk} to {self.adapter_id} ({self.state})"
 
@@ -154,12 +161,55 @@ class Sequence(models.Model):
     adapter = models.ForeignKey(Adapter, on_delete=models.PROTECT, db_index=False, related_name="+")
     partner = models.CharField(max_length=40)
     last = models.PositiveIntegerField(default=0)
+    transport_version = models.PositiveIntegerField(default=0)  # numbers begin anew with another key-transport key
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["adapter", "partner"], name="one_sequence_per_partner")]
 
     def __str__(self) -> str:
         return f"{self.adapter_id} with {self.partner} at {self.last}"
+
+
+class Notice(models.Model):
+    """What an adapter is told about a key it holds: that we heard it in use, or that it shall forget it.
+
+    `seq` as in Delivery; it is set when the notice is first sent, and every repetition is the same message.
+    """
+
+    class Kind(models.TextChoices):
+        PROOF = "proof", _("Proof of use")
+        REVOKE = "revoke", _("Revocation")
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        SENDING = "sending", _("Being sent")
+        DONE = "done", _("Answered")
+        FAILED = "failed", _("Failed")
+
+    adapter = models.ForeignKey(Adapter, on_delete=models.PROTECT, db_index=False, related_name="+")
+    key = models.ForeignKey(DeviceKey, on_delete=models.PROTECT, related_name="notices")
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    state = models.CharField(max_length=7, choices=State.choices, default=State.WAITING)
+    seq = models.PositiveIntegerField(null=True, blank=True)
+    due_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    code = models.CharField(max_length=40, blank=True)  # why it failed
+    state_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["key", "kind"], condition=Q(state__in=["waiting", "sending"]), name="notice_once_at_a_time"
+            ),
+            models.UniqueConstraint(fields=["adapter"], condition=Q(state="sending"), name="one_notice_under_way"),
+        ]
+        # Serves "what is to be told now".
+        indexes = [models.Index(fields=["due_at"], condition=Q(state__in=["waiting", "sending"]), name="notice_due")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of key {self.key_id} ({self.state})"
 
 
 class LmnHandover(models.Model):

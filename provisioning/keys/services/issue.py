@@ -114,6 +114,23 @@ def issue_storage_key(actor: Actor, adapter: Adapter) -> DeviceKey:
     return key
 
 
+def reserve(
+    actor: Actor, adapter: Adapter, partner: str, *, slot: int, tag_length: int, not_after: datetime | None
+) -> DeviceKey:
+    """The place of an inner key that the adapter agrees with a concentrator: DELIVERING, its value never comes here.
+
+    The caller has checked the permission.
+    """
+    with audited(adapter.organisation):
+        row = _numbered(adapter, Purpose.INNER, partner)
+        row.slot, row.tag_length, row.not_after = free_slot(adapter, slot), tag_length, not_after
+        row.state = KeyState.DELIVERING
+        with validation.unique(_("Somebody else changed the keys of this adapter meanwhile; look again.")):
+            row.save(force_insert=True)
+        _record(actor, "key.reserved", row)
+    return row
+
+
 def import_keys(actor: Actor, adapter: Adapter, keys: Sequence[NewKey], *, activate: bool = True) -> list[DeviceKey]:
     """Keys that exist already, such as a supplier's; they become IMPORTED, or with `activate` ACTIVE at once."""
     require_at(actor, adapter.organisation_id, adapter.site_id, "keys.import")
@@ -144,15 +161,7 @@ def store(
             validation.present(adapter)
         rows = [_row(adapter, new, state, safe) for new in keys]
         for row in rows:
-            data = {
-                "adapter": adapter.dev_eui,
-                "purpose": row.purpose,
-                "partner": row.partner,
-                "slot": row.slot,
-                "version": row.version,
-                "check_value": row.check_value,
-            }
-            record(adapter.organisation, actor, action, row, data)
+            _record(actor, action, row)
     return rows
 
 
@@ -160,26 +169,36 @@ def _row(adapter: Adapter, new: NewKey, state: KeyState, safe: Sealer) -> Device
     purpose = validation.choice("purpose", new.purpose, Purpose.values)
     partner = validation.text("partner", new.partner, 40, required=True)
     _check(adapter, new, purpose)
-    siblings = DeviceKey.objects.filter(adapter=adapter, purpose=purpose, partner=partner)
-    newest: int = siblings.aggregate(newest=Max("version"))["newest"] or 0
-    row = DeviceKey(
-        organisation_id=adapter.organisation_id,
-        adapter=adapter,
-        purpose=purpose,
-        partner=partner,
-        slot=free_slot(adapter, new.slot) if purpose in SLOTTED else None,
-        version=newest + 1,
-        state=state,
-        tag_length=new.tag_length,
-        check_value=new.key.check_value().hex(),
-        not_before=new.not_before,
-        not_after=new.not_after,
-        intake=safe.intake,
-    )
+    row = _numbered(adapter, purpose, partner)
+    row.slot = free_slot(adapter, new.slot) if purpose in SLOTTED else None
+    row.state, row.tag_length, row.intake = state, new.tag_length, safe.intake
+    row.check_value = new.key.check_value().hex()
+    row.not_before, row.not_after = new.not_before, new.not_after
     row.sealed = safe.seal(row, new.key)
     with validation.unique(_("Somebody else changed the keys of this adapter meanwhile; look again.")):
         row.save(force_insert=True)
     return row
+
+
+def _numbered(adapter: Adapter, purpose: str, partner: str) -> DeviceKey:
+    """A new row with the next version, which the sealed value is bound to."""
+    siblings = DeviceKey.objects.filter(adapter=adapter, purpose=purpose, partner=partner)
+    newest: int = siblings.aggregate(newest=Max("version"))["newest"] or 0
+    return DeviceKey(
+        organisation_id=adapter.organisation_id, adapter=adapter, purpose=purpose, partner=partner, version=newest + 1
+    )
+
+
+def _record(actor: Actor, action: str, row: DeviceKey) -> None:
+    data = {
+        "adapter": row.adapter.dev_eui,
+        "purpose": row.purpose,
+        "partner": row.partner,
+        "slot": row.slot,
+        "version": row.version,
+        "check_value": row.check_value,
+    }
+    record(row.adapter.organisation, actor, action, row, data)
 
 
 def _check(adapter: Adapter, new: NewKey, purpose: str) -> None:

@@ -113,8 +113,8 @@ def make_destroyed(actor: Actor, key: DeviceKey, reason: str) -> None:
     """Destroy `key`. The caller has checked the permission. Conflict while stored history needs it."""
     if left := waiting(key):
         message = ngettext(
-            "One stored telegram can only be opened with this key; wait until it is sealed anew, then try again.",
-            "{count} stored telegrams can only be opened with this key; wait until they are sealed anew, then try again.",
+            "One stored telegram only opens with this key; wait until it is sealed anew, and try again.",
+            "{count} stored telegrams only open with this key; wait until they are sealed anew, and try again.",
             left,
         )
         raise Conflict(message.format(count=left))
