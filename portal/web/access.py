@@ -27,6 +27,7 @@ class Access:
     user: User
     membership: Membership
     several: bool
+    roles: frozenset[str] = frozenset()  # in whichever organisation
 
     @property
     def organisation(self) -> Organisation:
@@ -117,4 +118,4 @@ def _look_up(request: HttpRequest) -> Access | None:
         return None
     chosen = request.session.get(SESSION_KEY)
     own = next((m for m in memberships if m.organisation_id == chosen), memberships[0])
-    return Access(user, own, several=len(memberships) > 1)
+    return Access(user, own, several=len(memberships) > 1, roles=frozenset(m.role for m in memberships))

@@ -15,6 +15,7 @@ from portal.web.access import Access, access_of
 from portal.web.words import role_name, words
 from provisioning.accounts.models import Organisation, User
 from provisioning.accounts.permissions import Action
+from provisioning.approvals.queries import waiting
 
 THEME_COOKIE = "theme"
 
@@ -55,6 +56,7 @@ _NAV: list[tuple[str | Promise, list[tuple[str, str | Promise, str, Action]]]] =
         _("Operations"),
         [
             ("readings", _("Readings"), "reading", "readings.view"),
+            ("approvals", _("Approvals"), "approval", "keys.view"),
             ("archive", pgettext_lazy("place", "Archive"), "archive", "fleet.view"),
             ("audit", _("Audit"), "audit", "audit.view"),
         ],
@@ -134,7 +136,17 @@ class Shell:
         incidents = summary.incidents(self._access)
         bad = any(incident.form == "bad" for incident in incidents)
         pairing = pairings_counts.of(self._access)
-        return {"incidents": (len(incidents), not bad), "pairings": (pairing.people, not pairing.mismatch)}
+        return {
+            "incidents": (len(incidents), not bad),
+            "pairings": (pairing.people, not pairing.mismatch),
+            "approvals": (self._approvals, True),
+        }
+
+    @property
+    def _approvals(self) -> int:
+        access = self._access
+        assert access is not None
+        return waiting(access.user, access.organisation).count() if access.may("keys.approve") else 0
 
 
 def shell(request: HttpRequest) -> dict[str, Shell]:

@@ -14,6 +14,7 @@ from portal.web.snapshot import snapshots
 from provisioning.accounts.models import User
 from tests.cast import Cast, cast
 from tests.portal_web.world import World
+from tests.support.passkey import arrive
 
 __all__ = ["cast"]
 
@@ -47,7 +48,7 @@ def browse(db: None) -> Callable[[User | None], Client]:
     def browser(user: User | None) -> Client:
         client = Client(headers={"accept-language": "en"})
         if user is not None:
-            client.force_login(user)
+            arrive(client, user)
         return client
 
     return browser

@@ -14,7 +14,15 @@ from tests.portal_web.world import World, body
 
 Browse = Callable[[User | None], Client]
 
-OPEN = {"login", "language", "install-worker", "install-manifest"}  # for strangers too
+OPEN = {
+    "login",
+    "login-factor",
+    "login-passkey",
+    "login-question",
+    "language",
+    "install-worker",
+    "install-manifest",
+}  # for strangers too
 SCRIPTS = {"install-session", "install-sites"}  # asked by scripts, who need a status and no login page
 OWN = {"logout", "organisations", "choose", "live"}  # for whoever is logged in
 POST_ONLY = {
@@ -30,9 +38,13 @@ POST_ONLY = {
     "pairing-unblock",
     "archive-restore",
     "label-file",
+    "login-passkey",
+    "login-question",
+    "approval-withdraw",
 }
 PATTERNS: dict[str, URLPattern] = {str(p.name): p for p in urls.urlpatterns}
 GUARDED = {name: p for name, p in PATTERNS.items() if name not in OPEN | OWN}
+PERSONAL = {"factor-remove", "approval-withdraw"}  # the operator's own
 ALSO = {"foreign-new": "keys.import"}  # asked for inside the view
 
 
@@ -46,6 +58,9 @@ def address(name: str, world: World) -> str:
         "concentrator-password": world.concentrator,
         "token-revoke": world.token,
         "choose": world.cast.organisation,
+        "approval": world.approval,
+        "approval-withdraw": world.approval,
+        "factor-remove": world.factor,
     }
     if "<int:pk>" not in str(PATTERNS[name].pattern):
         return reverse(name)
@@ -87,6 +102,8 @@ def test_the_matrix_decides_who_may_see_a_page(role: str, world: World, browse: 
         wanted = {pattern.callback.action, ALSO.get(name, pattern.callback.action)}
         if name == "token-revoke" and role != Role.ADMINISTRATOR:
             assert answer.status_code in (403, 404), "somebody else's token"
+        elif name in PERSONAL and role != Role.OPERATOR:
+            assert answer.status_code in (403, 404), f"{name}: not of {role}"
         elif all(allows(role, action) for action in wanted):
             assert answer.status_code in (200, 302), f"{name}: {role} gets {answer.status_code}"
         else:
@@ -112,7 +129,7 @@ def test_a_member_limited_to_another_site_sees_nothing_of_this_one(world: World,
     member.all_sites = False
     member.save()
     member.site_access.create(site=elsewhere)
-    for name in set(GUARDED) - {"token-revoke"}:
+    for name in set(GUARDED) - {"token-revoke", "factor-remove", "approval-withdraw"}:
         answer = ask(browse(world.cast.operator), name, address(name, world))
         if "<int:pk>" in str(PATTERNS[name].pattern):
             assert answer.status_code in (403, 404), name

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from asgiref.sync import async_to_sync
 from django.utils import timezone
 
@@ -13,12 +14,15 @@ from meterwire.messages import ulid
 from portal.telemetry.models import AdapterEvent, AdapterStatus, Reading, Silence, Telegram
 from provisioning.accounts.models import ApiToken, User
 from provisioning.accounts.services import create_token
+from provisioning.approvals.models import Approval
+from provisioning.approvals.services import request
 from provisioning.batches.models import Batch
 from provisioning.batches.services import create_series
 from provisioning.fleet.models import Adapter, Concentrator, Site
 from provisioning.fleet.services import archive_adapter
 from provisioning.pairing.models import Pairing, WrongClaim
 from tests.cast import STAGE, Cast
+from tests.support.passkey import give_passkey
 
 PERIOD = timedelta(minutes=15)
 GATEWAY = "0016c001f1000001"
@@ -58,6 +62,19 @@ class World:
             join_eui="70b3d57ed0000001",
             serial_prefix=self.mark,
         )
+
+    @cached_property
+    def approval(self) -> Approval:
+        """What the operator asked for; it waits for a custodian."""
+        subject = f"adapter {self.adapter.pk}"
+        summary = f"Rotate the keys of {self.mark}"
+        return request(self.cast.operator, self.cast.organisation, "key.rotate", subject, summary, f"{self.mark} moved")
+
+    @cached_property
+    def factor(self) -> Authenticator:
+        """The operator's passkey; the session has not shown it."""
+        give_passkey(self.cast.operator, f"{self.mark} laptop")
+        return Authenticator.objects.get(user=self.cast.operator)
 
     @cached_property
     def blocked(self) -> User:

@@ -16,8 +16,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from portal.web.access import PageRequest, page
+from portal.web.arriving import with_language
 from portal.web.forms import refuse
-from portal.web.views.session import _with_language
 from portal.web.words import role_name
 from provisioning.accounts.models import ApiToken, Role, User
 from provisioning.accounts.permissions import MATRIX
@@ -97,7 +97,7 @@ def account(request: PageRequest) -> HttpResponse:
         if language:
             activate(language)
         messages.success(request, _("Saved."))
-        return _with_language(redirect("account"), language)
+        return with_language(redirect("account"), language)
     return render(request, "account/account.html", {"preferences": preferences, "password": password})
 
 

@@ -1,11 +1,10 @@
-"""Coming and going: login, logout, language, and which organisation to work in."""
+"""Coming and going: login by password, logout, language, and which organisation to work in."""
 
 from django import forms
 from django.conf import settings
 from django.contrib import auth, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import check_for_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -14,12 +13,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from portal.web import throttle
 from portal.web.access import access_of
+from portal.web.arriving import safe, with_language
+from portal.web.views.factors_login import begin_second_step, enter
+from provisioning.accounts.factors import Kind, kinds_of
 from provisioning.accounts.models import User
 from provisioning.accounts.queries import organisations_of
 from provisioning.accounts.services import set_preferences
 from provisioning.accounts.session import choose_organisation
-
-YEAR_S = 365 * 86400
 
 
 class LoginForm(forms.Form):
@@ -43,7 +43,7 @@ class LoginForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def login(request: HttpRequest) -> HttpResponse:
     """The login page."""
-    target = _safe(request, request.GET.get("next") or request.POST.get("next"))
+    target = safe(request, request.GET.get("next") or request.POST.get("next"))
     if request.user.is_authenticated:
         return redirect(target)
     form = LoginForm(request.POST or None)
@@ -55,8 +55,9 @@ def login(request: HttpRequest) -> HttpResponse:
         user = auth.authenticate(request, username=email, password=password)
         if user is not None:
             throttle.succeeded(request, email)
-            auth.login(request, user)
-            return _with_language(redirect(target), user.language)
+            if kinds_of(user):
+                return begin_second_step(request, user, target)
+            return enter(request, user, Kind.PASSWORD, target)
         throttle.failed(request, email)
         form.add_error(
             None, _("Email and password do not fit together. Capital and small letters matter in the password.")
@@ -76,12 +77,12 @@ def logout(request: HttpRequest) -> HttpResponse:
 def language(request: HttpRequest) -> HttpResponse:
     """Another language, for this browser and, when logged in, for the account."""
     code = request.POST.get("language", "")
-    answer = redirect(_safe(request, request.POST.get("next")))
+    answer = redirect(safe(request, request.POST.get("next")))
     if code not in dict(settings.LANGUAGES) or not check_for_language(code):
         return answer
     if isinstance(request.user, User):
         set_preferences(request.user, language=code)
-    return _with_language(answer, code)
+    return with_language(answer, code)
 
 
 @require_GET
@@ -102,18 +103,3 @@ def choose(request: HttpRequest, pk: int) -> HttpResponseBase:
     choose_organisation(request.session, request.user, organisation)
     messages.success(request, _("You now work in {name}.").format(name=organisation.name))
     return redirect("overview")
-
-
-def _with_language(answer: HttpResponse, code: str) -> HttpResponse:
-    if code:
-        answer.set_cookie(
-            settings.LANGUAGE_COOKIE_NAME, code, max_age=YEAR_S, secure=settings.SESSION_COOKIE_SECURE, samesite="Lax"
-        )
-    return answer
-
-
-def _safe(request: HttpRequest, target: str | None) -> str:
-    """`target` when it is a page of this portal, else the overview."""
-    if target and url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
-        return target
-    return "/"

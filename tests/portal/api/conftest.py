@@ -10,6 +10,7 @@ from rest_framework.test import APIClient
 from provisioning.accounts.models import User
 from provisioning.accounts.services import create_token
 from tests.cast import Cast, cast
+from tests.support.passkey import arrive
 
 __all__ = ["cast"]
 As = Callable[[User], APIClient]
@@ -35,7 +36,7 @@ def by_session() -> As:
 
     def client(user: User) -> APIClient:
         made = APIClient(enforce_csrf_checks=True)
-        made.force_login(user)
+        arrive(made, user)
         return made
 
     return client

@@ -1,0 +1,32 @@
+"""How allauth keeps the secrets of factors in the database: encrypted, under a key that is not in it."""
+
+import secrets
+from base64 import b64decode, b64encode
+
+from allauth.mfa.adapter import DefaultMFAAdapter
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from provisioning.accounts import tokens
+from provisioning.derivation import derive
+
+NONCE_BYTES = 12
+
+
+class SealingAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth has no types
+    """AES-256-GCM under a key derived from the newest pepper; its number stands in front."""
+
+    def encrypt(self, text: str) -> str:
+        """`number:base64`, another one each time."""
+        number = max(tokens.peppers())
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return f"{number}:{b64encode(nonce + _cipher(number).encrypt(nonce, text.encode(), None)).decode()}"
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """What `encrypt` was given. KeyError when its pepper is gone; InvalidTag when it was changed."""
+        number, _, sealed = encrypted_text.partition(":")
+        raw = b64decode(sealed)
+        return _cipher(int(number)).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], None).decode()
+
+
+def _cipher(number: int) -> AESGCM:
+    return AESGCM(derive(tokens.peppers()[number], "mspan secrets of factors v1"))
