@@ -29,9 +29,14 @@ def keep(arrivals: Iterable[Arrival], directory: Directory) -> None:
 def clear(arrival: Arrival) -> bool:
     """Whether anybody can read the register values of a telegram as it came."""
     adapter, telegram = arrival.adapter, arrival.telegram
-    if telegram.fport != PORT or not telegram.payload or (adapter is not None and adapter.foreign):
+    if telegram.fport != PORT or (adapter is not None and adapter.foreign):
         return False
-    return Mode(telegram.payload[0] >> 4 & 3) not in _ENCRYPTED
+    return is_clear(telegram.payload)
+
+
+def is_clear(payload: bytes) -> bool:
+    """The same of a payload that is known to be a values telegram."""
+    return bool(payload) and Mode(payload[0] >> 4 & 3) not in _ENCRYPTED
 
 
 def _put_to_rest(arrival: Arrival, directory: Directory, opened: bool) -> None:
