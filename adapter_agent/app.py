@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random, SystemRandom
@@ -13,6 +14,9 @@ from adapter_agent.configuration import Configuration, ConfigurationFile
 from adapter_agent.coupling.base import CoupledMeters, CoupledTelegrams
 from adapter_agent.dates import Dates
 from adapter_agent.inbox import Inbox
+from adapter_agent.keys.requests import KeyRequests
+from adapter_agent.keys.trial import Trial
+from adapter_agent.keys.uplinks import KeyUplinks
 from adapter_agent.keystore import Keys, KeyStore
 from adapter_agent.nameplates import Nameplates
 from adapter_agent.proofs import Proofs
@@ -29,7 +33,7 @@ from adapter_agent.source import LocalSource, SealingParts, Source
 from adapter_agent.state_folder import StateFolder
 from edge.clock import Clock
 from edge.watchdog import Watchdog
-from meterwire import config_records
+from meterwire import config_records, key_messages
 from meterwire.counter import Counter
 
 log = logging.getLogger(__name__)
@@ -106,6 +110,9 @@ class AdapterApp:
     def downlink(self, port: int, payload: bytes) -> None:
         if port == config_records.PORT and self._parts is not None:
             self._parts.inbox.take(payload)
+        elif port == key_messages.PORT and self._parts is not None:
+            self._parts.requests.take(payload)
+            self._parts.sender.wake()
         else:
             log.info("a downlink for which nothing is set up here", extra={"port": port, "bytes": len(payload)})
 
@@ -141,7 +148,10 @@ class AdapterApp:
         file = ConfigurationFile(state.file("configuration"))
         inputs = {one.number for one in config.input} if config.coupling is None else None
         inbox = Inbox(file, inputs, self._clock, self._configured, self._refused)
-        source = self._make_source(store, keys, dates)
+        dev_eui = config.adapter.dev_eui
+        uplinks = KeyUplinks(keys.ring, dev_eui, self._clock, dates.now)
+        requests = KeyRequests(keys.ring, uplinks, dev_eui, date=dates.now, entropy=secrets.token_bytes)
+        source = self._make_source(store, keys, dates, Trial(keys.ring, uplinks))
         source.configure(inbox.running)
         radio = self._make_radio(state, keys)
         period_s = inbox.running.period_s or config.sampler.period_s
@@ -153,6 +163,7 @@ class AdapterApp:
             timer,
             inbox=inbox,
             registration=registration,
+            keys=uplinks,
             commissioning=self._commissioning,
             dates=dates,
             clock=self._clock,
@@ -161,7 +172,7 @@ class AdapterApp:
             progress=self._watchdog.register("sender", WITHIN_S),
         )
         source.nameplates.on_change = sender.wake
-        self._parts = _Parts(radio, source, timer, inbox, registration, sender)
+        self._parts = _Parts(radio, source, timer, inbox, requests, registration, sender)
         if self._commissioning.active:  # the button was pressed before everything was there
             radio.hasten(True)
         elif not radio.epoch:
@@ -184,14 +195,15 @@ class AdapterApp:
             self._parts = None
             radio.close()
 
-    def _make_source(self, store: KeyStore, keys: Keys, dates: Dates) -> Source:
+    def _make_source(self, store: KeyStore, keys: Keys, dates: Dates, trial: Trial) -> Source:
         config, clock = self._loaded.config, self._clock
         coupling = config.coupling
         nameplates = Nameplates(clock, [one.number for one in config.input])
         if coupling is not None and coupling.carries == "telegram":
             return CoupledTelegrams(coupling, clock, dates, nameplates)
         sampler = Sampler(config.sampler, clock)
-        sealing = Sealing(config.adapter.dev_eui, keys.inner, Counter(store.counter()), dates, config.sealing)
+        counter = Counter(store.counter())
+        sealing = Sealing(config.adapter.dev_eui, keys.inner, counter, dates, config.sealing, on_sealed=trial.sealed)
         parts = SealingParts(sampler, sealing, dates, Proofs(config.adapter.dev_eui, nameplates, clock))
         if coupling is not None:
             return CoupledMeters(coupling, clock, parts)
@@ -226,6 +238,7 @@ class _Parts:
     source: Source
     timer: SlotTimer
     inbox: Inbox
+    requests: KeyRequests
     registration: Registration
     sender: Sender
 

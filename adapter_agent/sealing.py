@@ -1,7 +1,7 @@
 """Inner encryption on the adapter: a valid key, a counter saved before its telegram leaves, as few telegrams as fit."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,10 +34,23 @@ class Sealed:
 
 
 class Sealing:
-    """Seals samples into values telegrams of one adapter. Without a valid key it seals nothing and raises an alarm."""
+    """Seals samples into values telegrams of one adapter. Without a valid key it seals nothing and raises an alarm.
 
-    def __init__(self, dev_eui: DevEUI, keys: KeyMemory, counter: Counter, dates: Dates, config: SealingConfig) -> None:
+    `on_sealed` is called after each telegram with its key and the date (Unix seconds).
+    """
+
+    def __init__(
+        self,
+        dev_eui: DevEUI,
+        keys: KeyMemory,
+        counter: Counter,
+        dates: Dates,
+        config: SealingConfig,
+        *,
+        on_sealed: Callable[[KeyEntry, float], None] | None = None,
+    ) -> None:
         self._dev_eui, self._keys, self._counter, self._dates = dev_eui, keys, counter, dates
+        self._on_sealed = on_sealed
         self._mode = _MODES[config.mode]
         numbers = [register_number(index, input_) for index in REGISTERS for input_ in range(8)]
         self._widths = dict.fromkeys(numbers, config.least_width) if config.least_width > 1 else {}
@@ -54,8 +67,9 @@ class Sealing:
 
         Raises CounterExhausted, or the store's error when the counter cannot be saved: nothing leaves then.
         """
+        now = self._dates.now()
         try:
-            entry = self._keys.choose(PURPOSE, self._dates.now())
+            entry = self._keys.choose(PURPOSE, now)
         except KeyMemoryError as error:
             self._raise_alarm(str(error))
             return []
@@ -67,6 +81,8 @@ class Sealing:
             counter = self._counter.next()
             proves = tuple(value.register >> 5 for value in values if value.register & 31 == IDENTITY)
             telegrams.append(Sealed(counter, sealer.seal(counter, values, self._mode), proves))
+            if self._on_sealed is not None and now is not None:
+                self._on_sealed(entry, now)
         return telegrams
 
     def _pack(self, samples: Iterable[Sample], room: int) -> list[list[Value]]:

@@ -1,4 +1,4 @@
-"""The order of things on the radio: what must be reported, what may be fetched, then telegrams, each in its time."""
+"""The order of things on the radio: reports, what is said about keys, what may be fetched, then telegrams."""
 
 import asyncio
 import logging
@@ -10,6 +10,7 @@ from adapter_agent.commissioning import Commissioning
 from adapter_agent.dates import Dates
 from adapter_agent.daybook import Daybook
 from adapter_agent.inbox import Inbox
+from adapter_agent.keys.uplinks import KeyUplinks
 from adapter_agent.pace import Pace
 from adapter_agent.radio.base import AdapterRadio, Sent
 from adapter_agent.registration import Facts, Registration
@@ -18,7 +19,7 @@ from adapter_agent.source import Source
 from adapter_agent.waiting import wait_for_any
 from adapter_agent.walk import AIR_TO_POLL, Walk
 from edge.clock import Clock
-from meterwire import config_records
+from meterwire import config_records, key_messages
 from meterwire.errors import MeterspanError
 from meterwire.values_telegram import PORT as VALUES_PORT
 
@@ -47,6 +48,7 @@ class Sender:
         *,
         inbox: Inbox,
         registration: Registration,
+        keys: KeyUplinks,
         commissioning: Commissioning,
         dates: Dates,
         clock: Clock,
@@ -58,6 +60,7 @@ class Sender:
         self.sent = self.acknowledged = 0
         self._radio, self._source, self._timer, self._dates, self._clock = radio, source, timer, dates, clock
         self._inbox, self._registration, self._commissioning = inbox, registration, commissioning
+        self._keys = keys
         self._confirm_every, self._on_sent, self._progress = confirm_every, on_sent, progress
         self._daybook = daybook
         self._since_confirmed = 0
@@ -102,6 +105,8 @@ class Sender:
             now = self._clock.monotonic()
             if self._reports.due <= now and self._registration.due(self._facts()):
                 await self._report()
+            elif (said := self._keys_due()) is not None and said <= now:
+                await self._say_about_keys()
             elif (poll := self._poll_due()) is not None and poll <= now:
                 await self._poll()
             elif (telegrams := self._telegrams_at()) is not None and telegrams <= now:
@@ -119,6 +124,7 @@ class Sender:
             self._source.want_proof()
             self._reports.restart(now)
             self._polls.restart(now)
+        self._keys.look(self._radio.epoch)
         if self._radio.epoch != self._epoch:
             self._epoch = self._radio.epoch
             if self._commissioning.active:
@@ -164,6 +170,21 @@ class Sender:
         self._reports.restart(now)
         self._polls.restart(now + REPORT_AGAIN_S[0])
         self._walk.reported(now, facts.version)
+
+    def _keys_due(self) -> float | None:
+        """When something is to be said on port 34; not while somebody waits for the first readings."""
+        return None if self._walk.active else self._keys.due
+
+    async def _say_about_keys(self) -> None:
+        payload = self._keys.next()
+        if payload is None:
+            return
+        await self._patiently(self._radio.ready(len(payload)))
+        sent = await self._send(key_messages.PORT, payload, confirmed=True)
+        if sent is None or not sent.acknowledged:
+            self._keys.failed(payload)
+        else:
+            self._keys.arrived(payload)
 
     def _poll_due(self) -> float | None:
         """An empty uplink asks for the time, or fetches a configuration."""
