@@ -9,8 +9,12 @@ class KeysConfig(AppConfig):
     label = "keys"
 
     def ready(self) -> None:
-        from provisioning.keys import checks
+        from provisioning.keys import checks, vault_operations
+        from provisioning.keys.services.reveal import REVEAL, REVEALING
+        from provisioning.keys.services.rewrap import REWRAP, REWRAPPING
 
+        vault_operations.register(REVEAL, REVEALING)
+        vault_operations.register(REWRAP, REWRAPPING)
         register(checks.key_encryption_key, Tags.security)
         register(checks.key_encryption_key_in_a_file, Tags.security)
         register(checks.key_hand_in, Tags.security, deploy=True)

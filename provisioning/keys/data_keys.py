@@ -1,4 +1,4 @@
-"""Data keys in memory: unwrapped once per process, so that no device key needs the key-encryption key or its hardware."""
+"""Data keys in memory: unwrapped once per process, so that opening a device key asks no hardware."""
 
 import secrets
 import struct
@@ -34,7 +34,7 @@ class DataKeys:
     def newest(self, organisation_id: int) -> OpenDataKey:
         """What the organisation seals with, made when it has none yet.
 
-        Its row is read each time: sealing under a data key whose row was rolled back would lose the device key for good.
+        Its row is read each time: sealing under a data key whose row was rolled back would lose the key for good.
         """
         row = DataKey.objects.filter(organisation_id=organisation_id).order_by("-version").first()
         return self._remembered(row or self.add(organisation_id, 1))

@@ -44,7 +44,7 @@ def held() -> bool:
 
 
 def current() -> KekProvider:
-    """What new data keys are wrapped with. Raises VaultLocked when this process was given none, or it cannot be used."""
+    """What new data keys are wrapped with. Raises VaultLocked when this process has none, or it cannot be used."""
     if not held():
         raise VaultLocked(
             "This process has no key-encryption key and opens no device key;"

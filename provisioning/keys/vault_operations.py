@@ -2,12 +2,12 @@
 
 An operation reads the sealed rows itself, so that whoever may ask cannot have other secrets opened by handing them in.
 
-One that gives a secret out or signs something is asked on somebody's behalf. Its arguments carry an `Asker`, made by the
-web worker with `asker(actor)`; `run` loads that person or token anew (`actor_of`), checks the permission by itself and
-writes the audit row by itself: the vault has the database. So the caller must not ask inside a transaction that holds
-the organisation's audit chain: the vault would wait for it, and the caller for the vault. Daemons and commands that act
-as System hold a Vault and call the service directly. Forbidden, Invalid and Conflict cross the socket as what they are;
-everything else arrives as VaultRefused. A service that runs in both kinds of process reads
+One that gives a secret out or signs something is asked on somebody's behalf. Its arguments carry an `Asker`, made by
+the web worker with `asker(actor)`; `run` loads that person or token anew (`actor_of`), checks the permission by itself
+and writes the audit row by itself: the vault has the database. So the caller must not ask inside a transaction that
+holds the organisation's audit chain: the vault would wait for it, and the caller for the vault. Daemons and commands
+that act as System hold a Vault and call the service directly. Forbidden, Invalid and Conflict cross the socket as what
+they are; everything else arrives as VaultRefused. A service that runs in both kinds of process reads
 
     def reveal(actor, key, reason):
         if kek.held(): return reveal_here(Vault.from_settings(), actor, key, reason)

@@ -1,16 +1,24 @@
 """Every service as a deed that somebody tries: what it needs, and how to do it. For tests over roles and tenants."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from meterwire.seal import Key16
 from provisioning.accounts import services as accounts
 from provisioning.accounts.actors import Actor
+from provisioning.accounts.models import Role
 from provisioning.accounts.permissions import Action
+from provisioning.approvals.services import approve, request
+from provisioning.errors import Forbidden
 from provisioning.fleet import services as fleet
 from provisioning.keys import services as keys
+from provisioning.keys.services.reveal import DEED, subject
 from provisioning.keys.vault import Vault
 from provisioning.pairing import services as pairing
 from tests.cast import LONG_AGO, STAGE, Cast
@@ -261,6 +269,25 @@ def hand_over(cast: Cast) -> Attempt:
     adapter = cast.adapter()
     keys.issue_adapter_keys(STAGE, adapter)
     return partial(_with, keys.hand_over, adapter, Vault.from_settings(), "installation")
+
+
+@deed("keys.reveal")
+def rewrap(cast: Cast) -> Attempt:
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    return partial(_with, keys.rewrap, cast.inner_key(cast.keyed_adapter()), pem, "for the gateway administrator")
+
+
+@deed("keys.reveal")
+def reveal(cast: Cast) -> Attempt:
+    """Everybody who may ask for it has been allowed to by a second custodian."""
+    key = cast.inner_key(cast.keyed_adapter())
+    second = accounts.add_member(STAGE, cast.organisation, "second@lindenhof.example", Role.CUSTODIAN).user
+    for person in cast.home.people.values():
+        with suppress(Forbidden):
+            asked = request(person, cast.organisation, DEED, subject(key), "inner key", "lost hand-over file")
+            approve(second, asked)
+    return partial(_with, keys.reveal, key, "lost hand-over file")
 
 
 @deed("pairing.create")

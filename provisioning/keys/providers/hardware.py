@@ -41,8 +41,12 @@ class KekPlace:
     @classmethod
     def of(cls, named: Mapping[str, str]) -> "KekPlace":
         """From the setting PKCS11. Raises VaultLocked naming what is not set."""
-        if missing := sorted(name for name in ("module", "token", "label", "pin_file", "intake_file") if not named[name]):
-            raise VaultLocked(f"The PKCS#11 settings lack {', '.join(missing)}; see MSPAN_PKCS11_* in docs/custodian.md.")
+        if missing := sorted(
+            name for name in ("module", "token", "label", "pin_file", "intake_file") if not named[name]
+        ):
+            raise VaultLocked(
+                f"The PKCS#11 settings lack {', '.join(missing)}; see MSPAN_PKCS11_* in docs/custodian.md."
+            )
         place = TokenPlace(named["module"], named["token"], named["pin_file"])
         return cls(place, named["label"], named["intake_file"])
 
@@ -167,6 +171,8 @@ def _find(session: Session, label: str, key_id: bytes | None) -> SecretKey:
 def _identity(key: SecretKey) -> tuple[bytes, str]:
     """Its CKA_ID and its check value; refuses a key that the token would give out."""
     if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
-        raise VaultLocked("The key-encryption key could leave its token; make one that cannot, with manage.py kek_init.")
+        raise VaultLocked(
+            "The key-encryption key could leave its token; make one that cannot, with manage.py kek_init."
+        )
     block = key.encrypt(bytes(16), mechanism=Mechanism.AES_ECB)
     return key.id, block[:3].hex()

@@ -149,7 +149,9 @@ def _pin(path: str) -> str:
     try:
         mode, pin = Path(path).stat().st_mode, Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise VaultLocked(f"The PIN file {path} cannot be read ({type(error).__name__}); see MSPAN_PKCS11_PIN_FILE.") from None
+        raise VaultLocked(
+            f"The PIN file {path} cannot be read ({type(error).__name__}); see MSPAN_PKCS11_PIN_FILE."
+        ) from None
     if mode & 0o077:
         raise VaultLocked(f"The PIN file {path} is open to other users; set its mode to 0600.")
     return pin

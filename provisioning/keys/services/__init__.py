@@ -1,5 +1,5 @@
-"""Every change to keys: permission, change, audit, in one transaction. Values go in and never come out here,
-except into an adapter's key file.
+"""Every change to keys: permission, change, audit, in one transaction. Values go in and come out only in an adapter's
+key file, wrapped for a recipient, or revealed with a second person's approval.
 """
 
 from provisioning.keys.services.foreign import register_foreign_device
@@ -15,11 +15,14 @@ from provisioning.keys.services.issue import (
 )
 from provisioning.keys.services.lifecycle import activate, destroy, heard_under, mark_used, retire, revoke
 from provisioning.keys.services.reseal import reseal_step
+from provisioning.keys.services.reveal import RevealedKey, reveal
+from provisioning.keys.services.rewrap import rewrap
 from provisioning.keys.services.takein import take_in
 
 __all__ = [
     "KeyFile",
     "NewKey",
+    "RevealedKey",
     "activate",
     "destroy",
     "hand_over",
@@ -34,6 +37,8 @@ __all__ = [
     "register_foreign_device",
     "reseal_step",
     "retire",
+    "reveal",
     "revoke",
+    "rewrap",
     "take_in",
 ]
