@@ -30,12 +30,13 @@ class AdapterRecord:
     __slots__ = (
         "delivering", "dev_eui", "due_us", "epoch", "error", "error_us", "fcnt", "foreign", "high", "keyless",
         "last_counter", "last_us", "latest", "low", "marked_us", "new_period_s", "openers", "organisation", "pairings",
-        "period_s", "pk", "received", "refusals", "refused", "reported", "resting", "sealed_slots", "stored_counter",
-        "telegrams", "touched", "used", "watched",
+        "period_s", "pk", "received", "refusals", "refused", "reported", "resting", "revoked", "sealed_slots",
+        "stored_counter", "telegrams", "touched", "used", "watched",
     )  # fmt: skip
 
-    def __init__(self, pk: int, organisation: int, dev_eui: str, foreign: bool = False) -> None:
-        self.pk, self.organisation, self.dev_eui, self.foreign = pk, organisation, dev_eui, foreign
+    def __init__(self, pk: int, organisation: int, dev_eui: str, foreign: bool = False, revoked: bool = False) -> None:
+        self.pk, self.organisation, self.dev_eui = pk, organisation, dev_eui
+        self.foreign, self.revoked = foreign, revoked
         self.openers: dict[int, tuple[ValuesOpener, int, int, int]] = {}
         self.delivering: frozenset[int] = frozenset()
         self.refusals: dict[int, str] = {}

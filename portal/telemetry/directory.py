@@ -8,6 +8,7 @@ from meterwire.seal import InnerKey, ValuesOpener
 from portal.telemetry.arrivals import MICROSECONDS, AdapterRecord, Batch, Source, microseconds, moment
 from portal.telemetry.changes import Changes
 from portal.telemetry.models import AdapterStatus
+from provisioning.campaigns.services import activated
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.keys.kek import KeyDamaged
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
@@ -45,10 +46,10 @@ class Directory:
         self.forget(changed.adapters)
 
     def source(self, eui: str) -> Source | None:
-        """The concentrator of that EUI; None when none is registered under it."""
+        """The concentrator of that EUI; None when none is registered under it, or it was revoked."""
         source = self._sources.get(eui)
         if source is None:
-            rows = Concentrator.objects.filter(eui=eui, archived_at=None)
+            rows = Concentrator.objects.filter(eui=eui, archived_at=None, revoked_at=None)
             row = rows.values_list("pk", "organisation_id", "organisation__sealed_telemetry").first()
             if row is None:
                 return None
@@ -99,10 +100,10 @@ class Directory:
 
     def _load(self, dev_euis: list[str]) -> None:
         found = {
-            pk: AdapterRecord(pk, organisation, dev_eui, kind == Adapter.Kind.FOREIGN)
-            for pk, organisation, dev_eui, kind in Adapter.objects.filter(
+            pk: AdapterRecord(pk, organisation, dev_eui, kind == Adapter.Kind.FOREIGN, revoked is not None)
+            for pk, organisation, dev_eui, kind, revoked in Adapter.objects.filter(
                 dev_eui__in=dev_euis, archived_at=None
-            ).values_list("pk", "organisation_id", "dev_eui", "kind")
+            ).values_list("pk", "organisation_id", "dev_eui", "kind", "revoked_at")
         }
         for (pk, _), key in slot_keys(found).items():
             if key.purpose == Purpose.INNER:
@@ -128,7 +129,9 @@ class Directory:
             adapter.refusals[slot] = error.code
             return
         start = _NEVER if key.not_before is None else microseconds(key.not_before)
-        end = _ALWAYS if key.not_after is None else microseconds(key.not_after)
+        # A replaced key opens what comes late, but not later than its time of grace.
+        ends = (key.not_after, key.grace_until if key.state == KeyState.RETIRING else None)
+        end = min((microseconds(when) for when in ends if when is not None), default=_ALWAYS)
         adapter.openers[slot] = (opener, start, end, key.pk)
         if key.state == KeyState.DELIVERING:
             adapter.delivering |= {slot}
@@ -146,7 +149,9 @@ class Directory:
             and not arrival.sealed
         }
         if heard:
-            euis = {key.adapter.dev_eui for key in heard_under(heard)}
+            keys = heard_under(heard)
+            activated(keys, moment(batch.now_us))
+            euis = {key.adapter.dev_eui for key in keys}
             self._delivering -= euis
             self.forget(euis)
 

@@ -56,7 +56,7 @@ class Pipeline:
 
 
 def find_adapter(pipeline: Pipeline, batch: Batch) -> None:
-    """By DevEUI, within the concentrator's organisation. Refuses `unknown_adapter`."""
+    """By DevEUI, within the concentrator's organisation. Refuses `unknown_adapter`, `adapter_revoked`."""
     adapters = pipeline.directory.adapters({arrival.telegram.dev_eui for arrival in batch.arrivals})
     for arrival in batch.arrivals:
         adapter = adapters.get(arrival.telegram.dev_eui)
@@ -64,6 +64,8 @@ def find_adapter(pipeline: Pipeline, batch: Batch) -> None:
             arrival.error = arrival.error or "unknown_adapter"
         else:
             arrival.adapter = adapter
+            if adapter.revoked:
+                arrival.error = arrival.error or "adapter_revoked"
 
 
 def find_key(_: Pipeline, batch: Batch) -> None:

@@ -52,6 +52,12 @@ REFUSED_TELEGRAMS: dict[str, Diagnosis] = {
         _("The concentrator still serves an adapter that was archived or belongs to another organisation."),
         _("Register the adapter, or wait until the concentrator runs the newest device table."),
     ),
+    "adapter_revoked": Diagnosis(
+        "bad",
+        _("The adapter was revoked"),
+        _("All its keys are void; whoever sends in its name is not believed."),
+        _("Find the device. Provision it anew with a new key file if it shall serve again."),
+    ),
     "foreign_port": Diagnosis(
         "warn",
         _("The portal does not read this application port"),
