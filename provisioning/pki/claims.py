@@ -119,7 +119,7 @@ def _serves(row: OneTimePassword, label: str, now: datetime) -> bool:
     if row.concentrator.revoked_at is not None or row.wrong_tries >= MAX_WRONG:
         return False
     # Used: its key may come back for the answer, which can be waiting for approval, or may have been lost.
-    in_time = bool(row.key) or row.created_at <= now < row.expires_at
+    in_time = bool(row.key) or now < row.expires_at
     return in_time and label in ("", row.concentrator.organisation.slug)
 
 
