@@ -282,6 +282,20 @@ class MqttLink:
                 task.cancel()
 
 
+async def take_over(settings: LinkSettings, client_id: str) -> None:
+    """End the session of whoever is connected under `client_id`: connect once under it and leave.
+
+    A broker that learns of a revocation only refuses new connections; this ends the present one. Nothing is said when
+    nobody was connected. Raises LinkDown.
+    """
+    settings = msgspec.structs.replace(settings, client_id=client_id, will=None)
+    try:
+        async with MqttLink(settings)._new_client():
+            pass
+    except (aiomqtt.MqttError, OSError, ValueError) as error:
+        raise LinkDown(f"the session of {client_id} could not be ended ({error})") from None
+
+
 def _value(code: object) -> int:
     value = getattr(code, "value", code)
     return value if isinstance(value, int) else 0

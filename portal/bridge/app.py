@@ -19,13 +19,14 @@ from typing import TypeVar
 
 from django.db import connection, connections
 
-from edge.mqtt import LinkDown, LinkSettings, MqttLink
+from edge.mqtt import LinkDown, LinkSettings, MqttLink, take_over
 from meterwire import messages, topics
 from meterwire.errors import FormatError
 from meterwire.messages import MAX_RESULTS, DevicesCommand, DownlinkCommand, Receipt, Result
 from portal.bridge import mail as post
 from portal.bridge.commands import Commands, topic_of
 from portal.bridge.configuration import Configurations
+from portal.bridge.doorkeeper import Doorkeeper
 from portal.bridge.heartbeat import Heartbeat
 from portal.bridge.ingest import GONE, Ingest, Outcome
 from portal.bridge.key_port import KeyPort
@@ -83,6 +84,7 @@ class Bridge:
         self._key_port = KeyPort(())
         self._steps, self._news = Steps(time.time), News()
         self._heartbeat = Heartbeat(settings.name, vault())
+        self._doorkeeper = Doorkeeper(vault())
         self._inbox: asyncio.Queue[Mail | None] = asyncio.Queue(MAX_MAILS)
         self._outcomes: asyncio.Queue[Outcome] = asyncio.Queue(MAX_OUTCOMES)
         self._database = ThreadPoolExecutor(1, "pipeline")
@@ -115,6 +117,7 @@ class Bridge:
                 self._pair(),
                 self._exchange_keys(),
                 self._beat(),
+                self._keep_the_door(),
             )
         ]
         try:
@@ -288,6 +291,25 @@ class Bridge:
             except Exception as error:
                 log.warning("heartbeat failed", exc_info=not isinstance(error, GONE))
             await asyncio.sleep(Heartbeat.INTERVAL_S)
+
+    async def _keep_the_door(self) -> None:
+        """The broker's files, and the sessions of those who were shut out."""
+        while True:
+            try:
+                await self._in(self._side, self._doorkeeper.look)
+                for name in self._doorkeeper.due():
+                    await self._put_out(name)
+            except Exception as error:
+                log.warning("the broker's files could not be kept", exc_info=not isinstance(error, GONE))
+            await asyncio.sleep(Doorkeeper.INTERVAL_S)
+
+    async def _put_out(self, name: str) -> None:
+        try:
+            await take_over(self._settings.link, name)
+            self.figures["sessions_ended"] += 1
+        except LinkDown as error:
+            log.warning("a session could not be ended", extra={"concentrator": name, "error": str(error)})
+            self._doorkeeper.again(name)
 
     async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(thread, _with_connection, work)

@@ -3,14 +3,10 @@
 import logging
 import time
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 
 from portal.bridge.models import Bridge
-from portal.ops.broker import keep_passwords
 from provisioning.keys.services import take_in
 from provisioning.keys.vault import Vault
 
@@ -29,17 +25,12 @@ class Heartbeat:
         self._name, self._vault = name, vault
         self._started_at = timezone.now()
         self._chores_at = 0.0
-        self._broker_folder = Path(settings.BROKER_DIR) if settings.BROKER_DIR else None
 
     def beat(self, connected: bool, figures: dict[str, int]) -> None:
-        """Write the heartbeat; keep the broker's passwords; now and then take handed-in keys into the vault."""
+        """Write the heartbeat; now and then take handed-in keys into the vault."""
         values = {"started_at": self._started_at, "at": timezone.now(), "connected": connected, "figures": figures}
         Bridge.objects.update_or_create(name=self._name, defaults=values)
         Bridge.objects.filter(at__lt=timezone.now() - FORGOTTEN).delete()
-        if self._broker_folder is not None:
-            mqtt: dict[str, Any] = settings.MQTT
-            if keep_passwords(self._broker_folder, mqtt["username"], mqtt["password"]):
-                log.info("the broker knows of new passwords")
         if time.monotonic() - self._chores_at >= self.CHORES_S:
             self._chores_at = time.monotonic()
             if taken := take_in(self._vault):

@@ -1,4 +1,4 @@
-"""Mosquitto's files: configuration, access list and passwords, written from what the portal knows.
+"""Mosquitto's files: configuration, access lists, passwords, and whose certificates count, from what the portal knows.
 
 Durability is not the broker's: an entry leaves an outbox only on a receipt, so the broker's persistence keeps the
 retained states over a restart and no more, and its queues may be bounded.
@@ -10,36 +10,43 @@ import signal
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+
+from cryptography import x509
 
 from meterwire.topics import PREFIX
 from provisioning.fleet.broker import SALT_BYTES, password_hash
 from provisioning.fleet.queries import broker_accounts
 
 CONFIGURATION, ACCESS, PASSWORDS, PID = "mosquitto.conf", "acl", "passwords", "mosquitto.pid"
+DEVICE_ACCESS, AUTHORITIES, REVOKED = "acl-certificates", "authorities.pem", "revoked.pem"
+FILES = (CONFIGURATION, ACCESS, PASSWORDS, DEVICE_ACCESS, AUTHORITIES, REVOKED)
 MAX_QUEUED = 100_000  # messages per slow client; Mosquitto's own 1,000 loses a burst, none at all fills the memory
 MAX_PACKET_BYTES = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where the broker listens; with a certificate it speaks TLS there."""
+    """Where the broker listens; with a certificate it speaks TLS there.
+
+    With `clients` it lets in who shows a certificate of the portal's authority that is not revoked, and nobody else:
+    the common name is user name and client id there, and passwords do not count.
+    """
 
     port: int
     host: str = "127.0.0.1"
     certificate: Path | None = None
     key: Path | None = None
     ca: Path | None = None
+    clients: bool = False
 
 
 def configuration(folder: Path, listeners: Iterable[Listener], user: str | None = None) -> str:
     """mosquitto.conf. `user` is whom the broker becomes when it is started by root."""
     lines = [
         "# Written by manage.py broker_config; changes are overwritten.",
-        "per_listener_settings false",
-        "allow_anonymous false",
-        f"password_file {folder / PASSWORDS}",
-        f"acl_file {folder / ACCESS}",
+        "per_listener_settings true",
         f"pid_file {folder / PID}",
         "persistence true",
         f"persistence_location {folder}/",
@@ -54,25 +61,23 @@ def configuration(folder: Path, listeners: Iterable[Listener], user: str | None 
     if user is not None:
         lines.append(f"user {user}")
     for listener in listeners:
-        lines.append(f"listener {listener.port} {listener.host}")
-        if listener.certificate is not None:
-            lines += [f"certfile {listener.certificate}", f"keyfile {listener.key}", "tls_version tlsv1.2"]
-            lines += [] if listener.ca is None else [f"cafile {listener.ca}"]
+        lines += _listener(folder, listener)
     return "\n".join(lines) + "\n"
 
 
 def access_list(portal: str) -> str:
     """The ACL: the portal hears all branches and answers on them, a concentrator (user name = EUI) has its own."""
-    return f"""# Written by manage.py broker_config; changes are overwritten.
-user {portal}
+    return f"""{_WRITTEN}user {portal}
 topic read {PREFIX}/+/up/#
 topic read {PREFIX}/+/state
 topic write {PREFIX}/+/dn/#
 
-pattern write {PREFIX}/%u/up/#
-pattern write {PREFIX}/%u/state
-pattern read {PREFIX}/%u/dn/#
-"""
+{_OWN_BRANCH}"""
+
+
+def device_access_list() -> str:
+    """The ACL where certificates are shown: nobody is the portal there, whatever the certificate says."""
+    return _WRITTEN + _OWN_BRANCH
 
 
 def passwords(portal: str, password: str, accounts: Iterable[tuple[str, str]]) -> str:
@@ -113,12 +118,75 @@ def reload(folder: Path) -> bool:
     return True
 
 
-def keep_passwords(folder: Path, portal: str, password: str) -> bool:
-    """Bring the password file up to date and let the broker read it when concentrators came, left or changed theirs.
+def keep(folder: Path, portal: str, password: str, trust: tuple[str, str]) -> bool:
+    """Bring passwords, authorities and lists of revoked certificates (`trust`, PEM) up to date.
 
-    Does nothing where `broker_config` has not written the folder.
+    True when there was news and the broker was told. Does nothing where `broker_config` has not written the folder. An
+    empty half of `trust` changes nothing: the broker does not run with an empty file.
     """
+    news = _written_passwords(folder, portal, password)
+    if (folder / AUTHORITIES).exists():
+        news = write_trust(folder, trust) or news
+    return news and reload(folder)
+
+
+def write_trust(folder: Path, trust: tuple[str, str]) -> bool:
+    """The files with authorities and lists of revoked certificates; False when nothing is new."""
+    files = zip((AUTHORITIES, REVOKED), trust, strict=True)
+    written = [write(folder / name, text, 0o644) for name, text in files if text]
+    return any(written)
+
+
+def accounts_in(folder: Path) -> frozenset[str]:
+    """The user names in the password file; none without one."""
+    try:
+        lines = (folder / PASSWORDS).read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(line.partition(":")[0] for line in lines if line)
+
+
+def lists_end(folder: Path) -> datetime | None:
+    """When the first of the lists that the broker reads ends: from then on it refuses every certificate.
+
+    None where it reads none. Raises ValueError for a file that is none.
+    """
+    try:
+        body = (folder / REVOKED).read_bytes()
+    except OSError:
+        return None
+    ends = [x509.load_pem_x509_crl(part + _END).next_update_utc for part in body.split(_END)[:-1]]
+    return min((end for end in ends if end is not None), default=None)
+
+
+def _listener(folder: Path, listener: Listener) -> list[str]:
+    lines = [f"listener {listener.port} {listener.host}"]
+    if listener.certificate is not None:
+        lines += [f"certfile {listener.certificate}", f"keyfile {listener.key}", "tls_version tlsv1.2"]
+    lines.append("allow_anonymous false")
+    if listener.clients:
+        return [
+            *lines,
+            f"cafile {folder / AUTHORITIES}",
+            f"crlfile {folder / REVOKED}",
+            "require_certificate true",
+            "use_identity_as_username true",
+            "use_username_as_clientid true",
+            f"acl_file {folder / DEVICE_ACCESS}",
+        ]
+    lines += [] if listener.ca is None else [f"cafile {listener.ca}"]
+    return [*lines, f"password_file {folder / PASSWORDS}", f"acl_file {folder / ACCESS}"]
+
+
+def _written_passwords(folder: Path, portal: str, password: str) -> bool:
     if not (folder / PASSWORDS).exists():
         return False
-    text = passwords(portal, password, broker_accounts())
-    return write(folder / PASSWORDS, text, 0o600) and reload(folder)
+    return write(folder / PASSWORDS, passwords(portal, password, broker_accounts()), 0o600)
+
+
+_END = b"-----END X509 CRL-----\n"
+_WRITTEN = "# Written by manage.py broker_config; changes are overwritten.\n"
+_OWN_BRANCH = f"""pattern write {PREFIX}/%u/up/#
+pattern write {PREFIX}/%u/state
+pattern read {PREFIX}/%u/dn/#
+"""

@@ -88,6 +88,12 @@ def broker_accounts() -> list[tuple[str, str]]:
     return list(rows.order_by("eui").values_list("eui", "mqtt_password"))
 
 
+def revoked_concentrators() -> frozenset[str]:
+    """EUIs of concentrators that were revoked as a whole and are still registered."""
+    rows = Concentrator.objects.filter(archived_at=None, revoked_at__isnull=False)
+    return frozenset(rows.values_list("eui", flat=True))
+
+
 def pick_concentrator(site: Site, adapter: Adapter, heard: Heard | None = None) -> Concentrator | None:
     """The concentrator that should serve `adapter` at `site`: of several the one that heard it best lately, else the
     present one, else one that is online. Where the site has none, a neighbour's that serves it there already.

@@ -81,13 +81,13 @@ def test_without_a_password_of_its_own_the_portal_writes_nothing(
 
 
 def test_the_bridge_keeps_the_passwords_where_the_files_are(stage: Stage, tmp_path: Path) -> None:
-    assert not broker.keep_passwords(tmp_path, "portal", "x")
+    assert not broker.keep(tmp_path, "portal", "x", ("", ""))
     assert not (tmp_path / broker.PASSWORDS).exists()
     write(tmp_path)
     reset_password(STAGE, stage.concentrator)
     with subprocess.Popen(["sleep", "30"]) as instead_of_the_broker:
         (tmp_path / broker.PID).write_text(f"{instead_of_the_broker.pid}\n")
-        assert broker.keep_passwords(tmp_path, "portal", "the portal's own")
+        assert broker.keep(tmp_path, "portal", "the portal's own", ("", ""))
         assert instead_of_the_broker.wait(10) == -signal.SIGHUP
     assert stage.concentrator.eui in (tmp_path / broker.PASSWORDS).read_text()
 

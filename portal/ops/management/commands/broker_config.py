@@ -1,4 +1,4 @@
-"""`manage.py broker_config`: writes Mosquitto's configuration, access list and password file into a folder."""
+"""`manage.py broker_config`: writes Mosquitto's configuration and what it reads into a folder."""
 
 import getpass
 import os
@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from portal.ops import broker
 from provisioning.fleet.queries import broker_accounts
+from provisioning.pki.queries import broker_trust
 
 
 class Command(BaseCommand):
@@ -21,7 +22,13 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=None, help="plain listener (default: MSPAN_MQTT_PORT)")
         parser.add_argument("--host", default="127.0.0.1", help="address of the plain listener")
         parser.add_argument("--tls-port", type=int, default=None, help="a second listener, with TLS, on all addresses")
-        parser.add_argument("--certificate", type=Path, help="server certificate (PEM) of the TLS listener")
+        parser.add_argument(
+            "--certificates-port",
+            type=int,
+            default=None,
+            help="a listener, on all addresses, for concentrators that show a certificate; needs pki_init",
+        )
+        parser.add_argument("--certificate", type=Path, help="server certificate (PEM) of the TLS listeners")
         parser.add_argument("--key", type=Path, help="its private key (PEM)")
         parser.add_argument("--user", default=None, help="whom the broker becomes when root starts it")
         parser.add_argument("--reload", action="store_true", help="let a running broker read the files again")
@@ -36,11 +43,12 @@ class Command(BaseCommand):
         text = broker.configuration(out, _listeners(options, mqtt), user)
         changed = broker.write(out / broker.CONFIGURATION, text, 0o644)
         changed |= broker.write(out / broker.ACCESS, broker.access_list(mqtt["username"]), 0o600)
+        changed |= options["certificates_port"] is not None and _write_trust(out)
         accounts = broker_accounts()
         text = broker.passwords(mqtt["username"], mqtt["password"], accounts)
         changed |= broker.write(out / broker.PASSWORDS, text, 0o600)
         if options["user"] and os.geteuid() == 0:
-            for path in (out, *(out / name for name in (broker.CONFIGURATION, broker.ACCESS, broker.PASSWORDS))):
+            for path in (out, *(out / name for name in broker.FILES if (out / name).exists())):
                 shutil.chown(path, options["user"])
         reloaded = options["reload"] and changed and broker.reload(out)
         self.stdout.write(
@@ -51,9 +59,20 @@ class Command(BaseCommand):
 
 def _listeners(options: dict[str, Any], mqtt: dict[str, Any]) -> list[broker.Listener]:
     listeners = [broker.Listener(options["port"] or mqtt["port"], options["host"])]
-    if options["tls_port"] is not None:
-        certificate, key = options["certificate"], options["key"]
+    for name, clients in (("tls_port", False), ("certificates_port", True)):
+        port, certificate, key = options[name], options["certificate"], options["key"]
+        if port is None:
+            continue
         if certificate is None or key is None:
             raise CommandError("A TLS listener needs --certificate and --key.")
-        listeners.append(broker.Listener(options["tls_port"], "0.0.0.0", certificate.resolve(), key.resolve()))  # noqa: S104
+        where = (port, "0.0.0.0", certificate.resolve(), key.resolve())  # noqa: S104
+        listeners.append(broker.Listener(*where, clients=clients))
     return listeners
+
+
+def _write_trust(out: Path) -> bool:
+    trust = broker_trust()
+    if not all(trust):
+        raise CommandError("There is no authority yet, or no list of revoked certificates: run manage.py pki_init.")
+    changed = broker.write(out / broker.DEVICE_ACCESS, broker.device_access_list(), 0o600)
+    return broker.write_trust(out, trust) or changed
