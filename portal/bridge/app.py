@@ -27,9 +27,11 @@ from portal.bridge import mail as post
 from portal.bridge.commands import Commands, topic_of
 from portal.bridge.configuration import Configurations
 from portal.bridge.doorkeeper import Doorkeeper
+from portal.bridge.days import Days
 from portal.bridge.heartbeat import Heartbeat
 from portal.bridge.ingest import GONE, Ingest, Outcome
 from portal.bridge.key_port import KeyPort
+from portal.bridge.keys import Keys
 from portal.bridge.mail import Mail
 from portal.bridge.pages import Pages
 from portal.bridge.steps import News, Steps
@@ -81,7 +83,7 @@ class Bridge:
         self._ingest = Ingest(Pipeline(Directory(vault()), open_store()))
         self._commands = Commands(vault(), time.time, time.monotonic)
         self._configurations = Configurations(time.time, time.monotonic)
-        self._key_port = KeyPort(())
+        self._key_port = KeyPort([Keys(vault()), Days(vault())])
         self._steps, self._news = Steps(time.time), News()
         self._heartbeat = Heartbeat(settings.name, vault())
         self._doorkeeper = Doorkeeper(vault())

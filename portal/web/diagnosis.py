@@ -181,6 +181,12 @@ EVENTS: dict[tuple[str, str], Diagnosis] = {
         _("Its radio and its board were provisioned for different adapters, or the report was forged."),
         _("Compare both numbers with the label; provision the adapter again."),
     ),
+    ("security", "key_message"): Diagnosis(
+        "bad",
+        _("A key message was not authentic"),
+        _("Portal and adapter hold different key-transport keys, or somebody forges messages about keys."),
+        _("Compare the check values of the key-transport key; provision the adapter anew if they differ."),
+    ),
     ("security", ""): Diagnosis("bad", _("Security event")),
     ("protocol", ""): Diagnosis("warn", _("A message could not be read")),
 }

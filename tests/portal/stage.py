@@ -100,11 +100,11 @@ class Stage:
             self.hold(adapter, key, slot=slot)
         return Device(adapter, ValuesSealer(key, slot, DevEUI.parse(adapter.dev_eui)))
 
-    def hold(self, adapter: Adapter, key: InnerKey, *, slot: int = 1, **fields: Any) -> DeviceKey:
+    def hold(self, adapter: Adapter, key: InnerKey, *, slot: int | None = 1, **fields: Any) -> DeviceKey:
         """Put a key into the vault."""
         row = DeviceKey(
-            organisation=self.organisation, adapter=adapter, purpose=Purpose.INNER, slot=slot,
-            check_value=key.check_value().hex(), tag_length=key.tag_length, **{"state": KeyState.ACTIVE, **fields},
+            organisation=self.organisation, adapter=adapter, slot=slot, check_value=key.check_value().hex(),
+            tag_length=key.tag_length, **{"state": KeyState.ACTIVE, "purpose": Purpose.INNER, **fields},
         )  # fmt: skip
         row.sealed = self.vault.seal(row, key)
         row.save()
