@@ -1,7 +1,8 @@
 """The date is trusted when the network has told it, and for a day over a restart."""
 
-from adapter_agent.dates import MEMORY_S, Dates
+from adapter_agent.dates import MEMORY_S, SAVE_S, SLACK_S, TWICE_S, Dates
 from edge.clock import ManualClock
+from edge.sealedfile import SealedFileError
 from tests.adapter_agent.radio.network import Memory
 
 
@@ -63,3 +64,98 @@ async def test_frequent_answers_do_not_wear_the_flash():
         dates.tell(2_000_000_000.0 + clock.monotonic(), clock.monotonic())
         await clock.advance(5)
     assert file.writes == 1
+
+
+DAY = 2_000_000_000.0
+
+
+async def test_an_earlier_date_is_believed_when_the_network_tells_it_twice(caplog):
+    clock = ManualClock()
+    dates = Dates(clock, Memory())
+    dates.tell(DAY, clock.monotonic())
+    await clock.advance(100)
+    dates.tell(DAY - 86_400, clock.monotonic())
+    assert dates.now() == DAY + 100
+    assert dates.stale
+    assert [record.alarm for record in caplog.records] == ["date_back"]
+    await clock.advance(TWICE_S)
+    dates.tell(DAY - 86_400 + TWICE_S, clock.monotonic())
+    assert dates.now() == DAY - 86_400 + TWICE_S
+    assert not dates.stale
+
+
+async def test_the_same_answer_twice_at_once_is_one():
+    clock = ManualClock()
+    dates = Dates(clock, Memory())
+    dates.tell(DAY, clock.monotonic())
+    for _ in range(3):
+        dates.tell(DAY - 86_400, clock.monotonic())
+    assert dates.now() == DAY
+
+
+async def test_two_different_earlier_dates_are_both_doubted():
+    clock = ManualClock()
+    dates = Dates(clock, Memory())
+    dates.tell(DAY, clock.monotonic())
+    for days in (1, 2, 3):
+        await clock.advance(TWICE_S)
+        dates.tell(DAY - days * 86_400, clock.monotonic())
+    assert dates.now() == DAY + 3 * TWICE_S
+
+
+async def test_a_right_answer_ends_the_doubt():
+    clock = ManualClock()
+    dates = Dates(clock, Memory())
+    dates.tell(DAY, clock.monotonic())
+    dates.tell(DAY - 86_400, clock.monotonic())
+    dates.tell(DAY + 1, clock.monotonic())
+    await clock.advance(TWICE_S)
+    dates.tell(DAY - 86_400 + TWICE_S, clock.monotonic())
+    assert dates.now() == DAY + 1 + TWICE_S
+
+
+async def test_the_lower_bound_survives_a_restart_that_the_date_does_not():
+    clock, file = ManualClock(), Memory()
+    Dates(clock, file).tell(DAY, clock.monotonic())
+    await clock.advance(3 * MEMORY_S)
+    restarted = Dates(clock, file)
+    restarted.tell(DAY - 86_400, clock.monotonic())
+    assert restarted.now() is None
+    await clock.advance(TWICE_S)
+    restarted.tell(DAY - 86_400 + TWICE_S, clock.monotonic())
+    assert restarted.now() == DAY - 86_400 + TWICE_S
+    again = Dates(clock, file)
+    assert again.now() == DAY - 86_400 + TWICE_S
+
+
+def test_a_little_earlier_is_no_step_back():
+    clock = ManualClock()
+    dates = Dates(clock, Memory())
+    dates.tell(DAY, clock.monotonic())
+    dates.tell(DAY - SLACK_S, clock.monotonic())
+    assert dates.now() == DAY - SLACK_S
+
+
+async def test_a_trusted_clock_that_is_set_back_is_no_date_until_it_is_right_again():
+    clock, file = ManualClock(), Memory()
+    dates = Dates(clock, file, trusted=True)
+    begin = dates.now()
+    await clock.advance(SAVE_S)
+    assert dates.now() == begin + SAVE_S
+    clock.jump(-86_400)
+    assert dates.now() is None
+    assert Dates(clock, file, trusted=True).now() is None
+    clock.jump(86_400)
+    assert Dates(clock, file, trusted=True).now() == begin + SAVE_S
+
+
+def test_a_disk_that_takes_no_date_does_not_stop_it(caplog):
+    class Full(Memory):
+        def write(self, content: bytes) -> None:
+            raise SealedFileError("no space")
+
+    clock = ManualClock()
+    dates = Dates(clock, Full())
+    dates.tell(DAY, clock.monotonic())
+    assert dates.now() == DAY
+    assert "no space" in caplog.text
