@@ -38,6 +38,11 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"expires": 55},
     },
+    "keys-tick": {
+        "task": "provisioning.campaigns.tasks.tick",
+        "schedule": 60.0,
+        "options": {"expires": 55},
+    },
     "retention": {
         "task": "portal.telemetry.tasks.apply_retention",
         "schedule": crontab(hour="2", minute="40"),

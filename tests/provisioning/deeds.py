@@ -15,6 +15,8 @@ from provisioning.accounts.actors import Actor
 from provisioning.accounts.models import Role
 from provisioning.accounts.permissions import Action
 from provisioning.approvals.services import approve, request
+from provisioning.campaigns import services as campaigns
+from provisioning.campaigns.models import Campaign
 from provisioning.errors import Forbidden
 from provisioning.fleet import services as fleet
 from provisioning.keys import services as keys
@@ -357,6 +359,76 @@ def set_photo(cast: Cast) -> Attempt:
 @deed("pairing.unblock")
 def clear_wrong_claims(cast: Cast) -> Attempt:
     return lambda actor: pairing.clear_wrong_claims(actor, cast.organisation, cast.custodian)
+
+
+@deed("concentrator.revoke")
+def revoke_concentrator(cast: Cast) -> Attempt:
+    return partial(_with, fleet.revoke_concentrator, cast.concentrator(), "stolen")
+
+
+@deed("keys.lifecycle")
+def revoke_adapter(cast: Cast) -> Attempt:
+    return partial(_with, keys.revoke_adapter, cast.keyed_adapter(), "stolen")
+
+
+@deed("keys.lifecycle")
+def reinstate_adapter(cast: Cast) -> Attempt:
+    adapter = keys.revoke_adapter(STAGE, cast.keyed_adapter(), "stolen")
+    return partial(_with, keys.reinstate_adapter, adapter, "found again")
+
+
+@deed("keys.issue")
+def issue_storage_key(cast: Cast) -> Attempt:
+    return partial(_with, keys.issue_storage_key, cast.adapter())
+
+
+@deed("keys.rotate")
+def plan(cast: Cast) -> Attempt:
+    adapter = cast.keyed_adapter()
+    return lambda actor: campaigns.plan(actor, cast.organisation, scope=adapter)
+
+
+@deed("keys.rotate")
+def pause(cast: Cast) -> Attempt:
+    return partial(_with, campaigns.pause, _campaign(cast))
+
+
+@deed("keys.rotate")
+def resume(cast: Cast) -> Attempt:
+    return partial(_with, campaigns.resume, campaigns.pause(STAGE, _campaign(cast)))
+
+
+@deed("keys.rotate")
+def cancel(cast: Cast) -> Attempt:
+    return partial(_with, campaigns.cancel, _campaign(cast), "mistake")
+
+
+@deed("keys.rotate")
+def retry(cast: Cast) -> Attempt:
+    delivery = campaigns.plan(STAGE, cast.organisation, scope=cast.adapter()).deliveries.get()
+    return partial(_with, campaigns.retry, delivery)
+
+
+@deed("keys.rotate")
+def retry_failed(cast: Cast) -> Attempt:
+    campaign = campaigns.plan(STAGE, cast.organisation, scope=cast.adapter())
+    return partial(_with, campaigns.retry_failed, campaign)
+
+
+@deed("keys.rotate")
+def schedule(cast: Cast) -> Attempt:
+    return lambda actor: campaigns.schedule(actor, cast.organisation, period_days=90, first_at=LONG_AGO)
+
+
+@deed("keys.rotate")
+def end_schedule(cast: Cast) -> Attempt:
+    standing = campaigns.schedule(STAGE, cast.organisation, period_days=90, first_at=LONG_AGO)
+    return partial(_with, campaigns.end_schedule, standing, "no longer")
+
+
+def _campaign(cast: Cast) -> Campaign:
+    site = cast.site()
+    return campaigns.plan(STAGE, cast.organisation, scope=cast.keyed_adapter(site, cast.concentrator(site)))
 
 
 def _with(service: Callable[..., Any], subject: Any, *args: Any, **rest: Any) -> Any:

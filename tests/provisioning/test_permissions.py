@@ -15,6 +15,7 @@ from provisioning.accounts.models import Role
 from provisioning.accounts.permissions import ACTIONS, MATRIX, allows, may, require, roles_with
 from provisioning.audit import queries as audit_queries
 from provisioning.audit.models import Entry
+from provisioning.campaigns import services as campaigns
 from provisioning.errors import Forbidden
 from provisioning.fleet import queries as fleet_queries
 from provisioning.fleet import services as fleet
@@ -37,6 +38,27 @@ INTERNAL = {
     "record_step",
     "found_identity",
     "desired_configuration",
+    "reseal_step",
+    "agreed",
+    "answered",
+    "activated",
+    "begin",
+    "begin_notice",
+    "due",
+    "ephemeral",
+    "failed",
+    "give_up",
+    "next_seq",
+    "notice_answered",
+    "notice_failed",
+    "notice_sent",
+    "notices_due",
+    "owe_proof",
+    "owe_revocations",
+    "seen_seq",
+    "sent",
+    "tick",
+    "unanswered",
     "refresh_configuration",
 }
 
@@ -59,7 +81,7 @@ def test_roles_with_names_the_roles() -> None:
 
 
 def test_every_service_is_tried_below() -> None:
-    services = set().union(*(_public(module) for module in (accounts, fleet, keys, pairing)))
+    services = set().union(*(_public(module) for module in (accounts, campaigns, fleet, keys, pairing)))
     assert {deed.name for deed in DEEDS} == services - INTERNAL
 
 

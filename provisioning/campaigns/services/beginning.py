@@ -17,7 +17,7 @@ from provisioning.audit.services import audited, record
 from provisioning.campaigns.eligibility import candidates
 from provisioning.campaigns.models import Campaign, Delivery, Method, Partner
 from provisioning.campaigns.places import WAITING
-from provisioning.campaigns.reasons import NO_SLOT
+from provisioning.campaigns.reasons import NO_SLOT, SLOT_TAKEN
 from provisioning.campaigns.services.outcomes import fail
 from provisioning.campaigns.services.sequences import SequenceUsedUp, next_seq
 from provisioning.errors import Conflict
@@ -152,7 +152,10 @@ def agreed(delivery: Delivery, key: InnerKey, now: datetime, vault: Vault) -> De
             row.campaign.purpose, Key16(key.reveal()), slot=row.slot, tag_length=key.tag_length,
             not_after=_not_after(row, now),
         )  # fmt: skip
-        made = store(BRIDGE, row.adapter, [new], KeyState.GENERATED, "key.agreed", safe=vault)[0]
+        try:
+            made = store(BRIDGE, row.adapter, [new], KeyState.GENERATED, "key.agreed", safe=vault)[0]
+        except Conflict:
+            return fail(row, SLOT_TAKEN, "", now)
         step(BRIDGE, made, KeyState.DELIVERING, reason=_reason(row))
         row.key, row.private, row.due_at, row.attempts = made, b"", now, 0
         row.save(update_fields=["key", "private", "due_at", "attempts"])

@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 from provisioning import validation
 from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited, record
-from provisioning.campaigns.models import Campaign, Delivery
+from provisioning.campaigns.models import Campaign, Delivery, Notice
 from provisioning.errors import Conflict
 from provisioning.fleet.access import require_at
+from provisioning.fleet.models import Adapter
 
 _C, _D = Campaign.State, Delivery.State
 
@@ -72,6 +73,16 @@ def allowed(actor: Actor, campaign: Campaign, site_id: int | None = None) -> Non
     if site_id is None:
         site_id = campaign.site_id if campaign.adapter is None else campaign.adapter.site_id
     require_at(actor, campaign.organisation_id, site_id, "keys.rotate")
+
+
+def end_of_adapter(_: Actor, adapter: Adapter, __: str) -> None:
+    """Nothing more is delivered to a revoked adapter, nor told to it."""
+    now = timezone.now()
+    cancel_deliveries(Q(adapter=adapter), now)
+    Delivery.objects.filter(adapter=adapter, state=_D.CONFIRMED).update(state=_D.CANCELLED, state_at=now)
+    Notice.objects.filter(adapter=adapter, state__in=[Notice.State.WAITING, Notice.State.SENDING]).update(
+        state=Notice.State.FAILED, code="revoked", state_at=now
+    )
 
 
 def cancel_deliveries(which: Q, now: datetime) -> int:

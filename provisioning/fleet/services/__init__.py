@@ -28,6 +28,7 @@ from provisioning.fleet.services.restore import (
     restore_metering_point,
     restore_site,
 )
+from provisioning.fleet.services.revocation import revoke_concentrator
 from provisioning.fleet.services.sites import archive_site, create_site, grant_site, update_site, withdraw_site
 from provisioning.fleet.services.state import report_state
 
@@ -53,6 +54,7 @@ __all__ = [
     "restore_concentrator",
     "restore_metering_point",
     "restore_site",
+    "revoke_concentrator",
     "update_adapter",
     "update_concentrator",
     "update_metering_point",

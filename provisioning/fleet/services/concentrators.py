@@ -87,8 +87,9 @@ def reset_password(actor: Actor, concentrator: Concentrator) -> NewConcentrator:
     password = broker.new_password()
     with audited(concentrator.organisation):
         validation.present(concentrator)
-        concentrator.mqtt_password = _hash(password)
-        concentrator.save(update_fields=["mqtt_password"])
+        if not Concentrator.objects.filter(pk=concentrator.pk, revoked_at=None).update(mqtt_password=_hash(password)):
+            raise Conflict(_("This concentrator was revoked; archive it and register it anew."))
+        concentrator.refresh_from_db()
         record(concentrator.organisation, actor, "concentrator.password_reset", concentrator)
     return NewConcentrator(concentrator, password)
 
@@ -102,6 +103,8 @@ def approve_key(actor: Actor, concentrator: Concentrator, shown: str) -> Concent
     with audited(concentrator.organisation):
         validation.present(concentrator)
         row = Concentrator.objects.select_for_update().get(pk=concentrator.pk)
+        if row.revoked_at is not None:
+            raise Conflict(_("This concentrator was revoked; archive it and register it anew."))
         if not row.announced_key:
             raise Conflict(_("The concentrator has announced no key; start it and wait until it is online."))
         if _fingerprint(row.announced_key) != shown.strip().lower():

@@ -16,6 +16,7 @@ from provisioning.keys.services.issue import (
 from provisioning.keys.services.lifecycle import activate, destroy, heard_under, mark_used, retire, revoke
 from provisioning.keys.services.reseal import reseal_step
 from provisioning.keys.services.reveal import RevealedKey, reveal
+from provisioning.keys.services.revocation import reinstate_adapter, revoke_adapter
 from provisioning.keys.services.rewrap import rewrap
 from provisioning.keys.services.takein import take_in
 
@@ -35,10 +36,12 @@ __all__ = [
     "issue_storage_key",
     "mark_used",
     "register_foreign_device",
+    "reinstate_adapter",
     "reseal_step",
     "retire",
     "reveal",
     "revoke",
+    "revoke_adapter",
     "rewrap",
     "take_in",
 ]
