@@ -62,6 +62,13 @@ def needed(request: PageRequest) -> frozenset[Kind]:
     return factors.for_keys(request.access.user, request.access.roles)
 
 
+def ask_again(request: HttpRequest, purpose: str = "") -> HttpResponseBase:
+    """Lead to showing the second factor, and from there back to the page, never to a deed."""
+    query = {"next": _way_back(request), "for": purpose, "unsent": "" if request.method in {"GET", "HEAD"} else "1"}
+    where = f"{reverse('factor-verify')}?{urlencode({name: value for name, value in query.items() if value})}"
+    return _lead(request, where, _("Show your second factor again: load the page anew."))
+
+
 def fresh_factor(view: View[P]) -> View[P]:
     """Under `@page(...)`: asks for the second factor when it is older than five minutes, then goes on where one was.
 
@@ -105,9 +112,7 @@ def _guarded(view: View[P], accepted: Callable[[PageRequest], frozenset[Kind]], 
     def asked(request: PageRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if fresh(request, accepted(request)):
             return view(request, *args, **kwargs)
-        query = {"next": _way_back(request), "for": purpose, "unsent": "" if request.method in {"GET", "HEAD"} else "1"}
-        where = f"{reverse('factor-verify')}?{urlencode({name: value for name, value in query.items() if value})}"
-        return _lead(request, where, _("Show your second factor again: load the page anew."))
+        return ask_again(request, purpose)
 
     return asked
 

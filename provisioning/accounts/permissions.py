@@ -82,6 +82,10 @@ _TABLE: Final[Mapping[Action, str]] = {
 MATRIX: Final[Mapping[Action, frozenset[Role]]] = {
     action: frozenset(_LETTERS[letter] for letter in letters if letter != "-") for action, letters in _TABLE.items()
 }
+# What a custodian does in person, with a passkey that was just shown; a token cannot show one.
+IN_PERSON: Final[frozenset[Action]] = frozenset(
+    {"keys.issue", "keys.import", "keys.lifecycle", "keys.reveal", "keys.rotate", "keys.approve", "pki.manage"}
+)
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 READING_ACTIONS: Final[frozenset[Action]] = frozenset(
     {
@@ -119,10 +123,15 @@ def membership_of(actor: Actor, organisation: Organisation | int) -> Membership 
 
 
 def grants(actor: Actor, membership: Membership | None, action: Action) -> bool:
-    """Whether that membership, narrowed by the token's role when the actor is one, allows `action`."""
+    """Whether that membership, narrowed by the token's role when the actor is one, allows `action`.
+
+    A custodian's token reads about keys; it never changes them.
+    """
     if membership is None or not allows(membership.role, action):
         return False
     if isinstance(actor, ApiToken):
+        if action in IN_PERSON and Role.CUSTODIAN in {membership.role, actor.role}:
+            return False
         return allows(actor.role, action) and (not actor.read_only or action in READING_ACTIONS)
     return True
 

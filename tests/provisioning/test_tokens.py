@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.accounts import tokens
-from provisioning.accounts.models import ApiToken
-from provisioning.accounts.permissions import may
+from provisioning.accounts.models import ApiToken, Role
+from provisioning.accounts.permissions import IN_PERSON, may
 from provisioning.accounts.queries import organisations_of, own_tokens
 from provisioning.accounts.services import (
     MAX_TOKENS_PER_USER,
@@ -186,3 +186,15 @@ def test_an_unusable_pepper_file_is_named_without_its_content(settings: Any, tmp
     settings.TOKEN_PEPPERS_FILE = str(path)
     with pytest.raises(ImproperlyConfigured, match="TOKEN_PEPPERS_FILE"):
         tokens.peppers()
+
+
+def test_a_token_of_a_custodian_reads_about_keys_and_never_changes_them(cast: Cast) -> None:
+    token = create_token(cast.custodian, cast.organisation, "script", read_only=False).token
+    assert may(token, cast.organisation, "keys.view")
+    for action in IN_PERSON:
+        assert not may(token, cast.organisation, action), action
+    narrowed = create_token(cast.custodian, cast.organisation, "script", role=Role.OPERATOR, read_only=False).token
+    assert not may(narrowed, cast.organisation, "keys.issue"), "under another role's name neither"
+    assert may(
+        create_token(cast.operator, cast.organisation, "s", read_only=False).token, cast.organisation, "keys.issue"
+    )

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import activate, gettext_lazy
@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 from portal.web.access import PageRequest, page
 from portal.web.arriving import with_language
 from portal.web.forms import refuse
+from portal.web.second_factor import ask_again, fresh, needed
 from portal.web.words import role_name
 from provisioning.accounts.models import ApiToken, Role, User
 from provisioning.accounts.permissions import MATRIX
@@ -103,13 +104,15 @@ def account(request: PageRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @page("token.own")
-def token_list(request: PageRequest) -> HttpResponse:
+def token_list(request: PageRequest) -> HttpResponseBase:
     """One's tokens, a form for a new one, and once the text of the one just made."""
     access = request.access
     form = TokenForm(access.membership.role, request.POST or None)
     made = None
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
+        if data["role"] == Role.CUSTODIAN and not fresh(request, needed(request)):
+            return ask_again(request)
         try:
             made = create_token(
                 access.user,
