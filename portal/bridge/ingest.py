@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 
 from meterwire.errors import FormatError
 from meterwire.messages import Event, Result, parse_timestamp
+from portal.bridge.days import look_again
 from portal.bridge.key_port import deliver
 from portal.bridge.mail import Mail, Refusal
 from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch, Source, moment
@@ -83,6 +84,7 @@ class Ingest:
             self._isolate(arrivals, error, now_us, outcome)
             return
         outcome.figures["key_messages"] += deliver(arrivals)
+        look_again(arrivals, moment(now_us))
         self._report(arrivals, outcome)
         told = [arrival for arrival, _ in batch.reports] + [arrival for arrival, *_ in batch.proofs]
         outcome.adapters.update(arrival.adapter.pk for arrival in told if arrival.adapter is not None)
