@@ -11,7 +11,7 @@ import random
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiomqtt
 import msgspec
@@ -196,7 +196,7 @@ class MqttLink:
     def _new_client(self) -> aiomqtt.Client:
         settings = self.settings
         will = settings.will() if settings.will else None
-        client = aiomqtt.Client(
+        client = _Client(
             settings.host,
             settings.port,
             identifier=settings.client_id,
@@ -280,6 +280,20 @@ class MqttLink:
         finally:
             for task in (sleeping, stopping):
                 task.cancel()
+
+
+class _Client(aiomqtt.Client):
+    """Notices at once when the broker hangs up before its CONNACK: with TLS 1.3 it judges the certificate that late."""
+
+    def _on_disconnect(self, *arguments: Any) -> None:
+        super()._on_disconnect(*arguments)
+        self._loop.call_soon_threadsafe(self._refused)
+
+    def _refused(self) -> None:
+        if not self._connected.done():
+            self._connected.set_exception(
+                aiomqtt.MqttError("the broker hung up: it may not accept the certificate (over, revoked, of others)")
+            )
 
 
 async def take_over(settings: LinkSettings, client_id: str) -> None:

@@ -18,8 +18,8 @@ from meterwire.errors import MeterspanError
 from portal.ops import broker
 from provisioning.fleet.queries import revoked_concentrators
 from provisioning.keys.vault import Vault
-from provisioning.pki.queries import broker_trust, revoked_names, revoked_since
-from provisioning.pki.services import refresh
+from provisioning.pki.queries import broker_trust, revoked_names, revoked_since, trusted_authorities
+from provisioning.pki.services import publish, refresh
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +43,13 @@ class Doorkeeper:
         self._revoked: frozenset[tuple[str, datetime]] = frozenset()
         self._waiting: list[tuple[float, str]] = []  # when, whose session
         self._alarmed_at = -ALARM_S
+        self._twins = False  # the last list and the one before it are of one second
 
     def look(self) -> None:
         """Bring the broker's files up to date and note who was shut out since the last look."""
         self._refresh()
         if self._folder is not None:
-            mqtt: dict[str, Any] = settings.MQTT
-            if broker.keep(self._folder, mqtt["username"], mqtt["password"], broker_trust()):
-                log.info("the broker was told of new accounts or certificates")
+            self._keep(self._folder)
             self._alarm(self._folder)
         for name in sorted(self._shut_out()):
             log.warning("the session of a concentrator that was shut out is ended", extra={"concentrator": name})
@@ -76,9 +75,20 @@ class Doorkeeper:
         self._barred, self._revoked, self._accounts = barred, revoked, accounts
         return frozenset(news)
 
+    def _keep(self, folder: Path) -> None:
+        before, trust = _begins(folder), broker_trust()
+        stale = bool(before) and trust[1] != _text(folder)
+        mqtt: dict[str, Any] = settings.MQTT
+        if broker.keep(folder, mqtt["username"], mqtt["password"], trust):
+            log.info("the broker was told of new accounts or certificates")
+        self._twins = stale and bool(before & _begins(folder))
+
     def _refresh(self) -> None:
         """The lists of revoked certificates; normally the vault process has signed them already."""
         try:
+            if self._twins:  # signed within one second: the broker goes by the first
+                for authority in trusted_authorities():
+                    publish(self._vault, authority, timezone.now())
             if signed := refresh(self._vault, timezone.now()):
                 log.info("lists of revoked certificates signed", extra={"count": signed})
         except MeterspanError as error:
@@ -96,3 +106,17 @@ class Doorkeeper:
             "the broker's list of revoked certificates is over or nearly: then it refuses every certificate",
             extra={"file": str(folder / broker.REVOKED), "ends": end.isoformat()},
         )
+
+
+def _begins(folder: Path) -> frozenset[tuple[str, datetime]]:
+    try:
+        return broker.lists_begin(folder)
+    except ValueError:
+        return frozenset()
+
+
+def _text(folder: Path) -> str:
+    try:
+        return (folder / broker.REVOKED).read_text()
+    except (OSError, ValueError):
+        return ""

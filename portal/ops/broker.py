@@ -151,12 +151,24 @@ def lists_end(folder: Path) -> datetime | None:
 
     None where it reads none. Raises ValueError for a file that is none.
     """
+    return min((one.next_update_utc for one in _lists(folder) if one.next_update_utc is not None), default=None)
+
+
+def lists_begin(folder: Path) -> frozenset[tuple[str, datetime]]:
+    """(issuer, second) of each list that the broker reads. Raises ValueError for a file that is none.
+
+    A broker that runs keeps the lists it has read, and of two that an issuer made in the same second it goes by the
+    first (OpenSSL): such a second list has no effect.
+    """
+    return frozenset((one.issuer.rfc4514_string(), one.last_update_utc) for one in _lists(folder))
+
+
+def _lists(folder: Path) -> list[x509.CertificateRevocationList]:
     try:
         body = (folder / REVOKED).read_bytes()
     except OSError:
-        return None
-    ends = [x509.load_pem_x509_crl(part + _END).next_update_utc for part in body.split(_END)[:-1]]
-    return min((end for end in ends if end is not None), default=None)
+        return []
+    return [x509.load_pem_x509_crl(part + _END) for part in body.split(_END)[:-1]]
 
 
 def _listener(folder: Path, listener: Listener) -> list[str]:
