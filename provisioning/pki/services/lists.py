@@ -36,8 +36,8 @@ def publish(vault: Vault, authority: Authority, now: datetime) -> RevocationList
     """Sign the list of `authority` anew, where the vault is."""
     with transaction.atomic():
         row = Authority.objects.select_for_update().get(pk=authority.pk)
-        revoked = _listed(row, now)
-        entries = [build.Revoked(int(one.serial, 16), one.revoked_at, one.revocation) for one in revoked]  # type: ignore[arg-type]
+        columns = _listed(row, now).values_list("serial", "revoked_at", "revocation")
+        entries = [build.Revoked(int(serial, 16), at, kind) for serial, at, kind in columns if at is not None]
         until = now + timedelta(hours=float(settings.PKI["list_hours"]))
         number = row.list_number + 1
         made = build.revocation_list(signing.signer(vault, row), entries, number, this_update=now, next_update=until)

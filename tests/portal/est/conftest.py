@@ -8,8 +8,8 @@ from provisioning.fleet.models import Concentrator
 from provisioning.pki.models import Authority
 from provisioning.pki.services import issue_password
 from tests.cast import STAGE, Cast, cast
-from tests.portal.est.openssl import Device
 from tests.provisioning.pki.authority import authority
+from tests.support.openssl import Device
 
 __all__ = ["cast"]
 

@@ -15,7 +15,7 @@ from provisioning.pki.models import Authority, Certificate, Enrolment, OneTimePa
 from provisioning.pki.services import approve_enrolment, issue_password, refuse_enrolment
 from tests.cast import STAGE, Cast
 from tests.portal.est.client import EST, basic, certificates, enrol, fetch
-from tests.portal.est.openssl import Device
+from tests.support.openssl import Device
 
 pytestmark = pytest.mark.usefixtures("issuing")
 

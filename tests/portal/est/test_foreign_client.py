@@ -22,7 +22,7 @@ from provisioning.pki.files import write_trust
 from provisioning.pki.models import Certificate
 from provisioning.pki.services import issue_password, revoke
 from tests.cast import STAGE, Cast
-from tests.portal.est.openssl import Device, openssl
+from tests.support.openssl import Device, openssl
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from provisioning.pki.services import revoke, trust_manufacturer
 from provisioning.pki.services.enrolments import MAX_VALID, MAX_WAITING
 from tests.cast import Cast
 from tests.portal.est.client import HEADER, basic, certificates, enrol, shown
-from tests.portal.est.openssl import Device, openssl
 from tests.provisioning.pki.authority import enrolled
+from tests.support.openssl import Device, openssl
 
 pytestmark = pytest.mark.usefixtures("issuing", "proxy")
 

@@ -9,7 +9,7 @@ from provisioning.audit.models import Entry
 from provisioning.fleet.models import Concentrator
 from provisioning.pki.models import Certificate
 from tests.portal.est.client import basic, enrol
-from tests.portal.est.openssl import Device
+from tests.support.openssl import Device
 
 pytestmark = pytest.mark.usefixtures("issuing")
 

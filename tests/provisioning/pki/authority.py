@@ -13,7 +13,7 @@ from provisioning.pki import claims
 from provisioning.pki.models import Authority, Certificate, Enrolment
 from provisioning.pki.services import create_authority, issue_by_vault, issue_password, request_certificate
 from tests.cast import STAGE
-from tests.portal.est.openssl import Device
+from tests.support.openssl import Device
 
 INSTALLER = System("manage.py pki_init")
 
