@@ -1,4 +1,4 @@
-"""Names the batches app to Django."""
+"""Names the batches app to Django, and what it keeps sealed to the vault."""
 
 from django.apps import AppConfig
 
@@ -6,3 +6,10 @@ from django.apps import AppConfig
 class BatchesConfig(AppConfig):
     name = "provisioning.batches"
     label = "batches"
+
+    def ready(self) -> None:
+        from provisioning.batches import holding
+        from provisioning.keys import holdings
+
+        holdings.register(holding.KEYS)
+        holdings.register(holding.TOKENS)

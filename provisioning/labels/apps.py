@@ -9,8 +9,9 @@ class LabelsConfig(AppConfig):
     label = "labels"
 
     def ready(self) -> None:
-        from provisioning.keys import vault_operations
-        from provisioning.labels import checks, vault_operation
+        from provisioning.keys import holdings, vault_operations
+        from provisioning.labels import checks, holding, vault_operation
 
         vault_operations.register(vault_operation.OPEN_TOKENS, vault_operation.OPERATION)
+        holdings.register(holding.HOLDING)
         register(checks.label_profile, Tags.security)
