@@ -1,7 +1,6 @@
 """Second factors: set up, shown once, removed, audited; what is stored, and whatever a hostile browser sends."""
 
 import json
-from base64 import b32decode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,8 +8,6 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.hashes import SHA1
-from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.core.management import CommandError, call_command
 from fido2.utils import websafe_encode
 from hypothesis import given
@@ -36,6 +33,7 @@ from provisioning.accounts.services import add_member
 from provisioning.audit.models import Entry
 from provisioning.errors import Conflict, Forbidden, Invalid
 from tests.cast import STAGE, Cast
+from tests.support.app_codes import shown_by_app
 from tests.support.passkey import DOMAIN, ORIGIN, SoftPasskey, give_passkey
 
 NOW = datetime(2026, 11, 27, 12, 0, 5, tzinfo=UTC)
@@ -43,11 +41,6 @@ STEP = timedelta(seconds=30)
 PARTY = Party(DOMAIN, ORIGIN)
 NOBODY: frozenset[str] = frozenset()
 CUSTODIAN = frozenset({str(Role.CUSTODIAN)})
-
-
-def shown_by_app(secret: str, at: datetime) -> str:
-    """What an app shows: computed by the cryptography library, not by what the portal checks with."""
-    return TOTP(b32decode(secret), 6, SHA1(), 30, enforce_key_length=False).generate(int(at.timestamp())).decode()
 
 
 def app_of(user: User, at: datetime = NOW) -> str:

@@ -124,9 +124,7 @@ def recovery_codes(request: PageRequest) -> HttpResponse:
         except Conflict as error:
             messages.error(request, str(error), extra_tags="bad")
             return redirect("account-factors")
-    answer = render(request, "account/codes.html", context)
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return render(request, "account/codes.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
