@@ -19,7 +19,7 @@ from portal.ops.demo.system import ADAPTERS, PASSWORD, System
 LOGINS = (
     ("operator@demo.example", "operator: sees the building, registers devices"),
     ("installer@demo.example", "installer"),
-    ("custodian@demo.example", "key custodian"),
+    ("custodian@demo.example", "key custodian: sets up a passkey at the first login"),
     ("viewer@demo.example", "viewer"),
     ("auditor@demo.example", "auditor: sees the audit trail"),
     ("admin@demo.example", "administrator"),

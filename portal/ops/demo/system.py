@@ -53,7 +53,7 @@ class System:
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self._ports['portal']}/"
+        return f"http://localhost:{self._ports['portal']}/"  # a passkey belongs to a name, never to a number
 
     @property
     def port_line(self) -> str:
