@@ -25,6 +25,7 @@ class Partner(models.TextChoices):
 class Plan(models.Model):
     """What a campaign and a standing schedule both say: which keys, how, and when it may happen.
 
+    Its scope is `adapter`, else `site`, else the whole organisation; with an adapter, `site` is where it was then.
     The window is in the organisation's or site's local time; `window_from` None: at any hour. It may run over midnight.
     """
 

@@ -85,10 +85,9 @@ def checked_terms(
     grace_hours: int,
 ) -> Terms:  # fmt: skip
     """The terms, when the actor may have them and they go together. Forbidden or Invalid."""
-    site = scope if isinstance(scope, Site) else None
     adapter = scope if isinstance(scope, Adapter) else None
-    where = site.pk if site is not None else adapter.site_id if adapter is not None else None
-    require_at(actor, organisation, where, "keys.rotate")
+    site = adapter.site if adapter is not None else scope if isinstance(scope, Site) else None
+    require_at(actor, organisation, site.pk if site is not None else None, "keys.rotate")
     validation.same_organisation("scope", scope, organisation.pk)
     purpose = validation.choice("purpose", purpose, [*sorted(REPLACED), Purpose.METER])
     method = validation.choice("method", method, Method.values)

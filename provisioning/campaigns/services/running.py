@@ -70,9 +70,7 @@ def retry_failed(actor: Actor, campaign: Campaign) -> int:
 
 def allowed(actor: Actor, campaign: Campaign, site_id: int | None = None) -> None:
     """Raise Forbidden unless `actor` may steer it: keys.rotate over its whole scope, or at `site_id`."""
-    if site_id is None:
-        site_id = campaign.site_id if campaign.adapter is None else campaign.adapter.site_id
-    require_at(actor, campaign.organisation_id, site_id, "keys.rotate")
+    require_at(actor, campaign.organisation_id, site_id or campaign.site_id, "keys.rotate")
 
 
 def end_of_adapter(_: Actor, adapter: Adapter, __: str) -> None:

@@ -58,8 +58,7 @@ def schedule(
 
 def end_schedule(actor: Actor, row: Schedule, reason: str) -> Schedule:
     """Make no further campaign by it; one that runs goes on."""
-    site_id = row.site_id if row.adapter is None else row.adapter.site_id
-    require_at(actor, row.organisation_id, site_id, "keys.rotate")
+    require_at(actor, row.organisation_id, row.site_id, "keys.rotate")
     reason = validation.text("reason", reason, 200, required=True)
     with audited(row.organisation):
         now = validation.moment("at", None)
