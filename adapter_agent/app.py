@@ -13,6 +13,8 @@ from adapter_agent.config import Loaded
 from adapter_agent.configuration import Configuration, ConfigurationFile
 from adapter_agent.coupling.base import CoupledMeters, CoupledTelegrams
 from adapter_agent.dates import Dates
+from adapter_agent.daybook import Daybook
+from adapter_agent.daybook.start import open_daybook
 from adapter_agent.inbox import Inbox
 from adapter_agent.keys.requests import KeyRequests
 from adapter_agent.keys.trial import Trial
@@ -35,6 +37,7 @@ from edge.clock import Clock
 from edge.watchdog import Watchdog
 from meterwire import config_records, key_messages
 from meterwire.counter import Counter
+from meterwire.signed_day import is_day_frame
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +114,10 @@ class AdapterApp:
         if port == config_records.PORT and self._parts is not None:
             self._parts.inbox.take(payload)
         elif port == key_messages.PORT and self._parts is not None:
-            self._parts.requests.take(payload)
+            if is_day_frame(payload, up=False) and self._parts.daybook is not None:
+                self._parts.daybook.request(payload)
+            else:
+                self._parts.requests.take(payload)
             self._parts.sender.wake()
         else:
             log.info("a downlink for which nothing is set up here", extra={"port": port, "bytes": len(payload)})
@@ -157,6 +163,7 @@ class AdapterApp:
         period_s = inbox.running.period_s or config.sampler.period_s
         timer = SlotTimer(config.adapter.dev_eui, period_s, config.sampler.jitter, self._random)
         registration = Registration(state.file("registration"), config.adapter.dev_eui)
+        daybook = open_daybook(config, state, keys.ring, dates, self._clock)
         sender = Sender(
             radio,
             source,
@@ -170,9 +177,10 @@ class AdapterApp:
             confirm_every=self._loaded.radio.confirm_every,
             on_sent=self._on_sent,
             progress=self._watchdog.register("sender", WITHIN_S),
+            daybook=daybook,
         )
         source.nameplates.on_change = sender.wake
-        self._parts = _Parts(radio, source, timer, inbox, requests, registration, sender)
+        self._parts = _Parts(radio, source, timer, inbox, requests, registration, sender, daybook)
         if self._commissioning.active:  # the button was pressed before everything was there
             radio.hasten(True)
         elif not radio.epoch:
@@ -194,6 +202,8 @@ class AdapterApp:
         finally:
             self._parts = None
             radio.close()
+            if daybook is not None:
+                daybook.close()
 
     def _make_source(self, store: KeyStore, keys: Keys, dates: Dates, trial: Trial) -> Source:
         config, clock = self._loaded.config, self._clock
@@ -241,6 +251,7 @@ class _Parts:
     requests: KeyRequests
     registration: Registration
     sender: Sender
+    daybook: Daybook | None
 
 
 def _nobody(sent: Sent) -> None:

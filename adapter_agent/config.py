@@ -92,6 +92,14 @@ class Sealing:
 
 
 @dataclass(frozen=True, slots=True)
+class Signing:
+    """[signing]: whether each day's telegrams are kept for two days and signed, and on which curve."""
+
+    enabled: bool = True
+    curve: Literal["p-256", "brainpoolP256r1"] = "p-256"
+
+
+@dataclass(frozen=True, slots=True)
 class Coupling:
     """[coupling]: the serial line between interface board and base board, and what it carries."""
 
@@ -139,6 +147,7 @@ class Config:
     input: tuple[Input, ...] = ()
     sampler: Sampler = field(default_factory=Sampler)
     sealing: Sealing = field(default_factory=Sealing)
+    signing: Signing = field(default_factory=Signing)
     coupling: Coupling | None = None
     clock: Dates = field(default_factory=Dates)
     commissioning: Commissioning = field(default_factory=Commissioning)
