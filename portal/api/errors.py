@@ -13,8 +13,9 @@ from rest_framework.views import exception_handler, set_rollback
 from meterwire.errors import AuthenticationError, MeterspanError
 from provisioning.errors import Conflict, Forbidden, Invalid
 from provisioning.keys.kek import VaultLocked
+from provisioning.keys.vault_client import VaultAway
 
-_STATUS = {Forbidden: 403, Invalid: 400, Conflict: 409, VaultLocked: 503, AuthenticationError: 401}
+_STATUS = {Forbidden: 403, Invalid: 400, Conflict: 409, VaultLocked: 503, VaultAway: 503, AuthenticationError: 401}
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:

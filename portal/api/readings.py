@@ -15,27 +15,35 @@ from portal.api.base import Resource, RowSerializer
 from portal.api.filters import KeyFilter, before, since
 from portal.telemetry.models import Reading
 from portal.telemetry.queries import readings_of_adapter, readings_of_metering_point
+from portal.telemetry.sealed_asking import Purpose, unseal
 from provisioning.accounts.actors import Actor
 
 MAX_REGISTER = 7 * 32 + 31
 
 
 class ReadingSerializer(RowSerializer[Reading]):
-    """`value` is exact, in `unit`; null while it is sealed."""
+    """`value` is exact, in `unit`; null while it is `sealed`."""
 
     value = serializers.SerializerMethodField("exact")
+    sealed = serializers.SerializerMethodField()
     unit = serializers.SerializerMethodField()
     obis = serializers.SerializerMethodField()
     input = serializers.SerializerMethodField()
 
     class Meta:
         model = Reading
-        fields = ["adapter", "metering_point", "counter", "measured_at", "input", "register", "obis", "value", "unit"]
+        fields = [
+            "adapter", "metering_point", "counter", "measured_at", "input", "register", "obis", "value", "unit",
+            "sealed",
+        ]  # fmt: skip
         read_only_fields = fields
 
     @extend_schema_field({"type": "string", "nullable": True, "example": "12345.6"})
     def exact(self, row: Reading) -> str | None:
         return None if row.value is None else f"{by_index(row.register & 31).quantity(row.value):f}"
+
+    def get_sealed(self, row: Reading) -> bool:
+        return row.value is None
 
     def get_unit(self, row: Reading) -> str:
         return by_index(row.register & 31).unit
@@ -48,10 +56,14 @@ class ReadingSerializer(RowSerializer[Reading]):
 
 
 class ReadingFilter(filters.FilterSet):  # type: ignore[misc]
-    """Of an adapter or a metering point; `register` is the number or, for input 0, the OBIS code."""
+    """Of an adapter or a metering point; `register` is the number or, for input 0, the OBIS code.
+
+    `purpose` opens what is stored sealed, for roles that may.
+    """
 
     adapter = KeyFilter(method="applied_already")
     metering_point = KeyFilter(method="applied_already")
+    purpose = filters.ChoiceFilter(method="applied_already", choices=Purpose.choices)
     register = filters.CharFilter(method="of_register", max_length=20)
     # `from` is a word of the language, so it cannot be written as an attribute.
     locals()["from"] = since("measured_at")
@@ -70,7 +82,11 @@ class ReadingFilter(filters.FilterSet):  # type: ignore[misc]
         return queryset.filter(register=number)
 
 
-@extend_schema(description="In the order of adapter, register and time. Ask for an `adapter` or a `metering_point`.")
+@extend_schema(
+    description="In the order of adapter, register and time. Ask for an `adapter` or a `metering_point`."
+    " An organisation may store values sealed: they are null and `sealed` unless you say a `purpose`, which needs the"
+    " right to open them (a token that may do more than read) and stands in the audit."
+)
 class Readings(ListModelMixin, Resource):
     """One register value each."""
 
@@ -87,6 +103,13 @@ class Readings(ListModelMixin, Resource):
         if adapter is None:
             raise ValidationError({"adapter": [_("Say which adapter or which metering_point.")]})
         return readings_of_adapter(actor, adapter)
+
+    def paginate_queryset(self, queryset: Any) -> list[Any] | None:
+        rows = super().paginate_queryset(queryset)
+        purpose = self.request.query_params.get("purpose")
+        if rows and purpose:
+            unseal(rows, self.actor, purpose)
+        return rows
 
     def _key(self, name: str) -> int | None:
         text = self.request.query_params.get(name)

@@ -1,14 +1,16 @@
 """Asks the vault for values that are stored sealed: for whom, what for, of what, from when to when."""
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Annotated, Final
 
 import msgspec
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from portal.telemetry.models import Telegram
+from meterwire.errors import LimitExceeded
+from portal.telemetry.models import Reading, Telegram
 from provisioning.accounts.actors import Actor
 from provisioning.keys.vault_client import ask
 from provisioning.keys.vault_operations import Asker, RowId, asker
@@ -17,6 +19,8 @@ OPEN_VALUES: Final = "open_values"
 MAX_DAYS: Final = 400  # in one opening
 MAX_VALUES: Final = 20_000  # in one opening; the answer says where to go on
 MAX_REGISTERS: Final = 64
+MAX_OPENINGS: Final = 20  # one after the other
+TICK: Final = timedelta(microseconds=1)  # an opening ends before its end
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 _Register = Annotated[int, msgspec.Meta(ge=1, le=255)]
@@ -91,6 +95,38 @@ def open_values(  # what an audit has to know
     """
     wanted = Wanted(asker(actor), purpose[:20], start, end, adapter, metering_point, tuple(registers))
     return ask(OPEN_VALUES, wanted, Opened)
+
+
+def unseal(rows: Iterable[Reading], actor: Actor, purpose: str) -> None:
+    """Give sealed rows their values, unsaved; neighbours of one register in one opening. As `open_values`."""
+    for (adapter, register), run in groupby((row for row in rows if row.value is None), _series):
+        waiting = {row.counter: row for row in run}
+        start, end = (choose(row.measured_at for row in waiting.values()) for choose in (min, max))
+        values = open_all(actor, purpose, adapter=adapter, registers=[register], first=start, last=end)
+        for counter, row in waiting.items():
+            row.value = values.get((counter, register))
+
+
+def open_all(
+    actor: Actor, purpose: str, *, adapter: int, registers: Collection[int], first: datetime, last: datetime
+) -> dict[tuple[int, int], int]:
+    """By (counter, register), what was measured from `first` to `last`, both included, in as many openings as it takes.
+
+    LimitExceeded for more than MAX_OPENINGS. Else as `open_values`.
+    """
+    found: dict[tuple[int, int], int] = {}
+    start = first
+    for _opening in range(MAX_OPENINGS):
+        opened = open_values(actor, purpose, start=start, end=last + TICK, adapter=adapter, registers=registers)
+        found |= {(counter, register): value for (_adapter, counter, register), value in opened.values().items()}
+        if opened.until is None:
+            return found
+        start = opened.until
+    raise LimitExceeded(f"more than {MAX_OPENINGS * MAX_VALUES} values; choose a shorter stretch of time")
+
+
+def _series(row: Reading) -> tuple[int, int]:
+    return row.adapter_id, row.register
 
 
 def has_sealed(adapter: int) -> bool:

@@ -20,6 +20,7 @@ _NAMES: dict[str, str | Promise] = {
     "approval.requested": gettext_lazy("Approval asked for"),
     "approval.used": gettext_lazy("Approval used"),
     "approval.withdrawn": gettext_lazy("Request withdrawn"),
+    "backup.restored": gettext_lazy("Backup restored"),
     "batch.cancelled": gettext_lazy("Batch cancelled"),
     "batch.finished": gettext_lazy("Batch imported"),
     "batch.generated": gettext_lazy("Series of adapters made"),

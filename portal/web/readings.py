@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from heapq import merge
 from io import StringIO
+from itertools import groupby, islice
+from operator import itemgetter
 
 from asgiref.sync import sync_to_async
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -13,12 +16,15 @@ from django.utils import timezone
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
+from meterwire.errors import MeterspanError
 from meterwire.registers import REGISTERS, register_number, split_number
 from portal.telemetry.models import HourRollup, Reading
+from portal.telemetry.sealed_asking import MAX_VALUES, has_sealed
 from portal.web import registers
 from portal.web.adapters import reads_of
 from portal.web.figures import day_of
 from portal.web.registers import Shown
+from portal.web.sealed import Opening
 from provisioning.fleet.models import Adapter, MeteringPoint
 from provisioning.pairing.models import Pairing
 
@@ -26,6 +32,9 @@ MAX_ROWS = 1_000_000  # per export; who needs more uses the API
 CHUNK = 2000
 MAX_DAYS = 400
 CHOICES = [n for n in REGISTERS if n != 27]
+
+# Register, time, stored integer or None while sealed; of an hour also mean, least, greatest and how many.
+Row = tuple[int, datetime, int | None, tuple[float | int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +80,17 @@ def as_newest(rows: list[Adapter], shown: Shown) -> list[Newest]:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What to export: adapters, the register numbers of input 0 (empty: all), from and to, single values or hours."""
+    """What to export: adapters, the register numbers of input 0 (empty: all), from and to, single values or hours.
+
+    Sealed values stay empty, or are opened with `opening`.
+    """
 
     adapters: tuple[int, ...]
     registers: tuple[int, ...]
     start: datetime
     end: datetime
     hourly: bool
+    opening: Opening | None = None
 
 
 def window(first: date | None, last: date | None) -> tuple[datetime, datetime]:
@@ -119,17 +132,20 @@ def _chunks(wanted: Export, german: bool) -> Iterator[str]:
     ]
     writer.writerow(head + ([_("Mean"), _("Least"), _("Greatest"), _("Readings")] if wanted.hourly else []))
     written = 0
-    for adapter in _adapters(wanted):
-        places = _places(adapter)
-        for row in _rows(adapter, wanted):
-            writer.writerow(_line(adapter, places, row, german))
-            written += 1
-            if written % CHUNK == 0:
-                yield _taken(out)
-            if written >= MAX_ROWS:
-                writer.writerow([_("Cut here after {n} lines; choose fewer meters or days.").format(n=MAX_ROWS)])
-                yield _taken(out)
-                return
+    try:
+        for adapter in _adapters(wanted):
+            places = _places(adapter)
+            for row in _rows(adapter, wanted):
+                writer.writerow(_line(adapter, places, row, german))
+                written += 1
+                if written % CHUNK == 0:
+                    yield _taken(out)
+                if written >= MAX_ROWS:
+                    writer.writerow([_("Cut here after {n} lines; choose fewer meters or days.").format(n=MAX_ROWS)])
+                    yield _taken(out)
+                    return
+    except MeterspanError as error:  # the answer has begun long ago: it can only be said in the file
+        writer.writerow([_("Cut here: {reason}").format(reason=error)])
     yield _taken(out)
 
 
@@ -149,30 +165,61 @@ def _places(adapter: Adapter) -> list[Pairing]:
     return list(adapter.pairings.select_related("metering_point", "meter").order_by("from_at"))
 
 
-def _rows(adapter: Adapter, wanted: Export) -> Iterator[tuple[int, datetime, int | None, tuple[float | int, ...]]]:
-    if wanted.hourly:
-        hours = HourRollup.objects.filter(adapter=adapter, start__gte=wanted.start, start__lt=wanted.end)
-        if wanted.registers:
-            hours = hours.filter(register__in=wanted.registers)
-        columns = ("register", "start", "last_value", "mean", "min_value", "max_value", "count")
-        for register, start, last, mean, low, high, count in (
-            hours.order_by("register", "start").values_list(*columns).iterator(CHUNK)
-        ):
-            yield register, start, last, (mean, low, high, count)
+def _rows(adapter: Adapter, wanted: Export) -> Iterator[Row]:
+    readings = Reading.objects.filter(adapter=adapter, measured_at__gte=wanted.start, measured_at__lt=wanted.end)
+    if not wanted.hourly:
+        yield from _singles(adapter, readings, wanted)
         return
-    rows = Reading.objects.filter(adapter=adapter, measured_at__gte=wanted.start, measured_at__lt=wanted.end)
+    sealed: Iterator[Row] = iter(())
+    if wanted.opening is not None and has_sealed(adapter.pk):
+        sealed = _condensed(_singles(adapter, readings.filter(value=None), wanted))
+    both = merge(_hours(adapter, wanted), sealed, key=itemgetter(0, 1))
+    # Of the hour in which sealing began or ended, the one that was condensed.
+    yield from (next(same) for _hour, same in groupby(both, itemgetter(0, 1)))
+
+
+def _hours(adapter: Adapter, wanted: Export) -> Iterator[Row]:
+    hours = HourRollup.objects.filter(adapter=adapter, start__gte=wanted.start, start__lt=wanted.end)
+    if wanted.registers:
+        hours = hours.filter(register__in=wanted.registers)
+    columns = ("register", "start", "last_value", "mean", "min_value", "max_value", "count")
+    for register, start, last, mean, low, high, count in (
+        hours.order_by("register", "start").values_list(*columns).iterator(CHUNK)
+    ):
+        yield register, start, last, (mean, low, high, count)
+
+
+def _singles(adapter: Adapter, rows: QuerySet[Reading], wanted: Export) -> Iterator[Row]:
     if wanted.registers:
         rows = rows.filter(register__in=wanted.registers)
-    for register, at, value in (
-        rows.order_by("register", "measured_at").values_list("register", "measured_at", "value").iterator(CHUNK)
-    ):
-        yield register, at, value, ()
+    ordered = rows.order_by("register", "measured_at").values_list("register", "measured_at", "value", "counter")
+    for register, series in groupby(ordered.iterator(CHUNK), itemgetter(0)):
+        while some := list(islice(series, MAX_VALUES)):
+            closed = [at for _register, at, value, _counter in some if value is None]
+            opened = {}
+            if wanted.opening is not None and closed:
+                opened = wanted.opening.values(adapter.pk, [register], closed[0], closed[-1])
+            for _register, at, value, counter in some:
+                yield register, at, opened.get((counter, register)) if value is None else value, ()
+
+
+def _condensed(rows: Iterator[Row]) -> Iterator[Row]:
+    """Hours of UTC out of single values, as the roll-up would make them; without values that stay sealed."""
+    opened = (row for row in rows if row[2] is not None)
+    for (register, hour), some in groupby(opened, lambda row: (row[0], _hour(row[1]))):
+        values = [value for _, _, value, _ in some if value is not None]
+        more = sum(values) / len(values), min(values), max(values), len(values)
+        yield register, hour, values[-1], more
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 def _line(
     adapter: Adapter,
     places: list[Pairing],
-    row: tuple[int, datetime, int | None, tuple[float | int, ...]],
+    row: Row,
     german: bool,
 ) -> list[str]:
     number, at, value, more = row

@@ -11,11 +11,14 @@ from itertools import pairwise
 from math import gcd
 from typing import Any, Literal
 
+from django.db.models import Q
 from django.utils import timezone
 
 from portal.telemetry.models import HourRollup, Reading
+from portal.telemetry.sealed_asking import has_sealed
 from portal.web.figures import day_of
 from portal.web.registers import Places, Shown, measured, shown
+from portal.web.sealed import Opening
 from provisioning.fleet.models import Adapter
 
 Range = Literal["hour", "day", "week", "month"]
@@ -111,16 +114,18 @@ def groups(numbers: Iterable[int], places: Places) -> dict[str, list[Shown]]:
     return found
 
 
-def chart(adapter: Adapter, registers: Sequence[Shown], window: Window, view: View) -> Chart:
-    """The chart of some registers of one group."""
+def chart(
+    adapter: Adapter, registers: Sequence[Shown], window: Window, view: View, opening: Opening | None = None
+) -> Chart:
+    """The chart of some registers of one group; sealed values are counted, or opened with `opening`."""
     if window.range in HOURS:
-        return _of_day(adapter, registers, window, view)
-    return _of_hours(adapter, registers, window, view)
+        return _of_day(adapter, registers, window, view, opening)
+    return _of_hours(adapter, registers, window, view, opening)
 
 
-def _of_day(adapter: Adapter, registers: Sequence[Shown], window: Window, view: View) -> Chart:
+def _of_day(adapter: Adapter, registers: Sequence[Shown], window: Window, view: View, opening: Opening | None) -> Chart:
     back = LOOK_BACK if view == "flow" else timedelta(0)
-    rows, sealed = _readings(adapter, registers, window.start - back, window.end)
+    rows, sealed = _readings(adapter, registers, window.start - back, window.end, opening)
     flow = view == "flow" and all(r.counter for r in registers)
     if flow:
         rows = _sure(rows)
@@ -208,8 +213,10 @@ class _Hour:
     mean: float
 
 
-def _of_hours(adapter: Adapter, registers: Sequence[Shown], window: Window, view: View) -> Chart:
-    hours, sealed = _hours(adapter, registers, window)
+def _of_hours(
+    adapter: Adapter, registers: Sequence[Shown], window: Window, view: View, opening: Opening | None
+) -> Chart:
+    hours, sealed = _hours(adapter, registers, window, opening)
     flow = view == "flow" and all(r.counter for r in registers)
     by_day = window.range == "month"
     lines = []
@@ -249,7 +256,7 @@ def _consumption(rows: dict[datetime, _Hour], register: Shown, window: Window, b
 
 
 def _hours(
-    adapter: Adapter, registers: Sequence[Shown], window: Window
+    adapter: Adapter, registers: Sequence[Shown], window: Window, opening: Opening | None
 ) -> tuple[dict[int, dict[datetime, _Hour]], int]:
     numbers = [r.number for r in registers]
     start = (window.start - LOOK_BACK).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
@@ -262,32 +269,50 @@ def _hours(
         hours.setdefault(register, {})[hour] = _Hour(first, last, mean)
         # The hour that is still running may be rolled up already, but not to its end.
         tail = max(tail, hour)
-    rows, sealed = _readings(adapter, registers, tail, window.end)
+    # Sealed values were never rolled up, also where clear ones came before and after them.
+    sealed_from = start if has_sealed(adapter.pk) else None
+    rows, sealed = _readings(adapter, registers, tail, window.end, opening, sealed_from=sealed_from)
     for number, points in rows.items():
         fresh: dict[datetime, list[int]] = {}
         for t, value in points:
             fresh.setdefault(datetime.fromtimestamp(t // 3600 * 3600, UTC), []).append(value)
         for hour, values in fresh.items():
+            if hour < tail and hour in hours.get(number, {}):
+                continue  # the hour in which sealing began or ended; what is left out is gained in the next one
             hours.setdefault(number, {})[hour] = _Hour(values[0], values[-1], sum(values) / len(values))
     return hours, sealed
 
 
 def _readings(
-    adapter: Adapter, registers: Sequence[Shown], start: datetime, end: datetime
+    adapter: Adapter,
+    registers: Sequence[Shown],
+    start: datetime,
+    end: datetime,
+    opening: Opening | None,
+    *,
+    sealed_from: datetime | None = None,
 ) -> tuple[dict[int, list[Point]], int]:
-    """Points by register in order of time, the newest MAX_ROWS of them; and how many values are sealed."""
+    """Points by register in order of time, the newest MAX_ROWS of them; and how many values stay sealed.
+
+    `sealed_from`: sealed values are wanted from that earlier moment on.
+    """
+    numbers = [r.number for r in registers]
     rows = Reading.objects.filter(
-        adapter=adapter, register__in=[r.number for r in registers], measured_at__gte=start, measured_at__lte=end
-    ).order_by("-measured_at")
+        adapter=adapter, register__in=numbers, measured_at__gte=sealed_from or start, measured_at__lte=end
+    )
+    if sealed_from is not None and sealed_from < start:
+        rows = rows.filter(Q(measured_at__gte=start) | Q(value=None))
+    newest = list(rows.order_by("-measured_at").values_list("register", "measured_at", "value", "counter")[:MAX_ROWS])
+    closed = [at for _, at, value, _ in newest if value is None]
+    opened = opening.values(adapter.pk, numbers, closed[-1], closed[0]) if opening is not None and closed else {}
     found: dict[int, list[Point]] = {}
     sealed = 0
-    for register, at, value in rows.values_list("register", "measured_at", "value")[:MAX_ROWS]:
+    for register, at, stored, counter in reversed(newest):
+        value = opened.get((counter, register)) if stored is None else stored
         if value is None:
             sealed += 1
         else:
             found.setdefault(register, []).append((round(at.timestamp(), 3), value))
-    for points in found.values():
-        points.reverse()
     return found, sealed
 
 

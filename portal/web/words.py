@@ -28,6 +28,8 @@ def words() -> dict[str, str]:
         "sealed": _(
             "The values of this stretch of time are sealed for somebody else; only their counters are seen here."
         ),
+        "closed": _("These values are stored sealed. Say what you open them for; the audit keeps it."),
+        "opened": _("Opened for this page; the audit has noted it."),
         "nothing": _("No values in this stretch of time."),
         "failed": _("The values could not be fetched. They are asked for again in a few seconds."),
     }

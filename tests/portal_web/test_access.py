@@ -38,6 +38,7 @@ POST_ONLY = {
     "pairing-unblock",
     "archive-restore",
     "label-file",
+    "adapter-series-open",
     "login-passkey",
     "login-question",
     "approval-withdraw",
@@ -61,6 +62,11 @@ def address(name: str, world: World) -> str:
         "approval": world.approval,
         "approval-withdraw": world.approval,
         "factor-remove": world.factor,
+        "concentrator-certificates": world.concentrator,
+        "enrolment-password": world.concentrator,
+        "certificate-revoke": world.certificate,
+        "enrolment": world.enrolment,
+        "manufacturer-remove": world.manufacturer,
     }
     if "<int:pk>" not in str(PATTERNS[name].pattern):
         return reverse(name)
@@ -71,7 +77,7 @@ def address(name: str, world: World) -> str:
     if name == "archive-restore":
         return reverse(name, args=["adapters", world.archived.pk])
     url = reverse(name, args=[rows.get(name, world.adapter).pk])
-    return f"{url}?group=energy" if name == "adapter-series" else url
+    return f"{url}?group=energy" if name.startswith("adapter-series") else url
 
 
 def ask(client: Client, name: str, url: str) -> Any:

@@ -20,6 +20,8 @@ class Chart {
     this.plotted = element.querySelector(".plot");
     this.table = element.querySelector("[data-table]");
     this.note = element.querySelector("[data-note]");
+    this.opener = element.querySelector("[data-open]");
+    this.opener?.addEventListener("submit", (event) => this.open(event));
     const range = element.querySelector('[data-set="range"][aria-pressed="true"]');
     this.choice = { range: range.value, view: "flow" };
     const group = element.querySelector('[data-set="group"][aria-pressed="true"], input[data-set="group"]');
@@ -63,23 +65,39 @@ class Chart {
 
   live(changes) {
     const mine = this.element.dataset.liveAdapter;
-    if (this.choice.end || this.due || !changes.some((c) => c.kind === "many" || (c.kind === "reading" && String(c.adapter) === mine))) return;
+    // Values that were opened are not opened again and again by themselves: each time stands in the audit.
+    if (this.purpose || this.choice.end || this.due || !changes.some((c) => c.kind === "many" || (c.kind === "reading" && String(c.adapter) === mine))) return;
     this.due = setTimeout(() => {
       this.due = undefined;
       if (this.at === undefined) this.load();
     }, LIVE_PACE_MS);
   }
 
+  /** The form says what for; the values it opened go when the page goes. */
+  open(event) {
+    event.preventDefault();
+    this.purpose = new FormData(this.opener);
+    this.load();
+  }
+
+  ask() {
+    const query = new URLSearchParams(this.choice);
+    const headers = { Accept: "application/json" };
+    if (!this.purpose) return fetch(`${this.url}?${query}`, { headers });
+    return fetch(`${this.opener.action}?${query}`, { method: "POST", body: this.purpose, headers });
+  }
+
   async load() {
     const turn = (this.turn = (this.turn || 0) + 1);
     this.plotted.setAttribute("aria-busy", "true");
     try {
-      const answer = await fetch(`${this.url}?${new URLSearchParams(this.choice)}`, { headers: { Accept: "application/json" } });
-      if (!answer.ok) throw new Error(String(answer.status));
+      const answer = await this.ask();
       const data = await answer.json();
       if (turn !== this.turn) return;
+      if (data.error) return this.refused(data.error);
+      if (!answer.ok) throw new Error(String(answer.status));
       this.data = data;
-      this.say("");
+      this.say(this.purpose ? word("opened") : "");
       this.draw();
     } catch {
       if (turn !== this.turn) return;
@@ -88,6 +106,13 @@ class Chart {
     } finally {
       if (turn === this.turn) this.plotted.removeAttribute("aria-busy");
     }
+  }
+
+  /** Sealed values that are not opened: why, and the form stays for another try. */
+  refused(text) {
+    this.purpose = undefined;
+    this.opener.hidden = false;
+    this.say(text);
   }
 
   say(text) {
@@ -100,13 +125,16 @@ class Chart {
     if (!data) return;
     this.element.querySelector("[data-label]").textContent = data.label;
     this.element.querySelector('[data-turn="after"]').disabled = !data.after;
+    const closed = data.opens && !this.purpose && this.opener;
+    if (this.opener) this.opener.hidden = !closed;
+    if (closed) this.say(word("closed"));
     this.legend();
     this.plot?.destroy();
     this.tip?.remove();
     this.at = undefined;
     if (!data.x.length) {
       this.plot = undefined;
-      this.say(data.sealed ? word("sealed") : word("nothing"));
+      if (!closed) this.say(data.sealed ? word("sealed") : word("nothing"));
       this.table.replaceChildren();
       return;
     }

@@ -7,10 +7,11 @@ from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from meterwire.errors import MeterspanError
-from portal.web import adapters, archive, life, linkquality, registers, series, states, summary
+from portal.telemetry import sealed_asking
+from portal.web import adapters, archive, life, linkquality, registers, sealed, series, states, summary
 from portal.web.access import PageRequest, page
 from portal.web.figures import day
 from portal.web.pairings_heard import heard_of
@@ -90,6 +91,7 @@ def adapter(request: PageRequest, pk: int) -> HttpResponse:
     ]
     # A chart of a day says nothing about the first minutes of an adapter.
     context["range"] = "hour" if first is None or now - first < YOUNG else "day"
+    context["purposes"] = sealed.purposes(access)
     context["configuration"] = Configuration.objects.filter(adapter=row).first()
     if access.may("keys.view"):
         context["keys"] = DeviceKey.objects.filter(adapter=row).exclude(state="destroyed").defer("sealed")[:20]
@@ -100,6 +102,21 @@ def adapter(request: PageRequest, pk: int) -> HttpResponse:
 @page("readings.view")
 def adapter_series(request: PageRequest, pk: int) -> JsonResponse:
     """One chart's data."""
+    return _series(request, pk)
+
+
+@require_POST
+@page("readings.open")
+def adapter_series_open(request: PageRequest, pk: int) -> JsonResponse:
+    """One chart's data with its sealed values opened, which the audit keeps; or why they cannot be."""
+    try:
+        return _series(request, pk, sealed.Opening(request.access.user, request.POST.get("purpose", "")))
+    except MeterspanError as error:
+        status = 403 if isinstance(error, Forbidden) else 503 if error.temporary else 400
+        return JsonResponse({"error": str(error)}, status=status)
+
+
+def _series(request: PageRequest, pk: int, opening: sealed.Opening | None = None) -> JsonResponse:
     row = _adapter(request, pk)
     window = _window(request)
     places = dict(row.pairings.filter(to_at=None).values_list("input", "metering_point__name"))
@@ -108,7 +125,9 @@ def adapter_series(request: PageRequest, pk: int) -> JsonResponse:
     view: series.View = "counter" if request.GET.get("view") == "counter" else "flow"
     if group not in known:
         raise Http404("no such group of registers")
-    return _answer(series.chart(row, known[group], window, view).as_json(), window, row)
+    drawn = series.chart(row, known[group], window, view, opening)
+    opens = drawn.sealed > 0 and sealed_asking.has_sealed(row.pk)
+    return _answer(drawn.as_json() | {"opens": opens}, window, row)
 
 
 @require_safe
