@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "provisioning.keys",
     "provisioning.campaigns",
     "provisioning.pki",
+    "provisioning.slots",
     "provisioning.labels",
     "provisioning.pairing",
     "provisioning.batches",
