@@ -361,6 +361,12 @@ def clear_wrong_claims(cast: Cast) -> Attempt:
     return lambda actor: pairing.clear_wrong_claims(actor, cast.organisation, cast.custodian)
 
 
+@deed("keys.import")
+def import_key_file(cast: Cast) -> Attempt:
+    text = f"dev_eui,purpose,key\n{cast.adapter().dev_eui},inner,{'1a' * 16}\n"
+    return lambda actor: keys.import_key_file(actor, cast.organisation, text.encode())
+
+
 @deed("concentrator.revoke")
 def revoke_concentrator(cast: Cast) -> Attempt:
     return partial(_with, fleet.revoke_concentrator, cast.concentrator(), "stolen")

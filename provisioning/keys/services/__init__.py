@@ -4,6 +4,7 @@ key file, wrapped for a recipient, or revealed with a second person's approval.
 
 from provisioning.keys.services.foreign import register_foreign_device
 from provisioning.keys.services.handover import KeyFile, hand_over
+from provisioning.keys.services.importing import Report, import_key_file
 from provisioning.keys.services.issue import (
     NewKey,
     import_keys,
@@ -23,11 +24,13 @@ from provisioning.keys.services.takein import take_in
 __all__ = [
     "KeyFile",
     "NewKey",
+    "Report",
     "RevealedKey",
     "activate",
     "destroy",
     "hand_over",
     "heard_under",
+    "import_key_file",
     "import_keys",
     "issue_adapter_keys",
     "issue_inner_key",
