@@ -285,7 +285,7 @@ class Sender:
         """Until the next thing to do, something worth telling, or a while; all times here are monotonic."""
         now = self._clock.monotonic()
         until = [now + (HASTY_STEP_S if self._commissioning.active else STEP_S)]
-        dues = (self._poll_due(), self._telegrams_at(), self._daybook_due())
+        dues = (self._keys_due(), self._poll_due(), self._telegrams_at(), self._daybook_due())
         until += [moment for moment in dues if moment is not None]
         if self._registration.due(self._facts()):
             until.append(self._reports.due)

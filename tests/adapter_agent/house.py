@@ -11,7 +11,7 @@ from adapter_agent.app import AdapterApp
 from adapter_agent.config import check
 from edge.clock import ManualClock
 from edge.config import parse
-from meterwire import config_records
+from meterwire import config_records, key_messages
 from meterwire.lorawan import mac_commands as mac
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.gpstime import gps_seconds
@@ -23,7 +23,8 @@ IMPORT = "0100010800ff"
 
 
 class Concentrator(Network):
-    """Answers DeviceTimeReq, acknowledges, and sends what is `waiting` for port 33, one payload per uplink.
+    """Answers DeviceTimeReq, acknowledges, and sends what is `waiting` for port 33, or `about_keys` on port 34, one
+    payload per uplink.
 
     `knows` false: the device is none of ours, nothing is answered. `after_report`: what to queue once the first
     report of a session has come, as the portal does.
@@ -34,6 +35,7 @@ class Concentrator(Network):
         self.knows = True
         self.waiting: list[bytes] = []
         self.after_report: list[bytes] = []
+        self.about_keys: list[bytes] = []
         self.lose = 0  # so many of the next downlinks with a payload do not arrive
         self.all_air: list[tuple[float, int, float]] = []  # begin, frequency, airtime of everything sent
 
@@ -54,6 +56,8 @@ class Concentrator(Network):
         if self.waiting:
             fields = {"fport": config_records.PORT, "payload": self.waiting.pop(0)}
             fields["class_b_or_pending"] = bool(self.waiting)
+        elif self.about_keys:
+            fields = {"fport": key_messages.PORT, "payload": self.about_keys.pop(0)}
         if not fields and not commands and not uplink.confirmed:
             return None
         answer = self.down(commands=commands, **fields)

@@ -1,11 +1,12 @@
 """The key memory uses a key only when its validity is proved, and the one with the nearest expiry first."""
 
+from dataclasses import replace
 from math import nan
 
 import pytest
 
 from meterwire.errors import KeyMemoryError, UnknownKeySlot, ValueOutOfRange
-from meterwire.keymemory import KeyEntry, KeyMemory
+from meterwire.keymemory import KeyEntry, KeyMemory, Standing
 from meterwire.seal import InnerKey
 
 
@@ -83,3 +84,41 @@ def test_a_validity_that_ends_before_it_begins_is_refused() -> None:
 def test_no_key_shows_in_the_text_of_an_entry() -> None:
     assert "07070707" not in repr(entry(7)).lower()
     assert "\\x07" not in repr(entry(7))
+
+
+def standings(memory: KeyMemory) -> dict[int, Standing]:
+    return {one.slot: one.standing for one in memory}
+
+
+def test_a_key_on_trial_seals_first_and_one_that_failed_last() -> None:
+    memory = KeyMemory(entry(1, 0, 10), replace(entry(2, 0, 90), standing=Standing.TRIAL), entry(3, 0, 20))
+    assert memory.choose("inner", 1).slot == 2
+    memory.fall_back(2)
+    assert [one.slot for one in memory.ranked(1)] == [1, 3, 2]
+    assert memory.choose("inner", 50).slot == 2
+
+
+def test_a_proven_key_makes_the_others_of_its_purpose_former_ones() -> None:
+    memory = KeyMemory(
+        entry(1, 0, 10),
+        replace(entry(2, 0, 90), standing=Standing.TRIAL),
+        replace(entry(3, 0, 5), standing=Standing.TRIAL),
+        entry(4, purpose="lmn"),
+    )
+    memory.prove(2)
+    assert standings(memory) == {1: Standing.FORMER, 2: Standing.PROVEN, 3: Standing.TRIAL, 4: Standing.PROVEN}
+    assert memory.choose("inner", 6).slot == 2
+    with pytest.raises(UnknownKeySlot):
+        memory.prove(7)
+
+
+def test_ranked_puts_what_is_not_valid_behind() -> None:
+    memory = KeyMemory(entry(1, 0, 5), entry(2, 0, 90), entry(3, 50, 60))
+    assert [one.slot for one in memory.ranked(10)] == [2, 1, 3]
+    assert [one.slot for one in memory.ranked(None)] == [1, 3, 2]
+
+
+def test_taking_over_forgets_everything_else() -> None:
+    memory = KeyMemory(entry(1), entry(2))
+    memory.take_over([entry(5)])
+    assert [one.slot for one in memory] == [5]
