@@ -58,6 +58,7 @@ _NAV: list[tuple[str | Promise, list[tuple[str, str | Promise, str, Action]]]] =
             ("readings", _("Readings"), "reading", "readings.view"),
             ("approvals", _("Approvals"), "approval", "keys.view"),
             ("archive", pgettext_lazy("place", "Archive"), "archive", "fleet.view"),
+            ("certificates", _("Certificates"), "certificate", "pki.view"),
             ("audit", _("Audit"), "audit", "audit.view"),
         ],
     ),

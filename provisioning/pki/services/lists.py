@@ -91,12 +91,17 @@ def stale(now: datetime) -> str:
         latest = latest_list(authority)
         if latest is None:
             return f"{authority.name} has no list of revoked certificates; run manage.py pki_crl"
-        if _age(latest, now) >= STALE:
+        if is_stale(latest, now):
             return (
                 f"the list of revoked certificates of {authority.name} ends {latest.next_update:%Y-%m-%d %H:%M} UTC and"
                 " is not signed anew: is the vault away, or the scheduler? When it is over, no concentrator can connect"
             )
     return ""
+
+
+def is_stale(row: RevocationList, now: datetime) -> bool:
+    """Whether it should have been signed anew long ago."""
+    return _age(row, now) >= STALE
 
 
 def _try() -> None:
