@@ -25,6 +25,8 @@ RETRY_MIN_S: Final = 5.0
 PENDING_S: Final = 60.0  # where the portal names no time
 LOOK_AGAIN_S: Final = 600.0  # at the clock, at a new certificate that the broker has not taken yet
 ALARM_S: Final = 6 * 3600.0
+REST: Final = 1 / 10  # of what is left of a new certificate: so long no other one is asked for
+MIN_REST_S: Final = 5.0
 
 
 class Keeper:
@@ -54,6 +56,7 @@ class Keeper:
         self._wholes_before = wholes()
         self._failures = 0
         self._alarmed_at = -ALARM_S
+        self._rests_until = 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -70,8 +73,9 @@ class Keeper:
         self._look_after(wallet)
         now, dates_known = self._clock.time(), self._dates_known()
         due = what_is_due(wallet, now, dates_known=dates_known)
-        if due is Due.NOTHING:
-            return min(LOOK_AGAIN_S, max(1.0, seconds_until_due(wallet, now)))
+        rests = self._rests_until - self._clock.monotonic() if due is Due.RENEWAL else 0.0
+        if due is Due.NOTHING or rests > 0:
+            return min(LOOK_AGAIN_S, max(1.0, rests, seconds_until_due(wallet, now)))
         wholes = self._wholes()
         answer = await asyncio.to_thread(_ask, encode_question(self._question(dates_known)))
         if answer.state == "issued":
@@ -87,7 +91,7 @@ class Keeper:
             if answer.state == "issued":
                 log.info("a new certificate was issued")
                 self._note("certificate", reason="issued")
-                self._identity.look()
+                self._rest(self._identity.look())
                 self._reconnect()
             return 1.0
         log.log(
@@ -99,6 +103,13 @@ class Keeper:
             return answer.wait_s or PENDING_S
         self._failures += 1
         return answer.wait_s or self._backoff()
+
+    def _rest(self, wallet: Wallet) -> None:
+        """Not the next renewal right away, as when the authority itself ends soon, or the clock is far ahead."""
+        newest = wallet.next or wallet.current
+        if newest is not None:
+            left = newest.not_after - max(self._clock.time(), newest.not_before)
+            self._rests_until = self._clock.monotonic() + max(MIN_REST_S, left * REST)
 
     def _backoff(self) -> float:
         ceiling = min(self._enrolment.retry_max_s, RETRY_MIN_S * 2 ** min(self._failures, 16))
