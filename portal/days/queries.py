@@ -51,7 +51,3 @@ def days_of(adapter: Adapter, last: date, count: int) -> list[Day]:
     days = (last - timedelta(days=back) for back in range(count))
     return [Day(day, telegrams.get(day, 0), signed.get(day)) for day in days if day in telegrams or day in signed]
 
-
-def latest_day(adapter: Adapter) -> SignedDay | None:
-    """The newest day of which something is known."""
-    return SignedDay.objects.filter(adapter=adapter).defer("hashes").order_by("-day").first()
