@@ -21,7 +21,10 @@ from provisioning.batches.services import create_series
 from provisioning.fleet.models import Adapter, Concentrator, Site
 from provisioning.fleet.services import archive_adapter
 from provisioning.pairing.models import Pairing, WrongClaim
+from provisioning.pki.models import Certificate, Enrolment, ManufacturerAuthority
+from provisioning.pki.services import issue_by_vault, trust_manufacturer
 from tests.cast import STAGE, Cast
+from tests.provisioning.pki import authority as pki
 from tests.support.passkey import give_passkey
 
 PERIOD = timedelta(minutes=15)
@@ -69,6 +72,24 @@ class World:
         subject = f"adapter {self.adapter.pk}"
         summary = f"Rotate the keys of {self.mark}"
         return request(self.cast.operator, self.cast.organisation, "key.rotate", subject, summary, f"{self.mark} moved")
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The concentrator's."""
+        pki.authority()
+        return issue_by_vault(pki.asked(self.concentrator, pki.request(self.concentrator.eui)))
+
+    @cached_property
+    def enrolment(self) -> Enrolment:
+        """A request of the concentrator that waits for approval."""
+        asked = pki.asked(self.concentrator, pki.request(self.concentrator.eui), needs_approval=True)
+        assert asked.state == Enrolment.State.WAITING
+        return asked
+
+    @cached_property
+    def manufacturer(self) -> ManufacturerAuthority:
+        """One that is trusted."""
+        return trust_manufacturer(STAGE, self.cast.organisation, name=f"{self.mark} maker", pem=pki.some_authority())
 
     @cached_property
     def factor(self) -> Authenticator:
