@@ -63,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--port", metavar="P", help="TEXT is the application payload of this port (0 to 255)")
     command.add_argument("--dev-eui", metavar="E", help="DevEUI of the adapter, 16 hex digits")
-    command.add_argument("--key", metavar="K", help="inner key of the adapter; for a join frame the root key")
+    command.add_argument(
+        "--key", metavar="K", help="inner key of the adapter; port 34: transport key; join frame: root key"
+    )
     command.add_argument("--last-counter", metavar="N", help="full inner counter of the telegram before this one")
     command.add_argument("--nwk-s-key", metavar="K", help="LoRaWAN network session key: checks the MIC")
     command.add_argument("--app-s-key", metavar="K", help="LoRaWAN application session key: decrypts the payload")

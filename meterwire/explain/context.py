@@ -15,8 +15,8 @@ Explanation = dict[str, Any]  # one JSON object; every answer has `kind`
 @dataclass(frozen=True, slots=True)
 class Context:
     """All optional. `port` (0 to 255) makes a hex text an application payload; `key` is the inner key of a values
-    telegram or the root key of a join; `last_counter` the full inner counter of the telegram before (32 bits);
-    `fcnt_high` the upper half of the LoRaWAN frame counter (16 bits).
+    telegram, the transport key of a key message or the root key of a join; `last_counter` the full inner counter of the
+    telegram before (32 bits); `fcnt_high` the upper half of the LoRaWAN frame counter (16 bits).
     """
 
     port: int | None = None

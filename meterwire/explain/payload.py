@@ -1,14 +1,15 @@
-"""Explains application payloads: values telegrams on port 16, configuration on 33, the rest by name only."""
+"""Explains application payloads: values telegrams on port 16, configuration on 33, keys on 34, others by name."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from meterwire import config_records
+from meterwire import config_records, key_messages
 from meterwire.errors import FormatError, ReplayError, TagMismatch, ValueOutOfRange
-from meterwire.explain import records
+from meterwire.explain import keys, records
 from meterwire.explain.context import Context, Explanation
 from meterwire.registers import IDENTITY, REGISTERS, split_number
 from meterwire.seal import InnerKey, ValuesOpener
+from meterwire.signed_day import is_day_frame
 from meterwire.values_telegram import PORT, Mode, Value, ValuesTelegram, parse_values, restore_counter
 
 # Design 5.1; ports without a reader here are named, and their bytes shown.
@@ -21,7 +22,7 @@ PORTS: Mapping[int, str] = MappingProxyType(
         19: "OMS upper layers",
         32: "control command or confirmation",
         33: "configuration or registration report",
-        34: "key exchange",
+        34: "key exchange or signed day",
         200: "multicast set-up (TS005)",
         201: "fragmentation (TS004)",
         202: "clock (TS003)",
@@ -43,6 +44,8 @@ def explain(payload: bytes, port: int, context: Context) -> Explanation:
         return values_telegram(payload, context)
     if port == config_records.PORT:
         return _configuration(payload)
+    if port == key_messages.PORT and not (is_day_frame(payload, up=True) or is_day_frame(payload, up=False)):
+        return keys.explain(payload, context)
     answer: Explanation = {
         "kind": "application payload",
         "port": port,

@@ -27,7 +27,7 @@ def test_the_commands_print_what_is_shown(command: str, shown: str, capsys: pyte
 
 
 def test_there_are_commands_to_try() -> None:
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 5
 
 
 def test_the_message_shown_is_a_valid_one() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterwire.errors import (
+    AuthenticationError,
     FormatError,
     IdentifierError,
     LimitExceeded,
@@ -258,11 +259,49 @@ class TestOtherPayloads:
             (None, "01"),
         ]
 
-    @pytest.mark.parametrize(("port", "content"), [(17, "LMN telegram"), (34, "key exchange"), (7, "not used")])
+    @pytest.mark.parametrize(("port", "content"), [(17, "LMN telegram"), (32, "control command"), (7, "not used")])
     def test_other_ports_are_named(self, port: int, content: str) -> None:
         answer = read("8111", port=port)
         assert answer["content"].startswith(content)
         assert answer["payload"] == "8111"
+
+    def test_a_frame_of_signed_days_is_named(self) -> None:
+        assert read("a011", port=34)["content"] == "key exchange or signed day"
+
+
+class TestKeyMessages:
+    KEYS = load("key_messages")
+    BYTES = {vector["name"]: vector["bytes"] for vector in KEYS["messages"]}
+    TRANSPORT, ADAPTER = Key16.parse(KEYS["transport_key"]), DevEUI.parse(KEYS["dev_eui"])
+
+    @pytest.mark.parametrize("name", BYTES)
+    def test_every_message_is_read_and_proved_by_the_transport_key(self, name: str) -> None:
+        answer = read(self.BYTES[name], port=34, key=self.TRANSPORT, dev_eui=self.ADAPTER)
+        assert (answer["kind"], answer["name"], answer["authentic"]) == ("key message", name, True)
+        assert answer["direction"] == ("up" if self.BYTES[name] >= "80" else "down")
+        assert read(self.BYTES[name], port=34)["authentic"] is None
+
+    def test_a_delivery_shows_all_but_the_key(self) -> None:
+        answer = read(self.BYTES["KeyDelivery"], port=34, key=self.TRANSPORT, dev_eui=self.ADAPTER)
+        assert (answer["seq"], answer["purpose"], answer["slot"], answer["check_value_fits"]) == (7, "inner", 2, True)
+        assert (answer["not_before"], answer["check_value"]) == ("2026-01-01T00:00:00+00:00", "eda330")
+        assert self.KEYS["delivered_key"] not in json.dumps(answer)
+
+    def test_a_report_names_each_key(self) -> None:
+        held = read(self.BYTES["KeyReport"], port=34)["keys"]
+        assert [(one["purpose"], one["slot"]) for one in held] == [("inner", 2), ("meter", 0)]
+
+    def test_another_key_or_adapter_proves_nothing(self) -> None:
+        for known in ({"key": INNER, "dev_eui": DevEUI.parse("70b3d57ed0069999")}, {"key": ROOT, "dev_eui": DEVICE}):
+            with pytest.raises(AuthenticationError):
+                read(self.BYTES["KeyRevoke"], port=34, **known)
+        with pytest.raises(ValueOutOfRange, match="DevEUI"):
+            read(self.BYTES["KeyRevoke"], port=34, key=self.TRANSPORT)
+
+    def test_what_is_no_message_is_refused(self) -> None:
+        for text in ("8111", "77" * 20, self.BYTES["KeyRevoke"] + "00"):
+            with pytest.raises(FormatError):
+                read(text, port=34)
 
 
 class TestIdentifiers:
