@@ -179,7 +179,7 @@ KEK_PUBLIC_FILE = os.environ.get("MSPAN_KEK_PUBLIC_FILE", "")
 VAULT_SOCKET = os.environ.get("MSPAN_VAULT_SOCKET", "")
 # Certificates of concentrators: how long they hold, how long a list of revoked ones does, and under which address it is
 # read by everybody (empty: certificates name none).
-PKI = {
+PKI: dict[str, Any] = {
     "days": float(os.environ.get("MSPAN_PKI_DAYS", "90")),
     "list_hours": float(os.environ.get("MSPAN_PKI_LIST_HOURS", "168")),
     "crl_url": os.environ.get("MSPAN_PKI_CRL_URL", ""),
