@@ -41,6 +41,14 @@ def everything_changed(concentrator_id: int) -> None:
     DeviceChange.objects.filter(concentrator_id=concentrator_id).delete()
 
 
+def everything_changed_everywhere(ahead: int) -> None:
+    """The same for all concentrators, `ahead` revisions further, as after a backup was restored: what they run now may
+    be newer than what the database knows."""
+    further = F("desired_revision") + ahead
+    Concentrator.objects.update(desired_revision=further, whole_since=further)
+    DeviceChange.objects.all().delete()
+
+
 def _raise(concentrator_id: int) -> int:
     row = Concentrator.objects.filter(pk=concentrator_id)
     row.update(desired_revision=F("desired_revision") + 1)
