@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 MAX_OPENERS: Final = 512  # keys with a cipher at hand
 
-_Row = tuple[int, int, int, datetime]  # adapter, counter, register, measured at
+_Row = tuple[int, int, int]  # adapter, counter, register
 
 
 class Openers:
@@ -69,7 +69,7 @@ def open_values(vault: Vault, wanted: Wanted) -> Opened:
     require_at(actor, subject.organisation_id, subject.site_id, "readings.open")
     purpose = validation.choice("purpose", wanted.purpose, Purpose.values)
     _bounded(wanted)
-    rows, until = _cut(list(_rows(wanted)[: MAX_VALUES + 1]))
+    rows, until = _bounded_rows(_rows(wanted))
     runs, closed = _open(vault, rows, subject.organisation_id)
     data = {
         "purpose": purpose,
@@ -108,7 +108,7 @@ def _bounded(wanted: Wanted) -> None:
         raise Invalid("range", text.format(days=MAX_DAYS))
 
 
-def _rows(wanted: Wanted) -> QuerySet[Reading, _Row]:
+def _rows(wanted: Wanted) -> QuerySet[Reading]:
     rows = Reading.objects.filter(value=None, measured_at__gte=wanted.start, measured_at__lt=wanted.end)
     if wanted.adapter is not None:
         rows = rows.filter(adapter_id=wanted.adapter)
@@ -117,20 +117,23 @@ def _rows(wanted: Wanted) -> QuerySet[Reading, _Row]:
         rows = rows.filter(adapter_id__in=list(paired), metering_point_id=wanted.metering_point)
     if wanted.registers:
         rows = rows.filter(register__in=wanted.registers)
-    return rows.order_by("measured_at", "counter").values_list("adapter_id", "counter", "register", "measured_at")
+    return rows.order_by("measured_at", "counter")
 
 
-def _cut(rows: list[_Row]) -> tuple[list[_Row], datetime | None]:
-    """At most MAX_VALUES, ending between two moments."""
-    if len(rows) <= MAX_VALUES:
-        return rows, None
-    until = rows[MAX_VALUES][3]
-    return [row for row in rows if row[3] < until], until
+def _bounded_rows(rows: QuerySet[Reading]) -> tuple[list[_Row], datetime | None]:
+    """At most MAX_VALUES, ending between two moments. Times are not asked for: reading them costs more than opening."""
+    until = None
+    found = list(rows.values_list("adapter_id", "counter", "register")[: MAX_VALUES + 1])
+    if len(found) > MAX_VALUES:
+        until = rows.values_list("measured_at", flat=True)[MAX_VALUES]
+        earlier = rows.filter(measured_at__lt=until).values_list("adapter_id", "counter", "register")
+        found = list(earlier[:MAX_VALUES])
+    return found, until
 
 
 def _open(vault: Vault, rows: Iterable[_Row], organisation: int) -> tuple[list[Run], int]:
     wanted: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for adapter, counter, register, _at in rows:
+    for adapter, counter, register in rows:
         wanted[adapter][register].append(counter)
     runs, closed = [], 0
     for adapter, registers in wanted.items():
