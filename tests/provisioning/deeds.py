@@ -16,7 +16,8 @@ from provisioning.accounts.models import Role
 from provisioning.accounts.permissions import Action
 from provisioning.approvals.services import approve, request
 from provisioning.campaigns import services as campaigns
-from provisioning.campaigns.models import Campaign
+from provisioning.campaigns.models import Campaign, LmnHandover
+from provisioning.campaigns.services.handover import make_file_here
 from provisioning.errors import Forbidden
 from provisioning.fleet import services as fleet
 from provisioning.keys import services as keys
@@ -430,6 +431,41 @@ def schedule(cast: Cast) -> Attempt:
 def end_schedule(cast: Cast) -> Attempt:
     standing = campaigns.schedule(STAGE, cast.organisation, period_days=90, first_at=LONG_AGO)
     return partial(_with, campaigns.end_schedule, standing, "no longer")
+
+
+@deed("keys.rotate")
+def prepare_handover(cast: Cast) -> Attempt:
+    key = keys.issue_key(STAGE, cast.adapter(), "lmn")
+    terms = {"name": "Gateway Ltd", "public_key": _pem(), "reason": "new meters"}
+    return lambda actor: campaigns.prepare_handover(actor, cast.organisation, [key], **terms)
+
+
+@deed("keys.reveal")
+def download(cast: Cast) -> Attempt:
+    return partial(_with, campaigns.download, _handed_over(cast))
+
+
+@deed("keys.rotate")
+def acknowledge(cast: Cast) -> Attempt:
+    return partial(_with, campaigns.acknowledge, _handed_over(cast), "letter of today")
+
+
+@deed("keys.rotate")
+def withdraw(cast: Cast) -> Attempt:
+    return partial(_with, campaigns.withdraw, _handed_over(cast), "wrong recipient")
+
+
+def _handed_over(cast: Cast) -> LmnHandover:
+    key = keys.issue_key(STAGE, cast.adapter(), "lmn")
+    terms = {"name": "Gateway Ltd", "public_key": _pem(), "reason": "new meters"}
+    made = campaigns.prepare_handover(STAGE, cast.organisation, [key], **terms)
+    make_file_here(Vault.from_settings(), STAGE, made)
+    return made
+
+
+def _pem() -> str:
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def _campaign(cast: Cast) -> Campaign:

@@ -1,6 +1,7 @@
 """Every change to campaigns and deliveries: people plan and steer, the bridge reports, time does the rest."""
 
 from provisioning.campaigns.services.beginning import agreed, begin, ephemeral
+from provisioning.campaigns.services.handover import acknowledge, download, prepare_handover, withdraw
 from provisioning.campaigns.services.notices import (
     begin_notice,
     notice_answered,
@@ -20,12 +21,14 @@ from provisioning.campaigns.services.turn import due, unanswered
 
 __all__ = [
     "SequenceUsedUp",
+    "acknowledge",
     "activated",
     "agreed",
     "answered",
     "begin",
     "begin_notice",
     "cancel",
+    "download",
     "due",
     "end_schedule",
     "ephemeral",
@@ -40,6 +43,7 @@ __all__ = [
     "owe_revocations",
     "pause",
     "plan",
+    "prepare_handover",
     "resume",
     "retry",
     "retry_failed",
@@ -48,4 +52,5 @@ __all__ = [
     "sent",
     "tick",
     "unanswered",
+    "withdraw",
 ]

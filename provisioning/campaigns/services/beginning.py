@@ -71,7 +71,7 @@ def ephemeral(delivery: Delivery, vault: Vault) -> PrivateKey:
     """Our half of an exchange under way. KeyDamaged when it is over, or the row was copied."""
     if not delivery.private:
         raise KeyDamaged("The exchange is over: its ephemeral key is gone. Begin a new one.")
-    octets = vault.open_secret(bytes(delivery.private), _place(delivery), delivery.organisation_id)
+    octets = vault.open_secret(bytes(delivery.private), private_place(delivery), delivery.organisation_id)
     return PrivateKey(Curve(delivery.campaign.curve), octets)
 
 
@@ -130,7 +130,7 @@ def _made(row: Delivery, slot: int | None, now: datetime, vault: Vault) -> Devic
 def _offer(row: Delivery, slot: int | None, vault: Vault) -> None:
     private = PrivateKey.generate(Curve(row.campaign.curve), secrets.token_bytes(ENTROPY_BYTES))
     row.slot, row.public = slot, private.public.octets.hex()
-    row.private = vault.seal_secret(private.reveal(), _place(row), row.organisation_id)
+    row.private = vault.seal_secret(private.reveal(), private_place(row), row.organisation_id)
     data = {"adapter": row.adapter.dev_eui, "slot": slot, "curve": row.campaign.curve, "campaign": row.campaign_id}
     record(row.organisation, BRIDGE, "delivery.offered", row, data)
 
@@ -194,5 +194,6 @@ def _reason(row: Delivery) -> str:
     return f"campaign {row.campaign_id}"
 
 
-def _place(row: Delivery) -> bytes:
+def private_place(row: Delivery) -> bytes:
+    """What the sealed ephemeral key is bound to."""
     return f"mspan exchange private v1|{row.adapter_id}|{row.pk}|{row.seq}".encode()

@@ -18,7 +18,7 @@ from provisioning.audit.services import audited, record
 from provisioning.errors import Conflict
 from provisioning.fleet.access import require_at
 from provisioning.fleet.desired import adapter_changed
-from provisioning.keys.models import SERVING, DeviceKey, KeyState
+from provisioning.keys.models import SERVING, DeviceKey, KeyState, Purpose
 from provisioning.keys.resealing import waiting
 
 GRACE: Final = timedelta(hours=72)  # so long a replaced key opens late telegrams when nobody said otherwise
@@ -37,8 +37,15 @@ _NEVER_LEFT = frozenset({KeyState.GENERATED, KeyState.IMPORTED})
 
 
 def activate(actor: Actor, key: DeviceKey, reason: str = "") -> DeviceKey:
-    """Make a key the active one of its purpose and partner; the one before it retires."""
+    """Make a key the active one of its purpose and partner; the one before it retires.
+
+    Conflict for a new LMN key: the gateway's administrator must have it first, then it is delivered.
+    """
     _allowed(actor, key)
+    if key.purpose == Purpose.LMN and key.state in _NEVER_LEFT:
+        raise Conflict(
+            _("Hand this key over to the gateway's administrator; it is delivered once that is acknowledged.")
+        )
     with audited(key.organisation):
         make_active(actor, key, _reason(reason))
     return key
