@@ -18,6 +18,7 @@ from meterwire.errors import MeterspanError
 from portal.est import attributes, wire
 from portal.est.client_certificate import client_certificate
 from provisioning.accounts.models import Organisation
+from provisioning.errors import Conflict
 from provisioning.pki import claims
 from provisioning.pki.claims import Claim
 from provisioning.pki.errors import NotEntitled, NotRecognised, RequestRefused
@@ -126,9 +127,9 @@ def _enrolled(request: HttpRequest, claimed: Callable[[datetime], Claim]) -> Htt
         return wire.told(400 if isinstance(error, RequestRefused) else 403, str(error))
     except MeterspanError as error:
         logger.exception("EST could not issue a certificate")
-        if error.temporary:
-            return wire.told(503, str(error), Retry_After=str(AWAY_S))
-        return wire.told(409, str(error))
+        if isinstance(error, Conflict):
+            return wire.told(409, str(error))
+        return wire.told(503, str(error), Retry_After=str(AWAY_S))
 
 
 def _der(request: HttpRequest) -> bytes:

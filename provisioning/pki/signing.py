@@ -1,4 +1,4 @@
-"""An authority's private key: sealed by the vault, opened only in a process that holds one."""
+"""An authority's private key: sealed by the vault and opened only in a process that holds one, or in a token."""
 
 import secrets
 from typing import Final
@@ -12,6 +12,7 @@ from provisioning.keys.holdings import Holding
 from provisioning.keys.vault import Vault
 from provisioning.pki.build import SERIAL_BITS, Signer
 from provisioning.pki.curves import GROUPS
+from provisioning.pki.hardware import TokenKey
 from provisioning.pki.models import Authority
 
 
@@ -36,10 +37,17 @@ def seal(vault: Vault, name: str, key: PrivateKey) -> bytes:
 
 
 def signer(vault: Vault, authority: Authority) -> Signer:
-    """The authority at work. Raises KeyDamaged, or what keeps the vault from its key-encryption key."""
-    curve = Curve(authority.curve)
-    key = PrivateKey(curve, vault.open_secret(bytes(authority.sealed), _place(authority.name)))
-    return Signer(x509.load_der_x509_certificate(bytes(authority.certificate)), loaded(key), crl_url(authority))
+    """The authority at work. Raises KeyDamaged, NoAuthority, or what keeps the vault from its key-encryption key."""
+    certificate = x509.load_der_x509_certificate(bytes(authority.certificate))
+    key: ec.EllipticCurvePrivateKey
+    if authority.token_label:
+        public = certificate.public_key()
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        key = TokenKey(authority.token_label, public)
+    else:
+        secret = vault.open_secret(bytes(authority.sealed), _place(authority.name))
+        key = loaded(PrivateKey(Curve(authority.curve), secret))
+    return Signer(certificate, key, crl_url(authority))
 
 
 def crl_url(authority: Authority) -> str:

@@ -16,7 +16,7 @@ from provisioning.accounts.models import Organisation
 from provisioning.audit.services import record
 from provisioning.errors import Conflict, Forbidden
 from provisioning.keys.vault import Vault
-from provisioning.pki import build, signing
+from provisioning.pki import build, hardware, signing
 from provisioning.pki.models import Authority, Certificate
 from provisioning.pki.queries import active_authority
 from provisioning.pki.services.lists import publish
@@ -27,11 +27,19 @@ BACKDATED: Final = timedelta(minutes=5)  # devices' clocks are not exact
 
 
 def create_authority(
-    actor: Actor, vault: Vault, *, name: str, curve: Curve, now: datetime, replace: bool = False
+    actor: Actor,
+    vault: Vault,
+    *,
+    name: str,
+    curve: Curve,
+    now: datetime,
+    replace: bool = False,
+    in_token: bool = False,
 ) -> Authority:
     """A new issuing authority with a key of its own and an empty list. Conflict when there is one and not `replace`.
 
-    One replaced signs lists further on and is trusted until its last certificate ends. Only for commands.
+    One replaced signs lists further on and is trusted until its last certificate ends. `in_token`: its key is made in
+    the PKCS#11 token and stays there. Only for commands.
     """
     if not isinstance(actor, System):
         raise Forbidden("An authority is made with manage.py pki_init on the portal's machine.")
@@ -44,15 +52,17 @@ def create_authority(
         Authority.objects.filter(active=True).update(active=False)
         number = Authority.objects.count() + 1
         title = f"{name} G{number}"
-        key = signing.new_key(curve)
+        label = f"mspan pki {title}" if in_token else ""
+        own = None if in_token else signing.new_key(curve)
+        key = hardware.generate(label, curve) if own is None else signing.loaded(own)
         term = build.Term(signing.new_serial(), now - BACKDATED, now + LIFE)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, title)])
-        made = build.authority(subject, signing.loaded(key), term)
+        made = build.authority(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, title)]), key, term)
         authority = Authority.objects.create(
             name=title,
             curve=curve,
             certificate=made.public_bytes(Encoding.DER),
-            sealed=signing.seal(vault, title, key),
+            sealed=b"" if own is None else signing.seal(vault, title, own),
+            token_label=label,
         )
         publish(vault, authority, now)
         _tell_everybody(actor, "authority.created", authority, {"fingerprint": fingerprint(authority)})

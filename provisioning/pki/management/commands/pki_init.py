@@ -30,6 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="Meterspan issuing CA", help="name of the authority")
         curves = [Curve.P256, Curve.BRAINPOOL]
         parser.add_argument("--curve", choices=curves, default=Curve.P256, help="of the authority and its servers")
+        parser.add_argument("--token", action="store_true", help="make its key in the PKCS#11 token (MSPAN_PKCS11_*)")
         parser.add_argument("--replace", action="store_true", help="make the successor of the present authority")
         parser.add_argument(
             "--server-name", action="append", default=[], help="host or address of a listener; may be repeated"
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         )
 
     def handle(
-        self, *, name: str, curve: str, replace: bool, server_name: list[str], out: Path | None, **_: Any
+        self, *, name: str, curve: str, replace: bool, token: bool, server_name: list[str], out: Path | None, **_: Any
     ) -> None:
         if server_name and out is None:
             raise CommandError("Say with --out where the server's certificate and key are to go.")
@@ -49,7 +50,9 @@ class Command(BaseCommand):
             vault, now = Vault.from_settings(), timezone.now()
             authority = active_authority()
             if authority is None or replace:
-                made = create_authority(ACTOR, vault, name=name, curve=Curve(curve), now=now, replace=replace)
+                made = create_authority(
+                    ACTOR, vault, name=name, curve=Curve(curve), now=now, replace=replace, in_token=token
+                )
                 self.stdout.write(f"made {made.name}")
                 authority = made
             self.stdout.write(f"SHA-256 fingerprint of {authority.name}: {fingerprint(authority)}")
