@@ -26,8 +26,8 @@ from meterwire.messages import MAX_RESULTS, DevicesCommand, DownlinkCommand, Rec
 from portal.bridge import mail as post
 from portal.bridge.commands import Commands, topic_of
 from portal.bridge.configuration import Configurations
-from portal.bridge.doorkeeper import Doorkeeper
 from portal.bridge.days import Days
+from portal.bridge.doorkeeper import Doorkeeper
 from portal.bridge.heartbeat import Heartbeat
 from portal.bridge.ingest import GONE, Ingest, Outcome
 from portal.bridge.key_port import KeyPort
