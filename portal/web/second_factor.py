@@ -39,22 +39,20 @@ _REACHABLE = {
 
 
 def mark(session: SessionBase, kind: Kind) -> None:
-    """Note that the person behind `session` has just proved who they are."""
-    session[SESSION_KEY] = {"kind": kind.value, "at": timezone.now().timestamp()}
+    """Note that the person behind `session` has just shown `kind`."""
+    session[SESSION_KEY] = {**session.get(SESSION_KEY, {}), kind.value: timezone.now().timestamp()}
 
 
-def shown(session: SessionBase) -> Kind | None:
-    """What was proved last in this session, however long ago."""
+def shown(session: SessionBase) -> frozenset[Kind]:
+    """What was shown in this session, however long ago."""
     kept = session.get(SESSION_KEY, {})
-    return next((kind for kind in Kind if kind.value == kept.get("kind")), None)
+    return frozenset(kind for kind in Kind if kind.value in kept)
 
 
 def fresh(request: HttpRequest, accepted: frozenset[Kind]) -> bool:
-    """Whether one of `accepted` was proved in this session in the last five minutes."""
-    if shown(request.session) not in accepted:
-        return False
-    age = timezone.now().timestamp() - float(request.session[SESSION_KEY]["at"])
-    return 0 <= age <= FRESH.total_seconds()
+    """Whether one of `accepted` was shown in this session in the last five minutes."""
+    kept, now = request.session.get(SESSION_KEY, {}), timezone.now().timestamp()
+    return any(0 <= now - kept.get(kind.value, 0) <= FRESH.total_seconds() for kind in accepted)
 
 
 def needed(request: PageRequest) -> frozenset[Kind]:
@@ -93,18 +91,20 @@ class Demand(MiddlewareMixin):
     """Leads those who must have a second factor to setting one up, before any other page, script or call."""
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponseBase | None:
-        match = request.resolver_match
-        if match is None or match.url_name in _REACHABLE or not request.user.is_authenticated:
-            return None
-        access = access_of(request)
+        """None, or the way to what is missing; `request.led` then tells the frame that nothing else is open."""
+        access = access_of(request) if request.user.is_authenticated else None
         if access is None or not factors.demanded(access.roles):
             return None
         if factors.missing(access.user, access.roles):
-            return _lead(request, reverse("account-factors"), _("Set up a second factor first: open your account."))
-        if shown(request.session) in {None, Kind.PASSWORD}:
+            where, sentence = reverse("account-factors"), _("Set up a second factor first: open your account.")
+        elif shown(request.session) <= {Kind.PASSWORD}:
             where = f"{reverse('factor-verify')}?{urlencode({'next': _way_back(request)})}"
-            return _lead(request, where, _("Show your second factor first: open your account."))
-        return None
+            sentence = _("Show your second factor first: open your account.")
+        else:
+            return None
+        request.led = True  # type: ignore[attr-defined]
+        match = request.resolver_match
+        return None if match is not None and match.url_name in _REACHABLE else _lead(request, where, sentence)
 
 
 def _guarded(view: View[P], accepted: Callable[[PageRequest], frozenset[Kind]], purpose: str) -> View[P]:

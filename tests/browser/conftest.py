@@ -112,7 +112,7 @@ def serving(folder: Path, seed: Callable[[Portal], dict[str, Any]]) -> Iterator[
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "MSPAN_SECRET_KEY": "only-for-tests-" + "x" * 50,
         "MSPAN_TLS": "0",
-        "MSPAN_ALLOWED_HOSTS": f"127.0.0.1,{INSECURE_HOST}",
+        "MSPAN_ALLOWED_HOSTS": f"127.0.0.1,localhost,{INSECURE_HOST}",
         "MSPAN_DATA_DIR": str(folder),
         "MSPAN_DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}",
         "MSPAN_REDIS_URL": f"redis://127.0.0.1:{cache.port}/0",
@@ -179,6 +179,13 @@ Open = Callable[..., Page]
 @pytest.fixture
 def window(portal: Portal, chromium: Browser, session: dict[str, Any]) -> Iterator[Open]:
     """Opens a logged-in page (`logged_in=False`: a fresh one); whatever the browser complained about fails the test."""
+    with watched(portal, chromium, session) as opened:
+        yield opened
+
+
+@contextmanager
+def watched(portal: Portal, chromium: Browser, session: dict[str, Any] | None = None) -> Iterator[Open]:
+    """Opens pages and closes them again; complains of what the browser complained about."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 

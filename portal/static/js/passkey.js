@@ -78,6 +78,7 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
   const button = form.querySelector("button[data-ask]");
   if (window.PublicKeyCredential && isSecureContext) {
     button.disabled = false;
+    if (button.autofocus) button.focus(); // the attribute alone does nothing for what was disabled
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       event.stopPropagation();
