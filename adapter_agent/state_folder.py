@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from edge.sealedfile import Credential, SealedFile, load_credential
+from edge.sealedfile import Credential, SealedFile, load_credential, sweep
 from meterwire.errors import MeterspanError
 
 MAX_PID: Final = 20
@@ -49,6 +49,7 @@ class StateFolder:
             raise StateInUse(f"{self.folder} is in use by another adapter-agent; stop it first") from None
         os.ftruncate(self._lock, 0)
         try:
+            sweep(self.folder)
             self.credential = load_credential(self._credential_file)
         except MeterspanError:
             os.close(self._lock)

@@ -3,6 +3,7 @@
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -153,6 +154,13 @@ def replace(path: Path, content: bytes) -> None:
         raise SealedFileError(
             f"{path} cannot be written ({error.strerror}); free space or correct permissions"
         ) from None
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writes that were cut off have left in a folder to which nobody else writes now."""
+    for left in folder.glob(".*.new"):
+        with suppress(OSError):  # it only takes room
+            left.unlink()
 
 
 def _sync_folder(path: Path) -> None:

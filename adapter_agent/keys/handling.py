@@ -26,7 +26,7 @@ from meterwire.key_messages import (
     Up,
     unwrap,
 )
-from meterwire.keymemory import KeyEntry, Standing
+from meterwire.keymemory import KeyEntry, KeyMemory, Standing
 from meterwire.seal import InnerKey, Key16
 
 NO_CHECK: Final = bytes(3)
@@ -203,8 +203,18 @@ def _on_trial(
         return Result.SLOT_TAKEN, holding
     memory = holding.memory()
     purpose, begin, end = _word(place), request.not_before, request.not_after
-    memory.put(KeyEntry(place.slot, key, purpose, sender.name, begin, end, Standing.TRIAL))
+    new = KeyEntry(place.slot, key, purpose, sender.name, begin, end, Standing.TRIAL)
+    if new.valid_at(given.now):
+        _end_trials(memory, purpose)
+    memory.put(new)
     return Result.STORED, holding.remembering(memory)
+
+
+def _end_trials(memory: KeyMemory, purpose: str) -> None:
+    """The newest key is tried, whatever became of those before."""
+    for entry in list(memory):
+        if entry.purpose == purpose and entry.standing is Standing.TRIAL:
+            memory.fall_back(entry.slot)
 
 
 def _is_over(request: KeyDelivery | ExchangeConfirm, given: Circumstances) -> bool:

@@ -85,10 +85,10 @@ class KeyUplinks:
             self._pace.restart(self._clock.monotonic() + AGAIN_S[1])
 
     def _drop(self, payload: bytes) -> None:
-        if payload in self._answers:
-            self._answers.remove(payload)
-        elif self._reports:
-            self._reports.pop(0)
+        if payload[0] == KeyReport.type:
+            self._reports = self._reports[1:]
+        else:
+            self._answers = [answer for answer in self._answers if answer != payload]
 
     def _remember(self, partner: Partner) -> None:
         try:

@@ -136,3 +136,12 @@ def test_the_state_does_not_open_under_another_credential(state, tmp_path):
     shutil.copytree(state.folder, moved)
     with StateFolder(moved, tmp_path / "other-credential") as thief, pytest.raises(SealedFileError):
         store(thief).load()
+
+
+def test_what_a_write_cut_off_has_left_is_removed_at_the_next_start(tmp_path):
+    with StateFolder(tmp_path / "state", tmp_path / "credential") as state:
+        store(state).provision(write_hand_over(tmp_path / "keys.json"))
+        (state.folder / ".keys.sealed.0badcafe.new").write_bytes(b"half")
+    with StateFolder(tmp_path / "state", tmp_path / "credential") as state:
+        assert sorted(file.name for file in state.folder.iterdir()) == ["counter.sealed", "keys.sealed", "lock"]
+        assert store(state).load().inner.by_slot(1)

@@ -189,3 +189,30 @@ def test_answers_nobody_fetches_do_not_pile_up():
     for number in range(100):
         adapter.uplinks.answer(bytes([number]))
     assert adapter.said() == [bytes([number]) for number in range(92, 100)]
+
+
+def test_the_newest_key_is_tried_even_if_one_before_expires_sooner():
+    adapter, portal = trying()
+    adapter.seal()
+    portal.deliver(inner(3), key(3), end=int(BEGIN) + 2 * YEAR)
+    assert adapter.seal() == 3
+    assert portal.prove(inner(2), key(2)).result is Result.STORED
+    assert adapter.seal() == 3
+    adapter.seal_unheard()
+    assert adapter.seal() == 2
+
+
+def test_a_key_for_later_ends_no_trial():
+    adapter, portal = trying()
+    portal.deliver(inner(3), key(3), begin=int(BEGIN) + 3600)
+    assert adapter.seal() == 2
+
+
+def test_an_answer_pushed_out_while_it_was_on_the_air_takes_no_report_with_it():
+    adapter = Adapter()
+    adapter.uplinks.report(0)
+    adapter.uplinks.answer(bytes([200]))
+    for number in range(8):
+        adapter.uplinks.answer(bytes([number]))
+    adapter.uplinks.arrived(bytes([200]))
+    assert len(adapter.said()) == 9
