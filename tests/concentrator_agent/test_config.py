@@ -70,3 +70,26 @@ def test_a_closed_way_out_is_refused(tmp_path: Path) -> None:
     assert "the HAN is closed in stand-alone mode" in refusal(tmp_path, LEAST + 'interface = "han"\n')
     assert "is switched off" in refusal(tmp_path, LEAST + 'off = ["lan"]\n')
     assert read(tmp_path, LEAST + 'mode = "smgw"\ninterface = "han"\n').concentrator.interface == "han"
+
+
+@pytest.mark.parametrize(
+    "section, message",
+    [
+        ('est_url = "http://portal.example"\n', "enrolment.est_url"),
+        ('est_url = "https://user:secret@portal.example"\n', "enrolment.est_url"),
+        ('est_url = "https://p.example"\nca_fingerprint = "12:34"\n', "enrolment.ca_fingerprint"),
+        ('est_url = "https://p.example"\ncert_file = "x"\n', "'cert_file' and 'key_file' belong together"),
+        ('est_url = "https://p.example"\ncurve = "x25519"\n', "enrolment.curve"),
+        ("", "'est_url' is missing"),
+    ],
+)
+def test_mistakes_about_the_certificate_are_named(tmp_path: Path, section: str, message: str) -> None:
+    assert message in refusal(tmp_path, LEAST + '[mqtt]\nhost = "h"\n[enrolment]\n' + section)
+
+
+def test_a_fingerprint_may_have_colons_and_capitals(tmp_path: Path) -> None:
+    pinned = ":".join(["AB"] * 32)
+    text = f'[mqtt]\nhost = "h"\n[enrolment]\nest_url = "https://p.example"\nca_fingerprint = "{pinned}"\n'
+    enrolment = read(tmp_path, LEAST + text).enrolment
+    assert enrolment is not None
+    assert enrolment.fingerprint == "ab" * 32

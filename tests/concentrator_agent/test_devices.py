@@ -4,6 +4,8 @@ import random
 
 import msgspec
 
+from concentrator_agent import store
+from concentrator_agent.server.join import open_transport_key
 from meterwire import messages
 from tests.concentrator_agent.lab import CONCENTRATOR, PRIVATE_KEY, Lab, Mote, wrapped
 
@@ -136,3 +138,26 @@ async def test_the_revision_is_remembered_and_half_a_revision_is_not(make_lab, l
     assert (await lab.table.take(second)).results == ()
     await lab.table.take(command(lab, 4, Mote(2).entry(), part=1, parts=2))
     assert known(lab) == [Mote(2).dev_eui, Mote(3).dev_eui]
+
+
+async def test_the_key_for_agreeing_keys_with_a_device_is_kept_sealed_and_goes_with_the_entry(lab: Lab) -> None:
+    mote = Mote()
+    carried = wrapped(b"t" * 16, mote.dev_eui, "transport")
+    await lab.devices(mote.entry(transport_key=carried))
+    await lab.join(mote)
+    row = store.device(lab.database.read, mote.dev_eui)
+    assert row is not None
+    assert row.transport_key is not None
+    assert open_transport_key(lab.credential, mote.dev_eui, row.transport_key) == b"t" * 16
+    await lab.devices(mote.entry())
+    row = store.device(lab.database.read, mote.dev_eui)
+    assert row is not None
+    assert row.transport_key is None
+    assert row.joins == 1, "the root key was the same, so its nonces count on"
+
+
+async def test_whole_tables_are_counted_and_changes_are_not(lab: Lab) -> None:
+    assert lab.table.wholes == 0
+    await lab.devices(Mote(1).entry())
+    await lab.devices(Mote(2).entry(), base=lab.table.revision)
+    assert lab.table.wholes == 1

@@ -4,12 +4,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from concentrator_agent.config import Config
+from concentrator_agent.enrolment.request import new, private_key
+from concentrator_agent.enrolment.wallet import Wallet, WalletFile
 from concentrator_agent.rootkeys import KeyProcess, KeyServiceFailed, Task
-from concentrator_agent.server.join import open_root_key
+from concentrator_agent.server.join import open_root_key, open_transport_key
 from edge.sealedfile import load_credential
 from meterwire import transport_key
+from meterwire.curves import Curve
 from meterwire.ids import DevEUI
 from tests.concentrator_agent.field import config_for, entry
 from tests.concentrator_agent.lab import CONCENTRATOR, Mote
@@ -82,3 +86,51 @@ async def test_a_process_that_dies_or_babbles_is_a_temporary_failure(
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(KeyServiceFailed, match=message):
         await KeyProcess(config).public_key()
+
+
+async def test_what_is_wrapped_for_the_certificates_opens_with_the_new_the_present_and_the_previous_one(
+    config: Config,
+) -> None:
+    await KeyProcess(config).public_key()
+    credential = load_credential(config.credential_file)
+    wallet = WalletFile(config.concentrator.state_dir, credential)
+    held = [replace(new(config.eui, curve), chain=(b"issued",)) for curve in (Curve.P256, Curve.BRAINPOOL, Curve.P256)]
+    stranger = new(config.eui, Curve.P256)
+    wallet.change(lambda _: Wallet(*held))
+    motes = [Mote(number) for number in range(1, 5)]
+    entries = []
+    for mote, one in zip(motes, [*held, stranger], strict=True):
+        root, transport = (
+            transport_key.wrap(
+                private_key(one).public.octets,
+                key,
+                concentrator=CONCENTRATOR,
+                dev_eui=DevEUI.parse(mote.dev_eui),
+                purpose=purpose,
+                ephemeral_private=bytes([7]) * 48,
+            )
+            for purpose, key in (("root", mote.key), ("transport", b"t" * 16))
+        )
+        entries.append(mote.entry(root_key=root, transport_key=transport))
+    outcomes = await KeyProcess(config).stage([Task(entry, None) for entry in entries])
+    assert [outcome.reason for outcome in outcomes] == [None, None, None, "key"]
+    for mote, outcome in zip(motes[:3], outcomes[:3], strict=True):
+        assert outcome.row.root_key is not None
+        assert outcome.row.transport_key is not None
+        assert open_root_key(credential, mote.dev_eui, outcome.row.root_key) == mote.key
+        assert open_transport_key(credential, mote.dev_eui, outcome.row.transport_key) == b"t" * 16
+
+
+async def test_without_any_certificate_what_is_wrapped_for_one_is_refused_by_name(config: Config) -> None:
+    await KeyProcess(config).public_key()
+    mote, one = Mote(1), new(config.eui, Curve.P256)
+    wrapped = transport_key.wrap(
+        private_key(one).public.octets,
+        mote.key,
+        concentrator=CONCENTRATOR,
+        dev_eui=DevEUI.parse(mote.dev_eui),
+        purpose="root",
+        ephemeral_private=bytes([7]) * 48,
+    )
+    (outcome,) = await KeyProcess(config).stage([Task(mote.entry(root_key=wrapped), None)])
+    assert (outcome.reason, outcome.row.action) == ("key", "keep")
