@@ -1,5 +1,6 @@
 """Whether an organisation stores register values sealed: administrators decide, off needs a custodian's approval."""
 
+from datetime import datetime
 from typing import Final
 
 from django.utils.translation import gettext as _
@@ -41,9 +42,9 @@ def unseal(actor: Actor, organisation: Organisation, reason: str) -> Organisatio
     return _switch(actor, organisation, False, reason)
 
 
-def approved(organisation: Organisation, user: int) -> Approval | None:
-    """The request of that person which is still open: it waits for a custodian, or may be used."""
-    rows = Approval.objects.filter(organisation=organisation, deed=UNSEAL, requested_by_id=user)
+def open_request(organisation: Organisation, user: int, now: datetime) -> Approval | None:
+    """What that person asked for and has not lapsed: it waits for a custodian, or may be used."""
+    rows = Approval.objects.filter(organisation=organisation, deed=UNSEAL, requested_by_id=user, expires_at__gt=now)
     return rows.filter(state__in=[Approval.State.PENDING, Approval.State.APPROVED]).first()
 
 

@@ -29,6 +29,7 @@ from portal.web.views import (
     pki_makers,
     readings,
     register,
+    sealing,
     session,
     sites,
 )
@@ -102,6 +103,7 @@ urlpatterns = [
     path("tokens/", account.token_list, name="tokens"),
     path("tokens/<int:pk>/revoke/", account.token_revoke, name="token-revoke"),
     path("account/", account.account, name="account"),
+    path("organisation/sealing/", sealing.sealing, name="sealing"),
     path("account/factors/", factors.factor_list, name="account-factors"),
     path("account/factors/passkey/", factors.passkey_new, name="factor-passkey-new"),
     path("account/factors/app/", factors.app_new, name="factor-app-new"),

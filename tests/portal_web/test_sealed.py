@@ -16,6 +16,8 @@ from portal.web.registers import shown
 from portal.web.sealed import Opening
 from portal.web.series import Window, chart
 from provisioning.accounts.models import Membership, Organisation
+from provisioning.approvals.models import Approval
+from provisioning.approvals.services import approve
 from provisioning.audit.models import Entry
 from provisioning.keys import kek
 from tests.cast import Cast
@@ -203,3 +205,23 @@ def test_the_newest_value_of_a_sealed_meter_is_called_sealed(cast: Cast, device:
     assert Reading.objects.filter(value__isnull=False).count() == 0
     page = browse(cast.operator).get(reverse("readings")).content.decode()
     assert "sealed" in page
+
+
+def test_the_administrator_switches_on_and_a_custodian_has_to_allow_switching_off(cast: Cast, browse: Browse) -> None:
+    client, url = browse(cast.administrator), reverse("sealing")
+    assert "values are stored clear" in client.get(url).content.decode()
+    assert client.post(url, {"deed": "seal", "reason": ""}).status_code == 409
+    assert client.post(url, {"deed": "seal", "reason": "decided"}).status_code == 302
+    assert "values are stored sealed" in client.get(url).content.decode()
+    assert "stored sealed" in client.get(reverse("account")).content.decode()
+    refused = client.post(url, {"deed": "unseal", "reason": "asked nobody"})
+    assert refused.status_code == 409
+    assert "approval of a second person" in refused.content.decode()
+    client.post(url, {"deed": "ask", "reason": "a customer complains"})
+    page = client.get(url).content.decode()
+    assert "a key custodian has to allow it" in page
+    assert 'name="deed"' not in page
+    approve(cast.custodian, Approval.objects.get())
+    assert client.post(url, {"deed": "unseal", "reason": "a customer complains"}).status_code == 302
+    cast.organisation.refresh_from_db()
+    assert not cast.organisation.sealed_telemetry

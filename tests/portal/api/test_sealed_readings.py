@@ -51,7 +51,7 @@ def test_with_a_purpose_an_entitled_token_reads_them(cast: Cast, device: Device,
 
 def test_by_metering_point_too(cast: Cast, device: Device, by_token: As) -> None:
     point = device.row.pairings.get().metering_point_id
-    answer = by_token(cast.operator).get(URL, {"metering_point": point, "register": 1, "purpose": "grid"}).json()
+    answer = by_token(cast.operator).get(f"{URL}?metering_point={point}&register=1&purpose=grid").json()
     assert [row["value"] for row in answer["results"]] == [str(CANARIES[0][1])] * 3
 
 
@@ -62,17 +62,17 @@ def test_page_by_page_only_what_is_shown_is_opened(cast: Cast, device: Device, b
 
 @pytest.mark.parametrize("role", ["installer", "administrator"])
 def test_other_roles_are_refused(cast: Cast, device: Device, by_token: As, role: str) -> None:
-    answer = by_token(cast.home.people[role]).get(URL, {"adapter": device.row.pk, "purpose": "billing"})
+    answer = by_token(cast.home.people[role]).get(f"{URL}?adapter={device.row.pk}&purpose=billing")
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 def test_a_token_that_may_only_read_is_refused(cast: Cast, device: Device, by_token: Any) -> None:
-    answer = by_token(cast.operator, read_only=True).get(URL, {"adapter": device.row.pk, "purpose": "billing"})
+    answer = by_token(cast.operator, read_only=True).get(f"{URL}?adapter={device.row.pk}&purpose=billing")
     assert answer.status_code == 403
 
 
 def test_a_purpose_that_is_none_is_named(cast: Cast, device: Device, by_token: As) -> None:
-    answer = by_token(cast.operator).get(URL, {"adapter": device.row.pk, "purpose": "curiosity"})
+    answer = by_token(cast.operator).get(f"{URL}?adapter={device.row.pk}&purpose=curiosity")
     assert (answer.status_code, answer.json()["field"]) == (400, "purpose")
 
 
@@ -81,7 +81,7 @@ def test_a_vault_that_is_away_is_a_fault_that_passes(
 ) -> None:
     client = by_token(cast.operator)
     settings.KEK_FILE, settings.VAULT_SOCKET = "", str(tmp_path / "nobody.sock")
-    answer = client.get(URL, {"adapter": device.row.pk, "purpose": "billing"})
+    answer = client.get(f"{URL}?adapter={device.row.pk}&purpose=billing")
     assert (answer.status_code, answer.json()["code"]) == (503, "vault_away")
 
 
