@@ -144,7 +144,7 @@ def create(place: KekPlace) -> Path:
     if Path(place.intake_file).exists():
         raise FileExistsError(17, "File exists", place.intake_file)
     with Token.at(place.token).writing() as session:
-        if not list(session.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: place.label})):
+        if not _labelled(session, place.label):
             session.generate_key(
                 KeyType.AES, 256, id=secrets.token_bytes(_ID_BYTES), label=place.label, store=True, template=_NEVER_OUT
             )
@@ -153,9 +153,25 @@ def create(place: KekPlace) -> Path:
     return write_public(Path(place.intake_file), kek)
 
 
+def holds(place: KekPlace) -> bool:
+    """Whether the token has a secret key of that label. Raises VaultLocked, KekAway."""
+    return Token.at(place.token).run(lambda session: bool(_labelled(session, place.label)))
+
+
+def destroy(place: KekPlace) -> None:
+    """Remove the keys of that label from the token, such as a rehearsal's; what they wrapped is lost."""
+    with Token.at(place.token).writing() as session:
+        for key in _labelled(session, place.label):
+            key.destroy()
+
+
 @cache
 def _kek_at(place: KekPlace) -> Pkcs11Kek:
     return Pkcs11Kek(place)
+
+
+def _labelled(session: Session, label: str) -> list[Any]:
+    return list(session.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: label}))
 
 
 def _gcm(nonce: bytes, context: bytes) -> dict[str, Any]:
