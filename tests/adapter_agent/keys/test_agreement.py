@@ -132,3 +132,13 @@ def test_a_proof_of_a_key_that_is_not_held_is_refused():
     answer = concentrator.prove(inner(1), key(1))
     assert (answer.result, answer.check) == (Result.WRONG_CHECK_VALUE, bytes(3))
     assert adapter.memory.by_slot(1).standing is Standing.PROVEN
+
+
+def test_a_confirmation_completes_the_offer_of_its_own_number_only():
+    adapter = Adapter()
+    portal = Far(adapter)
+    [answer] = portal.offer(inner(2))
+    check = portal.agreed(answer).check_value()
+    [refused] = portal.send(ExchangeConfirm(portal.next(), answer.place, None, None, check))
+    assert refused.result is Result.WRONG_CHECK_VALUE
+    assert len(adapter.memory) == 1

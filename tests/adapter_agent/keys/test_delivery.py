@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from adapter_agent.keys.holding import Partner
+from edge.sealedfile import SealedFileError
 from meterwire.key_messages import (
     DeliveryAnswer,
     KeyDelivery,
@@ -260,3 +261,19 @@ def test_the_vector_that_is_documented_is_taken():
     adapter.requests.take(sent["KeyDelivery"])
     assert adapter.said() == [sent["DeliveryAnswer"]]
     assert isinstance(decode(sent["KeyDelivery"], up=False), KeyDelivery)
+
+
+def test_what_was_refused_because_the_disk_failed_late_is_not_found_after_a_restart():
+    adapter = Adapter()
+    portal = Far(adapter)
+    write = adapter.file.write
+
+    def failing_once(content: bytes) -> None:
+        write(content)
+        adapter.file.write = write
+        raise SealedFileError("the folder cannot be synchronised")
+
+    adapter.file.write = failing_once
+    assert portal.deliver(inner(2), key(2)).result is Result.CANNOT_BE_STORED
+    adapter.restart()
+    assert [entry.slot for entry in adapter.memory] == [1]
