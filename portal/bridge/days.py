@@ -1,7 +1,7 @@
 """Signed days on port 34: what adapters tell of them is taken in, and what the portal lacks is asked for."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
@@ -10,12 +10,13 @@ from meterwire import messages, signed_day
 from meterwire.errors import MeterspanError
 from meterwire.ids import DevEUI
 from meterwire.messages import DownlinkCommand, Receipt
+from meterwire.meter_signature import PORT as METER_PORT
 from meterwire.signed_day import PORT
 from portal.bridge.models import KeyMail
 from portal.days import services
 from portal.days.services.announcing import macs, transport_keys
 from portal.days.services.requests import Due
-from portal.telemetry.arrivals import Arrival
+from portal.telemetry.arrivals import Arrival, moment
 from provisioning.keys.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -73,15 +74,13 @@ class Days:
         )
 
 
-def look_again(arrivals: Iterable[Arrival], now: datetime) -> None:
-    """Telegrams that came late may be just those that a day lacks."""
-    late = {
-        arrival.adapter.pk
-        for arrival in arrivals
-        if arrival.adapter is not None
-        and arrival.error is None
-        and not arrival.fresh
-        and not arrival.known
-        and arrival.counter is not None
-    }
+def look_again(arrivals: Sequence[Arrival], now: datetime) -> None:
+    """Telegrams that came late may be just those that a day lacks; what meters signed themselves is checked."""
+    stored = [one for one in arrivals if one.adapter is not None and one.error is None and not one.known]
+    late = {one.adapter.pk for one in stored if one.adapter and not one.fresh and one.counter is not None}
     services.arrived_late(late, now)
+    services.check_arrived(
+        (one.adapter.pk, moment(one.received_us), one.telegram.payload, one.telegram.id)
+        for one in stored
+        if one.adapter and one.telegram.fport == METER_PORT
+    )

@@ -1,4 +1,4 @@
-"""The keys with which adapters sign their days, and what is known of each signed day."""
+"""The keys with which adapters and meters sign, and what is known of each signed day."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from meterwire.meter_signature import MeterCurve
 from provisioning.accounts.models import Organisation
-from provisioning.fleet.models import Adapter
+from provisioning.fleet.models import Adapter, Meter
 
 
 class SigningKey(models.Model):
@@ -29,6 +30,22 @@ class SigningKey(models.Model):
 
     def __str__(self) -> str:
         return f"signing key {self.seq} of {self.adapter_id}"
+
+
+class MeterKey(models.Model):
+    """The public key with which a meter signs by itself, hex, as somebody has read it from the meter."""
+
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+")
+    meter = models.ForeignKey(Meter, models.PROTECT, related_name="keys")
+    curve = models.CharField(max_length=16, choices=[(curve.value, curve.value) for curve in MeterCurve])
+    public = models.CharField(max_length=128)
+    added_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["meter", "public"], name="meter_key_once")]
+
+    def __str__(self) -> str:
+        return f"key of meter {self.meter_id}"
 
 
 class DayState(models.TextChoices):

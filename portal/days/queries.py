@@ -50,4 +50,3 @@ def days_of(adapter: Adapter, last: date, count: int) -> list[Day]:
     signed = {row.day: row for row in rows.defer("hashes")}
     days = (last - timedelta(days=back) for back in range(count))
     return [Day(day, telegrams.get(day, 0), signed.get(day)) for day in days if day in telegrams or day in signed]
-

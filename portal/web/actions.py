@@ -59,6 +59,7 @@ _NAMES: dict[str, str | Promise] = {
     "member.removed": gettext_lazy("Member removed"),
     "meter.installed": gettext_lazy("Meter installed"),
     "meter.removed": gettext_lazy("Meter removed"),
+    "meter_key.added": gettext_lazy("Meter's public key made known"),
     "metering_point.archived": gettext_lazy("Metering point archived"),
     "metering_point.created": gettext_lazy("Metering point created"),
     "metering_point.updated": gettext_lazy("Metering point changed"),

@@ -1,7 +1,17 @@
 """What is written about signed days: keys that are announced, frames that arrive, and what they prove."""
 
 from portal.days.services.judging import judge
+from portal.days.services.meters import check_arrived, know_meter_key, passed_through
 from portal.days.services.receiving import arrived_late, take
 from portal.days.services.requests import due, find_unsigned
 
-__all__ = ["arrived_late", "due", "find_unsigned", "judge", "take"]
+__all__ = [
+    "arrived_late",
+    "check_arrived",
+    "due",
+    "find_unsigned",
+    "judge",
+    "know_meter_key",
+    "passed_through",
+    "take",
+]

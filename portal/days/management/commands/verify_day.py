@@ -2,7 +2,8 @@
 
 import json
 from argparse import ArgumentParser
-from datetime import date
+from collections import Counter
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from django.utils import timezone
 
 from meterwire.errors import MeterspanError
 from meterwire.ids import DevEUI
+from meterwire.signed_day import begin_of, number_of
 from portal.days import proofs
 from portal.days.models import VERIFIED, SignedDay
-from portal.days.services import judge
+from portal.days.services import judge, passed_through
 from provisioning.accounts.actors import System
 
 OPERATOR = System("manage.py verify_day")
@@ -42,6 +44,11 @@ class Command(BaseCommand):
         self._say("day", f"{row.day} (UTC) of {dev_eui}")
         self._say("state", row.state)
         self._say("telegrams", f"{row.leaves} signed, {row.missing} without content, {row.uncovered} not covered")
+        begin = begin_of(number_of(row.day))
+        checked = Counter(one.fits for one in passed_through(row.adapter, begin, begin + timedelta(days=1)))
+        if checked:
+            told = f"{checked[True]} signatures fit, {checked[False]} are wrong, {checked[None]} without a known key"
+            self._say("the meter", told)
         self._say("counters", f"{row.first_counter} to {row.last_counter}")
         if row.state not in VERIFIED:
             raise CommandError("The day is not proven.")
