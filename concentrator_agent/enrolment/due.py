@@ -12,7 +12,9 @@ class Due(Enum):
 
 
 def what_is_due(wallet: Wallet, now: float, *, dates_known: bool, anew: bool = False) -> Due:
-    """`now` in Unix seconds; while `dates_known` is false nothing counts as over. `anew`: as if for the first time."""
+    """`now` in Unix seconds; while `dates_known` is false nothing counts as over. `anew`: there is a new one-time
+    password, or somebody says so by hand.
+    """
     current, coming = wallet.current, wallet.next
     if anew or current is None:
         return Due.FIRST
@@ -20,9 +22,7 @@ def what_is_due(wallet: Wallet, now: float, *, dates_known: bool, anew: bool = F
         return Due.NOTHING  # waits for the broker to take it
     if dates_known and now >= current.not_after:
         return Due.FIRST
-    if coming is not None or now >= current.renew_at:
-        return Due.RENEWAL
-    return Due.NOTHING
+    return Due.RENEWAL if now >= current.renew_at else Due.NOTHING
 
 
 def seconds_until_due(wallet: Wallet, now: float) -> float:

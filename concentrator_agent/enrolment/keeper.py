@@ -13,6 +13,7 @@ import msgspec
 from concentrator_agent.config import Config, Enrolment
 from concentrator_agent.enrolment.due import Due, seconds_until_due, what_is_due
 from concentrator_agent.enrolment.identity import Identity
+from concentrator_agent.enrolment.password import fresh
 from concentrator_agent.enrolment.question import Answer, decode_answer, encode_question, question
 from concentrator_agent.enrolment.wallet import Wallet
 from edge.clock import Clock
@@ -72,7 +73,7 @@ class Keeper:
             return LOOK_AGAIN_S
         self._look_after(wallet)
         now, dates_known = self._clock.time(), self._dates_known()
-        due = what_is_due(wallet, now, dates_known=dates_known)
+        due = what_is_due(wallet, now, dates_known=dates_known, anew=self._new_password(wallet))
         rests = self._rests_until - self._clock.monotonic() if due is Due.RENEWAL else 0.0
         if due is Due.NOTHING or rests > 0:
             return min(LOOK_AGAIN_S, max(1.0, rests, seconds_until_due(wallet, now)))
@@ -81,6 +82,12 @@ class Keeper:
         if answer.state == "issued":
             self._wholes_before = wholes
         return self._after(answer)
+
+    def _new_password(self, wallet: Wallet) -> bool:
+        try:
+            return bool(fresh(self._enrolment.password_file, wallet))
+        except SealedFileError:
+            return wallet.current is None  # the question then says what is wrong with the file
 
     def _question(self, dates_known: bool) -> Any:
         return question(self._config, self._enrolment, dates_known=dates_known)

@@ -17,14 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from concentrator_agent.enrolment import chain, request
 from concentrator_agent.enrolment.due import Due, what_is_due
 from concentrator_agent.enrolment.est import CredentialRefused, Est, EstError, NotYet, RequestRefused, Unavailable
+from concentrator_agent.enrolment.password import digest, fresh
 from concentrator_agent.enrolment.question import Answer, Question, decode_question, encode_answer
 from concentrator_agent.enrolment.wallet import Held, Wallet, WalletFile
 from edge import tls
-from edge.sealedfile import SealedFileError, load_credential, read_owner_only
+from edge.sealedfile import SealedFileError, load_credential
 from meterwire.curves import Curve
 from meterwire.errors import MeterspanError
-
-MAX_PASSWORD_BYTES = 1024
 
 
 class NoCredential(MeterspanError):
@@ -36,22 +35,28 @@ class NoCredential(MeterspanError):
 def step(question: Question) -> Answer:
     """Raises SealedFileError when credential or wallet cannot be used; everything else is in the answer."""
     file = WalletFile(Path(question.state_dir), load_credential(Path(question.credential_file)))
-    due = what_is_due(file.read(), time.time(), dates_known=question.dates_known, anew=question.anew)
+    before = file.read()
+    try:
+        password = fresh(Path(question.password_file) if question.password_file else None, before)
+    except SealedFileError as error:
+        return Answer("failed", None, error.code, str(error))
+    anew = question.anew or bool(password)
+    due = what_is_due(before, time.time(), dates_known=question.dates_known, anew=anew)
     if due is Due.NOTHING:
         return Answer("held")
     wallet = file.change(lambda wallet: _prepared(wallet, question))
     assert wallet.next is not None
     try:
-        held, authorities = _issued(wallet, wallet.next, due, question)
+        held, authorities = _issued(wallet, wallet.next, due, question, password)
     except NotYet as error:
         return Answer("pending", error.wait_s, error.code, str(error))
     except EstError as error:
         refusal = error  # the name ends with this block
-        file.change(lambda wallet: _after_refusal(wallet, refusal, due, question))
+        file.change(lambda wallet: _after_refusal(wallet, refusal, password))
         return Answer("failed", error.wait_s, error.code, str(error))
     except (MeterspanError, OSError, ssl.SSLError) as error:
         return Answer("failed", None, getattr(error, "code", "tls"), str(error))
-    file.change(lambda wallet: _stored(wallet, held, authorities, at_once=due is not Due.RENEWAL))
+    file.change(lambda wallet: _stored(wallet, held, authorities, password, at_once=due is Due.FIRST))
     return Answer("issued")
 
 
@@ -62,14 +67,15 @@ def _prepared(wallet: Wallet, question: Question) -> Wallet:
     return msgspec.structs.replace(wallet, next=request.new(question.eui, Curve(question.curve)))
 
 
-def _issued(wallet: Wallet, asking: Held, due: Due, question: Question) -> tuple[Held, tuple[x509.Certificate, ...]]:
+def _issued(
+    wallet: Wallet, asking: Held, due: Due, question: Question, password: str
+) -> tuple[Held, tuple[x509.Certificate, ...]]:
     context = _context(wallet, question)
-    password = ""
     if due is Due.RENEWAL:
         assert wallet.current is not None
         tls.show_identity(context, wallet.current.chain, wallet.current.key)
     else:
-        password = _first_credential(context, wallet, question)
+        password = _first_credential(context, question, password)
     server = Est(question.est_url, context, question.eui, password)
     authorities = tuple(server.cacerts())
     if question.ca_fingerprint and not wallet.authorities:
@@ -111,54 +117,39 @@ def _with_fingerprint(authorities: Iterable[x509.Certificate], wanted: str) -> b
     raise Unavailable("the portal has no authority with the fingerprint in 'ca_fingerprint': compare it once more")
 
 
-def _first_credential(context: ssl.SSLContext, wallet: Wallet, question: Question) -> str:
+def _first_credential(context: ssl.SSLContext, question: Question, password: str) -> str:
     """The one-time password; "" when the manufacturer's certificate is shown instead. Raises NoCredential."""
-    if question.password_file and (password := _password(Path(question.password_file))):
-        if _digest(password) != wallet.refused_password:
-            return password
-        if not question.cert_file:
-            raise NoCredential(
-                "the portal refused this one-time password before, and each wrong one counts:"
-                f" put a new one into {question.password_file}"
-            )
-    if question.cert_file:
+    if not password and question.cert_file:
         context.load_cert_chain(question.cert_file, question.key_file)
-        return ""
-    raise NoCredential(
-        "there is no one-time password and no manufacturer's certificate: make a password in the portal"
-        f" and put it into {question.password_file or 'a file named by password_file in [enrolment]'}"
-    )
+    elif not password:
+        raise NoCredential(
+            "there is no one-time password that was not used or refused before, and no manufacturer's certificate:"
+            f" make a password in the portal and put it into {question.password_file or 'a file (password_file)'}"
+        )
+    return password
 
 
-def _password(path: Path) -> str:
-    try:
-        return read_owner_only(path, MAX_PASSWORD_BYTES).decode(errors="replace").strip()
-    except FileNotFoundError:
-        return ""
-
-
-def _after_refusal(wallet: Wallet, error: EstError, due: Due, question: Question) -> Wallet:
+def _after_refusal(wallet: Wallet, error: EstError, password: str) -> Wallet:
     """A refused request is not sent again, and neither is a refused password."""
     if isinstance(error, RequestRefused) and wallet.next is not None and not wallet.next.issued:
-        return msgspec.structs.replace(wallet, next=None)
-    if isinstance(error, CredentialRefused) and due is Due.FIRST and question.password_file:
-        password = _password(Path(question.password_file))
-        return msgspec.structs.replace(wallet, refused_password=_digest(password)) if password else wallet
+        wallet = msgspec.structs.replace(wallet, next=None)
+    if isinstance(error, CredentialRefused) and password:
+        wallet = msgspec.structs.replace(wallet, spent_password=digest(password))
     return wallet
 
 
-def _stored(wallet: Wallet, held: Held, authorities: tuple[x509.Certificate, ...], *, at_once: bool) -> Wallet:
+def _stored(
+    wallet: Wallet, held: Held, authorities: tuple[x509.Certificate, ...], password: str, *, at_once: bool
+) -> Wallet:
     if wallet.next is None or wallet.next.key != held.key:
         return wallet  # another process was quicker
     ders = tuple(one.public_bytes(Encoding.DER) for one in authorities)
-    wallet = msgspec.structs.replace(wallet, authorities=ders, refused_password=b"")
+    wallet = msgspec.structs.replace(wallet, authorities=ders)
+    if password:
+        wallet = msgspec.structs.replace(wallet, spent_password=digest(password))
     if at_once and wallet.current is not None:
         wallet = msgspec.structs.replace(wallet, current=None, previous=wallet.current)
     return wallet.issued(held.chain, held.not_before, held.not_after)
-
-
-def _digest(password: str) -> bytes:
-    return sha256(password.encode()).digest()
 
 
 def main() -> int:

@@ -58,7 +58,7 @@ class Wallet(msgspec.Struct, frozen=True):
     next: Held | None = None
     previous: Held | None = None
     authorities: tuple[bytes, ...] = ()  # DER, as the portal gave them (cacerts)
-    refused_password: bytes = b""  # SHA-256: each wrong try counts at the portal, so the same is not tried again
+    spent_password: bytes = b""  # SHA-256 of the one that has served, or was refused: each wrong try counts
 
     @property
     def all(self) -> tuple[Held, ...]:

@@ -94,9 +94,10 @@ async def test_what_is_wrapped_for_the_certificates_opens_with_the_new_the_prese
     await KeyProcess(config).public_key()
     credential = load_credential(config.credential_file)
     wallet = WalletFile(config.concentrator.state_dir, credential)
-    held = [replace(new(config.eui, curve), chain=(b"issued",)) for curve in (Curve.P256, Curve.BRAINPOOL, Curve.P256)]
+    curves = (Curve.P256, Curve.BRAINPOOL, Curve.P256)
+    held = current, coming, previous = [replace(new(config.eui, curve), chain=(b"issued",)) for curve in curves]
     stranger = new(config.eui, Curve.P256)
-    wallet.change(lambda _: Wallet(*held))
+    wallet.change(lambda _: Wallet(current, coming, previous))
     motes = [Mote(number) for number in range(1, 5)]
     entries = []
     for mote, one in zip(motes, [*held, stranger], strict=True):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -49,8 +48,7 @@ def asking(tmp_path: Path, est: EstServer, wallet: WalletFile) -> Callable[..., 
     return lambda **changes: msgspec.structs.replace(plain, **changes)
 
 
-def write_password(folder: Path, text: str) -> None:
-    (folder / "password").write_text(text)
-
-
-Ask = Callable[..., Any]
+def new_password(est: EstServer, folder: Path) -> None:
+    """The portal gave out another one, and somebody has put it on the device."""
+    est.password += "-again"
+    (folder / "password").write_text(est.password)

@@ -19,7 +19,7 @@ from concentrator_agent.enrolment.wallet import Held, Wallet, WalletFile
 from edge.clock import ManualClock
 from edge.mqtt import LinkRefused
 from meterwire.ids import GatewayEUI
-from tests.concentrator_agent.enrolment.conftest import EUI
+from tests.concentrator_agent.enrolment.conftest import EUI, new_password
 from tests.concentrator_agent.enrolment.est_server import EstServer
 
 
@@ -196,11 +196,12 @@ class TestIdentity:
     """Which certificate is shown to the broker."""
 
     @pytest.fixture
-    def identity(self, wallet: WalletFile, asking: Callable[..., Any]) -> Identity:
+    def identity(self, est: EstServer, wallet: WalletFile, asking: Callable[..., Any], tmp_path: Path) -> Identity:
         step(asking())
         self.wallet = wallet
         self.old = self.current()
-        step(asking(anew=True))
+        new_password(est, tmp_path)
+        step(asking())
         self.new = self.current()
         wallet.change(lambda w: msgspec.structs.replace(w, current=self.old, next=self.new, previous=None))
         return Identity(wallet, None, lambda: True)

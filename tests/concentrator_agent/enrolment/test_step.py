@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from concentrator_agent.enrolment.question import Question
 from concentrator_agent.enrolment.step import step
 from concentrator_agent.enrolment.wallet import Held, WalletFile
-from tests.concentrator_agent.enrolment.conftest import EUI, write_password
+from tests.concentrator_agent.enrolment.conftest import EUI, new_password
 from tests.concentrator_agent.enrolment.est_server import EstServer, est_server
 from tests.support.certificates import HOUR, Authority, pem_of
 
@@ -69,10 +69,12 @@ def test_nothing_on_disk_shows_key_or_certificate(
     assert held.key.hex() not in repr(wallet.read())
 
 
-def test_a_pinned_fingerprint_is_enough_to_know_the_portal(est: EstServer, asking: Asking, wallet: WalletFile) -> None:
+def test_a_pinned_fingerprint_is_enough_to_know_the_portal(
+    est: EstServer, asking: Asking, wallet: WalletFile, tmp_path: Path
+) -> None:
     pinned = sha256(est.authority.der).hexdigest()
     assert step(asking(ca_file="", ca_fingerprint=pinned)).state == "issued"
-    wallet.change(lambda w: msgspec.structs.replace(w, current=None))
+    new_password(est, tmp_path)
     assert step(asking(ca_file="", ca_fingerprint=pinned)).state == "issued"
 
 
@@ -109,16 +111,15 @@ def test_a_refused_password_is_not_sent_again_but_a_new_one_is(
     again = step(asking())
     assert (again.code, len(est.asked)) == ("no_credential", 1)
     assert str(tmp_path / "password") in again.message
-    write_password(tmp_path, "another")
+    (tmp_path / "password").write_text("another")
     assert step(asking()).state == "issued"
-    assert wallet.read().refused_password == b""
 
 
 @pytest.mark.parametrize("file", ["absent", "empty", "not configured"])
 def test_without_password_and_certificate_nothing_is_asked(
     est: EstServer, asking: Asking, tmp_path: Path, file: str
 ) -> None:
-    write_password(tmp_path, "")
+    (tmp_path / "password").write_text("")
     names = {"absent": str(tmp_path / "nowhere"), "empty": str(tmp_path / "password"), "not configured": ""}
     answer = step(asking(password_file=names[file]))
     assert (answer.state, answer.code) == ("failed", "no_credential")
@@ -217,23 +218,43 @@ def test_it_is_renewed_with_a_new_key_and_the_old_one_stays_until_the_broker_too
 
 
 def test_one_that_is_over_is_replaced_as_at_first_and_the_old_key_still_opens(
-    est: EstServer, asking: Asking, wallet: WalletFile
+    est: EstServer, asking: Asking, wallet: WalletFile, tmp_path: Path
 ) -> None:
     step(asking())
     held = current(wallet)
     over = msgspec.structs.replace(held, not_before=0.0, not_after=1.0)
     wallet.change(lambda w: msgspec.structs.replace(w, current=over))
+    assert step(asking()).code == "no_credential"
+    new_password(est, tmp_path)
     assert step(asking()).state == "issued"
     assert est.asked[-1].operation == "simpleenroll"
     assert wallet.read().previous == over
 
 
-def test_by_hand_it_enrols_anew_whatever_is_in_force(est: EstServer, asking: Asking, wallet: WalletFile) -> None:
+def test_a_new_password_is_the_order_to_enrol_anew_and_one_that_served_is_not(
+    est: EstServer, asking: Asking, wallet: WalletFile, tmp_path: Path
+) -> None:
     step(asking())
     first = current(wallet)
-    assert step(asking(anew=True)).state == "issued"
+    assert step(asking()).state == "held"
+    assert step(asking(anew=True)).code == "no_credential"
+    new_password(est, tmp_path)
+    assert step(asking()).state == "issued"
     assert est.asked[-1].operation == "simpleenroll"
     assert (wallet.read().previous, current(wallet) == first) == (first, False)
+    assert step(asking()).state == "held"
+
+
+def test_a_wrong_new_password_leaves_the_certificate_in_force(
+    est: EstServer, asking: Asking, wallet: WalletFile, tmp_path: Path
+) -> None:
+    step(asking())
+    first = current(wallet)
+    (tmp_path / "password").write_text("mistyped")
+    assert step(asking()).code == "credential_refused"
+    assert current(wallet) == first
+    assert step(asking()).state == "held"
+    assert len(est.asked) == 2
 
 
 def test_a_server_certificate_out_of_date_counts_only_once_the_time_is_known(tmp_path: Path, asking: Asking) -> None:
@@ -270,11 +291,12 @@ def test_a_certificate_for_somebody_else_is_not_taken(est: EstServer, asking: As
     assert wallet.read().current is None
 
 
-def test_a_short_life_is_renewed_after_two_thirds_of_it(est: EstServer, asking: Asking, wallet: WalletFile) -> None:
+def test_a_short_life_is_renewed_after_two_thirds_of_it(est: EstServer, asking: Asking, tmp_path: Path) -> None:
     est.life, est.begins = timedelta(seconds=3000), datetime.now(UTC) - timedelta(seconds=1900)
     step(asking())
     assert step(asking()).state == "held"
     est.begins = datetime.now(UTC) - timedelta(seconds=2200)
-    step(asking(anew=True))
+    new_password(est, tmp_path)
+    step(asking())
     assert step(asking()).state == "issued"
     assert est.asked[-1].operation == "simplereenroll"
