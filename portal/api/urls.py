@@ -9,6 +9,8 @@ from portal.api.adapters import Adapters
 from portal.api.concentrators import Concentrators
 from portal.api.diagnosis import Events, Telegrams
 from portal.api.errors import not_found
+from portal.api.key_campaigns import KeyCampaigns, KeyDeliveries
+from portal.api.keys import Keys
 from portal.api.metering_points import MeteringPoints, Meters
 from portal.api.pairings import Pairings
 from portal.api.readings import Readings
@@ -27,6 +29,9 @@ for name, resource in (
     ("readings", Readings),
     ("telegrams", Telegrams),
     ("events", Events),
+    ("keys", Keys),
+    ("key-campaigns", KeyCampaigns),
+    ("key-deliveries", KeyDeliveries),
 ):
     router.register(name, resource, basename=f"api-{name}")
 

@@ -43,13 +43,17 @@ def inventory(
     expiring_before: datetime | None = None,
     failed: bool = False,
 ) -> QuerySet[DeviceKey]:
-    """Visible keys by row number, each with `failure` and `failure_code` of its last delivery ("" or None: none).
+    """Visible keys by row number, each with `outcome`, `failure` and `failure_code` of its last delivery or None.
 
     `expiring_before`: in use or on their way, and over by then. `failed`: whose last delivery failed. Page by `page`.
     """
     last = Delivery.objects.filter(key=OuterRef("pk")).order_by("-pk")
     rows = visible_keys(actor, organisation).order_by("pk")
-    rows = rows.annotate(failure=Subquery(last.values("message")[:1]), failure_code=Subquery(last.values("code")[:1]))
+    rows = rows.annotate(
+        outcome=Subquery(last.values("state")[:1]),
+        failure=Subquery(last.values("message")[:1]),
+        failure_code=Subquery(last.values("code")[:1]),
+    )
     if purpose:
         rows = rows.filter(purpose=purpose)
     if state:
@@ -61,7 +65,7 @@ def inventory(
     if expiring_before is not None:
         rows = rows.filter(not_after__lt=expiring_before, state__in=LIVE)
     if failed:
-        rows = rows.annotate(outcome=Subquery(last.values("state")[:1])).filter(outcome=_S.FAILED)
+        rows = rows.filter(outcome=_S.FAILED)
     return rows
 
 

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 from meterwire.messages import ulid
 from portal.telemetry.models import AdapterEvent, Telegram
 from provisioning.accounts.models import ApiToken, Role
+from provisioning.campaigns.services import plan
 from provisioning.pairing.services import set_photo
 from tests.cast import STAGE, Cast
 from tests.portal.api.conftest import As
@@ -68,6 +69,7 @@ class Fleet:
             rssi=-1, received_at=pairing.from_at, stored_at=pairing.from_at, snr=1, fport=16, dr=5, time_quality=2,
             rx=[], dev_eui=adapter.dev_eui, payload=b"",
         )  # fmt: skip
+        campaign = plan(STAGE, cast.organisation, scope=adapter)
         self.keys = {
             "sites": point.site.pk,
             "metering-points": point.pk,
@@ -77,6 +79,9 @@ class Fleet:
             "pairings": pairing.pk,
             "telegrams": name,
             "events": name,
+            "keys": adapter.keys.first().pk,
+            "key-campaigns": campaign.pk,
+            "key-deliveries": campaign.deliveries.get().pk,
         }
         self.adapter = adapter
 
