@@ -12,7 +12,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from meterwire.errors import MeterspanError
 from portal.web.access import PageRequest, page
 from portal.web.approvals import line
-from portal.web.forms import refuse
 from portal.web.second_factor import fresh_factor
 from provisioning.approvals import queries, services
 from provisioning.errors import Conflict
@@ -20,13 +19,12 @@ from provisioning.errors import Conflict
 SHOWN = 100
 
 
-class DecisionForm(forms.Form):
+class RefusalForm(forms.Form):
     """Why not; an approval needs no words."""
 
     reason = forms.CharField(
         label=gettext_lazy("Reason for refusing"),
         max_length=200,
-        required=False,
         help_text=gettext_lazy("Who asked reads it, and it stays in the audit."),
     )
 
@@ -56,18 +54,19 @@ def approval(request: PageRequest, pk: int) -> HttpResponse:
     """Look at one request, then approve or refuse it."""
     user, organisation = request.access.user, request.access.organisation
     row = get_object_or_404(queries.history(user, organisation), pk=pk)
-    form = DecisionForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    approving = request.POST.get("decision") == "approve"
+    form = RefusalForm(None if approving else request.POST or None)
+    if request.method == "POST" and (approving or form.is_valid()):
         try:
-            if request.POST.get("decision") == "approve":
+            if approving:
                 services.approve(user, row)
-                messages.success(request, _("Approved. Who asked may use it within one hour."), extra_tags="ok")
             else:
                 services.refuse(user, row, form.cleaned_data["reason"])
-                messages.success(request, _("Refused; who asked reads your reason."), extra_tags="ok")
         except MeterspanError as error:
-            refuse(form, error)
+            messages.error(request, str(error), extra_tags="bad")
         else:
+            said = _("Approved. Who asked may use it within one hour.") if approving else _("Refused.")
+            messages.success(request, said, extra_tags="ok")
             return redirect("approvals")
     decidable = row in queries.waiting(user, organisation)
     context = {"line": line(row, timezone.now()), "form": form, "decidable": decidable}
