@@ -72,11 +72,11 @@ def asker(actor: Actor) -> Asker:
 def actor_of(asked: Asker) -> Actor:
     """Whom the arguments name, loaded anew. Forbidden when that person or token may act no more."""
     actor: User | ApiToken | None = None
-    if asked.user is None:
+    if asked.token is not None and asked.user is None:
         live = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
         tokens = ApiToken.objects.select_related("user").filter(live, revoked_at=None, user__is_active=True)
         actor = tokens.filter(pk=asked.token).first()
-    elif asked.token is None:
+    elif asked.user is not None and asked.token is None:
         actor = User.objects.filter(pk=asked.user, is_active=True).first()
     if actor is None:
         raise Forbidden(_("Whoever asked has no valid access any more; log in again."))

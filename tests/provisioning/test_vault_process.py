@@ -1,5 +1,6 @@
 """The vault as a process of its own: answers its own user, refuses others, survives nonsense, says when it is away."""
 
+import argparse
 import os
 import signal
 import socket
@@ -16,11 +17,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from django.conf import settings as django_settings
 
+from meterwire.seal import Key16
 from provisioning.accounts.models import Organisation
 from provisioning.fleet.models import Adapter
 from provisioning.keys import kek, vault_operations
 from provisioning.keys.checks import vault_process
+from provisioning.keys.intake import Intake
 from provisioning.keys.kek import FileKek
+from provisioning.keys.management.commands import run_vault
+from provisioning.keys.providers.public import intake_public
+from provisioning.keys.services import NewKey, import_keys
 from provisioning.keys.vault import Vault
 from provisioning.keys.vault_client import VaultAway, VaultRefused, answers, ask
 from provisioning.keys.vault_operations import PING, Nothing
@@ -184,6 +190,34 @@ def test_a_second_vault_does_not_push_the_first_one_away(web: Any, server: Vault
     with pytest.raises(OSError, match="another vault"):
         VaultServer(Path(str(server.server_address)), server.vault, {os.geteuid()})
     assert answers()
+
+
+@pytest.mark.parametrize("text, meant", [("33", (33, ())), ("33:ping,reveal_key", (33, ("ping", "reveal_key")))])
+def test_a_user_is_let_in_by_number_for_all_or_for_single_operations(text: str, meant: tuple[Any, ...]) -> None:
+    assert run_vault._allowed(text) == meant
+
+
+@pytest.mark.parametrize("text", ["", "www-data", "-1", "3.3", ":ping"])
+def test_a_user_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="number"):
+        run_vault._allowed(text)
+
+
+def test_the_vault_takes_in_what_web_workers_handed_in(transactional_cast: Cast) -> None:
+    vault = Vault.from_settings()
+    row = import_keys(STAGE, transactional_cast.adapter(), [NewKey("inner", Key16(bytes(range(16))))])[0]
+    row.sealed, row.intake = Intake(intake_public(kek.current())).seal(row, Key16(bytes(range(16)))), True
+    row.save()
+
+    class Once(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            before = self.is_set()
+            self.set()
+            return before
+
+    run_vault._take_in(vault, Once())
+    row.refresh_from_db()
+    assert not row.intake
 
 
 def test_tokens_stay_out_of_reprs() -> None:

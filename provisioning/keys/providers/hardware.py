@@ -1,19 +1,21 @@
 """The key-encryption key in hardware (PKCS#11): an AES-256 key that never leaves its token wraps with AES-GCM."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, exceptions
 from pkcs11.mechanisms import GCMParams
-from pkcs11.types import SecretKey, Session
+from pkcs11.types import Session
 
 from provisioning.keys.providers.base import MAX_WRAPPED, NONCE_BYTES, TAG_BYTES, KekAway, VaultLocked, damaged
 from provisioning.keys.providers.public import write_once, write_public
 from provisioning.keys.providers.token import Token, TokenPlace
+
+T = TypeVar("T")
 
 _ID_BYTES: Final = 8
 _INTAKE = b"mspan intake v1"
@@ -59,10 +61,10 @@ class Pkcs11Kek:
         self._place, self._token = place, Token.at(place.token)
         self._key_id: bytes | None = None
         try:
-            self._key_id, self._check_value = self._call(_identity)
+            key_id, self._check_value = self._call(_identity)
         except exceptions.PKCS11Error as error:
             raise self._away(error) from None
-        self._id = f"pkcs11:{self._key_id.hex()[:32]}"
+        self._key_id, self._id = key_id, f"pkcs11:{key_id.hex()[:32]}"
         self._intake = b""
 
     @classmethod
@@ -81,7 +83,7 @@ class Pkcs11Kek:
     def wrap(self, data_key: bytes, context: bytes) -> bytes:
         nonce = secrets.token_bytes(NONCE_BYTES)
         try:
-            return nonce + self._call(lambda key: key.encrypt(data_key, **_gcm(nonce, context)))
+            return nonce + self._call(lambda key: bytes(key.encrypt(data_key, **_gcm(nonce, context))))
         except exceptions.PKCS11Error as error:
             raise self._away(error) from None
 
@@ -112,7 +114,7 @@ class Pkcs11Kek:
     def __repr__(self) -> str:
         return f"Pkcs11Kek({self._id})"
 
-    def _call(self, use: Any) -> Any:
+    def _call(self, use: Callable[[Any], T]) -> T:
         """What `use` makes of the key. In a session that was lost unnoticed the key seems gone: run looks again."""
         label = self._place.label
         try:
@@ -178,13 +180,11 @@ def _gcm(nonce: bytes, context: bytes) -> dict[str, Any]:
     return {"mechanism": Mechanism.AES_GCM, "mechanism_param": GCMParams(nonce, context, 8 * TAG_BYTES)}
 
 
-def _find(session: Session, label: str, key_id: bytes | None) -> SecretKey:
-    key = session.get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.AES, label=label, id=key_id)
-    assert isinstance(key, SecretKey)
-    return key
+def _find(session: Session, label: str, key_id: bytes | None) -> Any:
+    return session.get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.AES, label=label, id=key_id)
 
 
-def _identity(key: SecretKey) -> tuple[bytes, str]:
+def _identity(key: Any) -> tuple[bytes, str]:
     """Its CKA_ID and its check value; refuses a key that the token would give out."""
     if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
         raise VaultLocked(
