@@ -4,7 +4,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from portal.web import diagnosis, figures, pairings_counts
+from portal.web import certificates_due, diagnosis, figures, pairings_counts
 from portal.web.access import Access, reach_of
 from portal.web.incident import Incident
 from portal.web.punctuality import COUNTED_AT_ONCE, Hour, hours, hours_behind
@@ -30,12 +30,17 @@ def punctuality(access: Access) -> list[Hour]:
 
 def forget(access: Access) -> None:
     """Something was just changed: make the facts of this organisation anew."""
-    for shelf in (snapshots, recency, pairings_counts.shelf):
+    for shelf in (snapshots, recency, pairings_counts.shelf, certificates_due.shelf):
         shelf.forget(access.organisation.pk)
 
 
+def everything(access: Access) -> list[Incident]:
+    """What needs somebody, worst first: incidents, and what about certificates is due."""
+    return _worst_first(incidents(access) + certificates_due.incidents(access))
+
+
 def incidents(access: Access) -> list[Incident]:
-    """What needs somebody, worst first."""
+    """The part of it that the frame of every page counts: nothing that needs another look into the database."""
     facts = snapshot(access)
     found = []
     dead: set[int] = set()
@@ -49,6 +54,10 @@ def incidents(access: Access) -> list[Incident]:
     found += [_silent(row, facts) for row in silent[:MAX_INCIDENTS]]
     found += [_refused(row) for row in facts.refusals]
     found += pairings_counts.incidents(access)
+    return _worst_first(found)
+
+
+def _worst_first(found: list[Incident]) -> list[Incident]:
     return sorted(found, key=lambda i: (_ORDER[i.form], -i.affected))[:MAX_INCIDENTS]
 
 

@@ -1,12 +1,15 @@
 """The pages about certificates: passwords shown once, requests decided, certificates revoked, authorities told."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from django.urls import reverse
 
+from portal.web import certificates_due
 from provisioning.accounts.models import User
 from provisioning.pki import claims
 from provisioning.pki.errors import NotRecognised
@@ -131,3 +134,28 @@ def test_a_withdrawn_password_is_worth_nothing(world: World, operator: Client) -
     made = OneTimePassword.objects.latest("pk").created_at
     with pytest.raises(NotRecognised):
         claims.by_password(world.concentrator.eui, first.context["password"], "", made)
+
+
+class TestIncidents:
+    @staticmethod
+    def told(browse: Browse, user: User) -> str:
+        return body(browse(user).get(reverse("incidents")))
+
+    def test_a_renewal_that_does_not_come_is_one_incident(self, world: World, browse: Browse) -> None:
+        certificate = world.certificate
+        with time_machine.travel(certificate.not_before + timedelta(days=71), tick=False):
+            assert "does not renew" not in self.told(browse, world.cast.operator)
+        certificates_due.shelf.forget()
+        with time_machine.travel(certificate.not_before + timedelta(days=73), tick=False):
+            assert "1 concentrator does not renew its certificate" in self.told(browse, world.cast.operator)
+
+    def test_a_request_that_waits_is_shown_to_those_who_may_look(self, world: World, browse: Browse) -> None:
+        assert world.enrolment
+
+        assert "1 request for a certificate waits" in self.told(browse, world.cast.operator)
+        assert "request for a certificate" not in self.told(browse, world.cast.installer)
+
+    def test_a_list_that_nears_its_end_is_the_worst(self, world: World, browse: Browse) -> None:
+        certificate = world.certificate
+        with time_machine.travel(certificate.issued_at + timedelta(days=6), tick=False):
+            assert "not signed anew" in self.told(browse, world.cast.operator)

@@ -33,7 +33,7 @@ def overview(request: PageRequest) -> HttpResponse:
     """Tiles, sites and incidents."""
     access = request.access
     facts = summary.snapshot(access)
-    found = summary.incidents(access)
+    found = summary.everything(access)
     places = sites.ordered(facts)
     context = {
         "now": timezone.now(),
@@ -53,7 +53,7 @@ def overview(request: PageRequest) -> HttpResponse:
 @page("fleet.view")
 def incidents(request: PageRequest) -> HttpResponse:
     """All open incidents, by cause."""
-    context = {"incidents": summary.incidents(request.access), "facts": summary.snapshot(request.access)}
+    context = {"incidents": summary.everything(request.access), "facts": summary.snapshot(request.access)}
     part = request.htmx.target if request.htmx else None
     return render(request, "overview/incident_list.html" if part == "incidents" else "overview/incidents.html", context)
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from meterwire.errors import MeterspanError
-from portal.web import certificates
+from portal.web import certificates, summary
 from portal.web.access import PageRequest, page
 from portal.web.forms import refuse
 from portal.web.keyset import Order, paged
@@ -84,6 +84,7 @@ def certificate_revoke(request: PageRequest, pk: int) -> HttpResponse:
         except MeterspanError as error:
             refuse(form, error)
         else:
+            summary.forget(access)
             messages.success(
                 request, _("The certificate is revoked. The broker refuses it within seconds."), extra_tags="ok"
             )

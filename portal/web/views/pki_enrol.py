@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from meterwire.errors import MeterspanError
+from portal.web import summary
 from portal.web.access import PageRequest, page
 from portal.web.forms import refuse
 from portal.web.second_factor import ask_again, fresh, needed
@@ -81,6 +82,7 @@ def enrolment(request: PageRequest, pk: int) -> HttpResponseBase:
         except MeterspanError as error:
             refuse(form, error)
         else:
+            summary.forget(access)
             messages.success(request, said, extra_tags="ok")
             return redirect("concentrator-certificates", row.concentrator_id)
     return render(request, "pki/enrolment.html", {"enrolment": row, "form": form})
