@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 
-def tree_root(hashes):
+def tree_root(hashes: list[bytes]) -> bytes:
     """RFC 6962, section 2.1."""
     if len(hashes) == 1:
         return hashes[0]
@@ -21,7 +22,7 @@ def tree_root(hashes):
     return hashlib.sha256(b"\x01" + tree_root(hashes[:split]) + tree_root(hashes[split:])).digest()
 
 
-def der(signature):
+def der(signature: bytes) -> bytes:
     """ECDSA-Sig-Value of RFC 3279 out of r and s."""
     body = b""
     for part in (signature[:32], signature[32:]):
@@ -31,7 +32,7 @@ def der(signature):
     return b"\x30" + bytes([len(body)]) + body
 
 
-def check(proof):
+def check(proof: dict[str, Any]) -> str:
     """An error text; empty when the proof holds."""
     dev_eui, telegrams = bytes.fromhex(proof["dev_eui"]), proof["telegrams"]
     counters = [entry["counter"] for entry in telegrams]
@@ -57,7 +58,7 @@ def check(proof):
     return "" if ended.returncode == 0 else "the signature does not fit"
 
 
-def main():
+def main() -> int:
     proof = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     error = check(proof)
     shown = sum("payload" in entry for entry in proof["telegrams"])

@@ -91,12 +91,14 @@ def _apply(row: SignedDay, frame: signed_day.Message) -> bool:
             runs = {Run(*one) for one in row.runs} | set(frame.runs)
             if len(runs) > MAX_RUNS:
                 raise FormatError(f"a day with more than {MAX_RUNS} runs of counters is not believed")
-            before, row.runs = row.runs, [[run.first, run.length] for run in sorted(runs)]
-            news = row.runs != before
+            known, row.runs = row.runs, [[run.first, run.length] for run in sorted(runs)]
+            news = bool(row.runs != known)
         case LeafHash():
             if row.leaves is None or not (row.first_counter or 0) <= frame.counter <= (row.last_counter or 0):
                 raise FormatError("a leaf hash came that belongs to no telegram of its day")
-            news = row.digests.get(str(frame.counter)) != frame.digest.hex() and len(row.digests) < row.leaves
+            news = bool(row.digests.get(str(frame.counter)) != frame.digest.hex())
+            if len(row.digests) >= row.leaves and news:
+                raise FormatError("more leaf hashes came than the day has telegrams")
             row.digests[str(frame.counter)] = frame.digest.hex()
         case DayRefusal():
             row.asked = max(row.asked, _given_up(frame))

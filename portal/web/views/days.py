@@ -35,7 +35,8 @@ def adapter_days(request: PageRequest, pk: int) -> HttpResponse:
 def adapter_day_proof(request: PageRequest, pk: int) -> HttpResponse | HttpResponseRedirect:
     """A file that a third party can check; noted in the audit."""
     row, wanted = _adapter(request, pk), _date(request.GET.get("day", ""))
-    signed = visible_days(request.access.user, request.access.organisation).filter(adapter=row, day=wanted).first()
+    known = visible_days(request.access.user, request.access.organisation).filter(adapter=row)
+    signed = None if wanted is None else known.filter(day=wanted).first()
     if signed is None:
         messages.error(request, _("There is no signature over that day."))
         return redirect("adapter-days", pk)

@@ -1,5 +1,7 @@
 """Every frame fits at the slowest rate, comes back as it was, and refuses what no adapter sends."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,3 +158,9 @@ def test_runs_tell_exactly_the_counters_that_were_used(counters: set[int]) -> No
 def test_a_run_over_the_end_of_the_counter_is_refused() -> None:
     with pytest.raises(FormatError):
         decode(bytes.fromhex("a40007ffffffff0002"), up=True)
+
+
+@pytest.mark.parametrize("name", ["request", "key", "runs"])
+def test_the_examples_of_the_documentation_are_those_of_the_vectors(name: str) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert f"`{load('signed_day')['frames'][name]}`" in text

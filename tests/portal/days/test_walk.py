@@ -1,7 +1,6 @@
 """A simulated day from the daybook to the verdict: losses, duplicates, restarts, late telegrams, forgeries."""
 
 import random
-from datetime import timedelta
 from itertools import pairwise
 
 import msgspec
@@ -59,7 +58,7 @@ def test_a_restart_in_mid_day_skips_counters_and_the_day_is_signed_all_the_same(
     portal.converse(signer, rounds=1)
     row = portal.row(signer)
     assert (row.state, row.leaves) == (DayState.SIGNED, 48)
-    assert row.last_counter - row.first_counter == 47 + 29
+    assert (row.last_counter or 0) - (row.first_counter or 0) == 47 + 29
     assert len(row.runs) == 2
 
 
@@ -340,4 +339,4 @@ def test_what_is_looked_at_rests_afterwards(portal: Portal, signer: Signer) -> N
     portal.hear(signer, *signer.live_a_day())
     portal.converse(signer, rounds=1)
     assert portal.row(signer).next_at is None
-    assert portal.row(signer).changed_at - portal.row(signer).verified_at == timedelta(0)
+    assert portal.row(signer).changed_at == portal.row(signer).verified_at
