@@ -9,6 +9,8 @@ from typing import Final
 
 NO_CHECK_TIME: Final = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name
 
+_BRAINPOOL: Final = bytes.fromhex("06092b2403030208010107")  # the curve's identifier (RFC 5639) in a PKCS #8 key
+
 
 def client_context(
     ca_file: Path | None = None, authorities: Sequence[bytes] = (), *, check_dates: bool = True
@@ -30,8 +32,11 @@ def client_context(
 def show_identity(context: ssl.SSLContext, chain: Sequence[bytes], key: bytes) -> None:
     """Let the client show `chain` (DER, its own certificate first) with the PKCS #8 `key`, which touches no disk.
 
-    Raises ssl.SSLError when they do not belong together.
+    With a key on brainpoolP256r1 it speaks TLS 1.2, since OpenSSL has no signature with it for TLS 1.3.
+    Raises ssl.SSLError when chain and key do not belong together.
     """
+    if _BRAINPOOL in key:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
     body = "".join(ssl.DER_cert_to_PEM_cert(one) for one in chain) + _pem(key)
     descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
     try:

@@ -2,6 +2,8 @@
 
 import os
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +84,49 @@ def test_only_without_known_dates_are_they_left_unchecked(authority: Authority) 
     assert known.verify_flags & NO_CHECK_TIME == 0
     assert unknown.verify_flags & NO_CHECK_TIME
     assert (unknown.verify_mode, unknown.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+BRAINPOOL = """
+import ssl, sys
+from pathlib import Path
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from edge.tls import client_context, show_identity
+from tests.edge.test_tls import handshake
+from tests.support.certificates import Authority
+authority, key = Authority(), ec.generate_private_key(ec.BrainpoolP256R1())
+certificate = authority.issue("0011223344556677", key.public_key()).public_bytes(Encoding.DER)
+server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=authority.pem.decode())
+server.verify_mode = ssl.CERT_REQUIRED
+server.load_cert_chain(*authority.write_server(Path(sys.argv[1])))
+client = client_context(authorities=[authority.der])
+show_identity(client, [certificate], key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+print(handshake(client, server) == certificate)
+"""
+GROUPS = """openssl_conf = all
+[all]
+ssl_conf = tls
+[tls]
+system_default = default
+[default]
+Groups = X25519:P-256:brainpoolP256r1
+"""
+
+
+@pytest.mark.parametrize("told, outcome", [(True, "True\n"), (False, "")])
+def test_a_key_on_brainpool_is_taken_where_openssl_is_told_of_the_curve(
+    tmp_path: Path, told: bool, outcome: str
+) -> None:
+    (tmp_path / "openssl.cnf").write_text(GROUPS if told else "")
+    done = subprocess.run(
+        [sys.executable, "-c", BRAINPOOL, str(tmp_path)],
+        env={**os.environ, "OPENSSL_CONF": str(tmp_path / "openssl.cnf")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == outcome, done.stderr
+    assert told or "WRONG_CURVE" in done.stderr
 
 
 def test_tls_is_at_least_1_2() -> None:

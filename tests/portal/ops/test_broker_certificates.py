@@ -214,6 +214,13 @@ async def test_a_list_that_is_over_keeps_everybody_out_and_a_fresh_one_lets_them
         await asyncio.wait_for(it.link.wait_connected(), 5)
 
 
+async def test_a_broker_that_runs_goes_by_a_list_it_has_read_before_the_one_that_is_over(door: Door) -> None:
+    door.tell(ends=-HOUR)
+    link, _ = with_certificate(door, A)
+    async with connected(link):
+        pass
+
+
 async def test_a_concentrator_with_a_password_is_put_out_with_its_account(door: Door) -> None:
     async with (
         connected(settings(door.port, C, user=C, password="c-secret")) as shut_out,
