@@ -1,5 +1,7 @@
 """The key-encryption key in a PKCS#11 token: SoftHSM2 is the judge of what leaves it and of what opens."""
 
+import io
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import pkcs11
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.core.management import CommandError, call_command
 from pkcs11 import Attribute, KeyType, ObjectClass
 
 from meterwire.seal import Key16
@@ -21,6 +24,7 @@ from provisioning.keys.vault import Vault
 from tests.cast import STAGE, Cast
 from tests.support.softhsm import PIN, SoftToken, add_token, module, soft_token
 
+VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 KEY = Key16(bytes(range(16)))
 DATA_KEY, CONTEXT = bytes(range(32)), b"mspan data key v1|for this test"
 
@@ -213,10 +217,8 @@ def test_many_threads_share_the_one_session(kek: Pkcs11Kek) -> None:
     assert found == [[bytes([n]) * 32] * 20 for n in range(8)]
 
 
-def test_the_wrapping_is_the_published_aes_gcm(kek: Pkcs11Kek, place: KekPlace) -> None:
-    """A key whose value we know, imported into the token: `cryptography` opens what the token wrapped."""
-    known = bytes(range(32))
-    named = KekPlace(place.token, "known", place.intake_file)
+def known(place: KekPlace, value: bytes) -> Pkcs11Kek:
+    """A key whose value we know, imported into the token."""
     with Token.at(place.token).writing() as session:
         session.create_object(
             {
@@ -229,11 +231,39 @@ def test_the_wrapping_is_the_published_aes_gcm(kek: Pkcs11Kek, place: KekPlace) 
                 Attribute.DECRYPT: True,
                 Attribute.LABEL: "known",
                 Attribute.ID: b"known",
-                Attribute.VALUE: known,
+                Attribute.VALUE: value,
             }
         )
-    wrapped = Pkcs11Kek(named).wrap(DATA_KEY, CONTEXT)
-    assert AESGCM(known).decrypt(wrapped[:12], wrapped[12:], CONTEXT) == DATA_KEY
+    return Pkcs11Kek(KekPlace(place.token, "known", place.intake_file))
+
+
+def test_cryptography_opens_what_the_token_wrapped(place: KekPlace) -> None:
+    wrapped = known(place, bytes(range(32))).wrap(DATA_KEY, CONTEXT)
+    assert AESGCM(bytes(range(32))).decrypt(wrapped[:12], wrapped[12:], CONTEXT) == DATA_KEY
+
+
+def test_the_token_opens_the_published_vector_of_aes_gcm(place: KekPlace) -> None:
+    """Test case 16 of the GCM specification that NIST SP 800-38D adopted: 256-bit key, 96-bit nonce, with context."""
+    vector = json.loads((VECTORS / "aes_gcm_case_16.json").read_text())
+    octets = {name: bytes.fromhex(value) for name, value in vector.items() if name != "source"}
+    wrapped = octets["nonce"] + octets["ciphertext"] + octets["tag"]
+    assert known(place, octets["key"]).unwrap(wrapped, octets["context"]) == octets["plaintext"]
+
+
+def test_the_check_value_is_the_customary_one(place: KekPlace) -> None:
+    """FIPS 197: AES-256 with a key of zeros makes dc95c078… of a block of zeros."""
+    assert known(place, bytes(32)).check_value == "dc95c0"
+
+
+def test_kek_init_makes_it_where_the_settings_say(token: SoftToken, settings: Any) -> None:
+    settings.KEK_PROVIDER, settings.PKCS11 = "pkcs11", token.settings
+    out = io.StringIO()
+    call_command("kek_init", stdout=out)
+    made = Pkcs11Kek(KekPlace.of(token.settings))
+    assert made.kek_id in out.getvalue()
+    assert made.check_value in out.getvalue()
+    with pytest.raises(CommandError, match="exists and is kept"):
+        call_command("kek_init", stdout=out)
 
 
 def test_device_keys_open_without_asking_the_token_again(

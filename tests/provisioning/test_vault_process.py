@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from provisioning.labels.models import OwnerToken
 from provisioning.labels.services import open_label, print_labels
 from provisioning.labels.vault_operation import MAX_AT_ONCE, OPEN_TOKENS, OpenToken, TokensOf, open_tokens
 from tests.cast import STAGE, Cast
+from tests.support.softhsm import soft_token
 
 
 class Echo(msgspec.Struct):
@@ -244,8 +245,21 @@ def test_the_real_process_serves_is_restarted_after_a_kill_and_ends_clean(settin
     assert not Path(settings.VAULT_SOCKET).exists()
 
 
-def _process(own: Path, path: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "MSPAN_KEK_FILE": str(own), "MSPAN_VAULT_SOCKET": path}
+def test_the_real_process_serves_with_its_key_in_a_token(settings: Any, tmp_path: Path) -> None:
+    token = soft_token(tmp_path / "hsm", "vault process")
+    settings.KEK_FILE, settings.VAULT_SOCKET = "", str(tmp_path / "vault.sock")
+    environment = {"MSPAN_SECRET_KEY": django_settings.SECRET_KEY, "MSPAN_KEK_FILE": "", **token.environment}
+    make = [sys.executable, str(django_settings.BASE_DIR / "manage.py"), "kek_init"]
+    subprocess.run(make, env={**os.environ, **environment}, check=True, capture_output=True)
+
+    process = _process(tmp_path / "none", settings.VAULT_SOCKET, environment)
+    assert answers()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def _process(own: Path, path: str, other: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    environment = {**os.environ, "MSPAN_KEK_FILE": str(own), "MSPAN_VAULT_SOCKET": path, **(other or {})}
     environment |= {"MSPAN_SECRET_KEY": django_settings.SECRET_KEY, "MSPAN_DATA_DIR": str(own.parent)}
     command = [sys.executable, str(django_settings.BASE_DIR / "manage.py"), "run_vault"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
