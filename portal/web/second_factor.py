@@ -1,7 +1,6 @@
 """Who has proved what in this session, and how recently; who is led to setting up a second factor first."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode, urlsplit
@@ -16,15 +15,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from portal.web.access import PageRequest, access_of
-from provisioning.accounts import factors
+from provisioning.accounts import factors, freshness
 from provisioning.accounts.factors import Kind
 from provisioning.accounts.passkeys import Party
 
 P = ParamSpec("P")
 View = Callable[Concatenate[PageRequest, P], HttpResponseBase]
 
-FRESH = timedelta(minutes=5)
-SESSION_KEY = "factor"
 # What somebody reaches who still has to set up a second factor, or to show it.
 _REACHABLE = {
     "account-factors",
@@ -40,19 +37,12 @@ _REACHABLE = {
 
 def mark(session: SessionBase, kind: Kind) -> None:
     """Note that the person behind `session` has just shown `kind`."""
-    session[SESSION_KEY] = {**session.get(SESSION_KEY, {}), kind.value: timezone.now().timestamp()}
-
-
-def shown(session: SessionBase) -> frozenset[Kind]:
-    """What was shown in this session, however long ago."""
-    kept = session.get(SESSION_KEY, {})
-    return frozenset(kind for kind in Kind if kind.value in kept)
+    freshness.mark(session, kind, timezone.now())
 
 
 def fresh(request: HttpRequest, accepted: frozenset[Kind]) -> bool:
     """Whether one of `accepted` was shown in this session in the last five minutes."""
-    kept, now = request.session.get(SESSION_KEY, {}), timezone.now().timestamp()
-    return any(0 <= now - kept.get(kind.value, 0) <= FRESH.total_seconds() for kind in accepted)
+    return freshness.is_fresh(request.session, accepted, timezone.now())
 
 
 def needed(request: PageRequest) -> frozenset[Kind]:
@@ -97,7 +87,7 @@ class Demand(MiddlewareMixin):
             return None
         if factors.missing(access.user, access.roles):
             where, sentence = reverse("account-factors"), _("Set up a second factor first: open your account.")
-        elif shown(request.session) <= {Kind.PASSWORD}:
+        elif freshness.shown(request.session) <= {Kind.PASSWORD}:
             where = f"{reverse('factor-verify')}?{urlencode({'next': _way_back(request)})}"
             sentence = _("Show your second factor first: open your account.")
         else:

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from allauth.mfa import app_settings
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 
@@ -36,7 +37,7 @@ def factors_of(user: User) -> list[Authenticator]:
 def codes_left(user: User) -> int | None:
     """How many recovery codes `user` has not used yet; None when there are none at all."""
     row = Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES).first()
-    return None if row is None else len(row.wrap().get_unused_codes())
+    return None if row is None else app_settings.RECOVERY_CODE_COUNT - int(row.data["used_mask"]).bit_count()
 
 
 def demanded(roles: frozenset[str]) -> bool:

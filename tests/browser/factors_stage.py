@@ -40,7 +40,7 @@ def age(email: str, minutes: str) -> dict[str, Any]:
     from django.contrib.sessions.backends.db import SessionStore
     from django.contrib.sessions.models import Session
 
-    from portal.web.second_factor import SESSION_KEY
+    from provisioning.accounts.freshness import SESSION_KEY
     from provisioning.accounts.models import User
 
     user = User.objects.get(email=email)

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
-from cryptography.exceptions import InvalidTag
 from django.core.management import CommandError, call_command
 from fido2.utils import websafe_encode
 from hypothesis import given
@@ -28,7 +28,7 @@ from provisioning.accounts.factors import Kind, codes_left, factors_of, for_chan
 from provisioning.accounts.models import Role, User
 from provisioning.accounts.passkeys import MAX_RESPONSE, Party, WrongFactor
 from provisioning.accounts.proofs import use_code, use_passkey
-from provisioning.accounts.sealing import SealingAdapter
+from provisioning.accounts.sealing import SealingAdapter, Unsealable
 from provisioning.accounts.services import add_member
 from provisioning.audit.models import Entry
 from provisioning.errors import Conflict, Forbidden, Invalid
@@ -271,8 +271,22 @@ def test_what_is_sealed_opens_again_and_not_when_it_was_changed() -> None:
     assert adapter.decrypt(sealed) == "secret"
     assert adapter.encrypt("secret") != sealed
     number, _, body = sealed.partition(":")
-    with pytest.raises(InvalidTag):
-        adapter.decrypt(f"{number}:{'A' if body[0] != 'A' else 'B'}{body[1:]}")
+    flipped = f"{number}:{'A' if body[0] != 'A' else 'B'}{body[1:]}"
+    for wrong in (flipped, f"7:{body}", "secret", f"{number}:ä", ""):
+        with pytest.raises(Unsealable):
+            adapter.decrypt(wrong)
+
+
+def test_without_the_pepper_of_a_factor_the_pages_go_on_and_the_factor_says_so(
+    cast: Cast, settings: Any, tmp_path: Path
+) -> None:
+    secret = app_of(cast.operator)
+    renew_codes(cast.operator)
+    settings.TOKEN_PEPPERS_FILE = str(tmp_path / "peppers")
+    Path(settings.TOKEN_PEPPERS_FILE).write_text(json.dumps({"1": "ab" * 32}))
+    assert codes_left(cast.operator) == 10
+    with pytest.raises(Unsealable, match="take another one"):
+        use_code(cast.operator, shown_by_app(secret, NOW + STEP), NOW + STEP)
 
 
 def test_a_custodian_keeps_one_passkey(cast: Cast) -> None:

@@ -61,7 +61,7 @@ def test_keys_are_replaced_in_person_only(
     body = {"adapter": adapter.pk}
     refused = by_token(cast.custodian).post(f"{V1}key-campaigns/", body, format="json")
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
-    monkeypatch.setattr("portal.api.in_person.FRESH", timedelta(seconds=-1))
+    monkeypatch.setattr("provisioning.accounts.freshness.FRESH", timedelta(seconds=-1))
     stale = custodian.post(f"{V1}key-campaigns/", body, format="json")
     assert stale.status_code == 403
     assert "second factor" in stale.json()["message"]
