@@ -75,10 +75,20 @@ class Days:
 
 
 def look_again(arrivals: Sequence[Arrival], now: datetime) -> None:
-    """Telegrams that came late may be just those that a day lacks; what meters signed themselves is checked."""
+    """Telegrams that came late may be just those that a day lacks. What will not be stored as it was sent is noted,
+    what meters signed themselves is checked.
+    """
     stored = [one for one in arrivals if one.adapter is not None and one.error is None and not one.known]
     late = {one.adapter.pk for one in stored if one.adapter and not one.fresh and one.counter is not None}
     services.arrived_late(late, now)
+    services.note_leaves(
+        (
+            (one.adapter.pk, one.telegram.dev_eui, one.counter, one.telegram.fport, one.telegram.payload)
+            for one in stored
+            if one.adapter and one.counter is not None and one.stored != one.telegram.payload
+        ),
+        now,
+    )
     services.check_arrived(
         (one.adapter.pk, moment(one.received_us), one.telegram.payload, one.telegram.id)
         for one in stored

@@ -48,6 +48,21 @@ class MeterKey(models.Model):
         return f"key of meter {self.meter_id}"
 
 
+class RestingLeaf(models.Model):
+    """The leaf hash of a telegram that is not stored as it was sent, until its day is proven."""
+
+    adapter = models.ForeignKey(Adapter, models.CASCADE, related_name="+")
+    counter = models.BigIntegerField()
+    digest = models.BinaryField(max_length=32)
+    received_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["adapter", "counter"], name="resting_leaf_once")]
+
+    def __str__(self) -> str:
+        return f"{self.adapter_id} {self.counter}"
+
+
 class DayState(models.TextChoices):
     """What the portal can say of a day."""
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from meterwire.curves import PublicKey
 from meterwire.errors import AuthenticationError
 from meterwire.ids import DevEUI
+from meterwire.resting import rests
 from meterwire.signed_day import Run, Statement, leaf, number_of
 from meterwire.signed_day.statement import MAX_LEAVES
-from portal.days.models import SignedDay, SigningKey
+from meterwire.values_telegram import PORT as VALUES_PORT
+from portal.days.models import RestingLeaf, SignedDay, SigningKey
 from portal.telemetry.models import Telegram
 
 HASH_BYTES = 32
@@ -16,14 +18,16 @@ HASH_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Leaf hashes by counter: of stored telegrams (`held`), and of others as the adapter named them (`named`).
+    """Leaf hashes by counter: of telegrams that came (`held`), and of others as the adapter named them (`named`).
 
-    `used` are the counters that the day used, None while that is not known.
+    `used` are the counters that the day used, None while that is not known. `resting` came and are not stored as they
+    were sent, so that only the adapter can still tell their hash.
     """
 
     held: dict[int, bytes]
     named: dict[int, bytes]
     used: list[int] | None
+    resting: frozenset[int] = frozenset()
 
     @property
     def missing(self) -> list[int]:
@@ -32,12 +36,13 @@ class Evidence:
 
     @property
     def without_content(self) -> int:
-        return sum(counter not in self.held for counter in self.used or ())
+        """How many telegrams of the day are not here in any form."""
+        return sum(counter not in self.held and counter not in self.resting for counter in self.used or ())
 
     @property
     def uncovered(self) -> int:
         """Telegrams among the day's that its signature does not cover: the adapter lost its note of them."""
-        return 0 if self.used is None else len(self.held.keys() - set(self.used))
+        return 0 if self.used is None else len((self.held.keys() | self.resting) - set(self.used))
 
     def hashes(self) -> list[tuple[int, bytes]]:
         """(counter, leaf hash) of the whole day; only where nothing is missing."""
@@ -50,18 +55,23 @@ def gather(row: SignedDay) -> Evidence:
     assert row.last_counter is not None
     assert row.leaves is not None
     dev_eui = DevEUI.parse(row.adapter.dev_eui)
-    telegrams = between(row, row.first_counter, row.last_counter)
-    held = {counter: leaf(dev_eui, counter, port, octets) for counter, port, octets in telegrams}
+    held, resting = {}, set()
+    for counter, port, octets in between(row, row.first_counter, row.last_counter):
+        if port == VALUES_PORT and rests(octets):
+            resting.add(counter)
+        else:
+            held[counter] = leaf(dev_eui, counter, port, octets)
+    held |= _noted(row, resting)
     named = {int(counter): bytes.fromhex(digest) for counter, digest in row.digests.items()}
     used = _used(row, row.leaves, row.first_counter, row.last_counter)
-    if used is None and len(held.keys() | named.keys()) == row.leaves:
-        used = sorted(held.keys() | named.keys())
+    if used is None and len(held.keys() | named.keys() | resting) == row.leaves:
+        used = sorted(held.keys() | named.keys() | resting)
     if row.hashes:  # verified before: what was proven stays, whatever became of the telegrams
         assert used is not None
         proven = dict(zip(used, _split(bytes(row.hashes)), strict=True))
         held = {counter: digest for counter, digest in held.items() if proven.get(counter, digest) == digest}
         named |= proven
-    return Evidence(held, named, used)
+    return Evidence(held, named, used, frozenset(resting - held.keys()))
 
 
 def between(row: SignedDay, first: int, last: int) -> Iterator[tuple[int, int, bytes]]:
@@ -85,6 +95,14 @@ def fitting_key(row: SignedDay, keys: Iterable[SigningKey], hashes: list[tuple[i
             continue
         return key
     return None
+
+
+def _noted(row: SignedDay, resting: set[int]) -> dict[int, bytes]:
+    """What was noted of telegrams when they came."""
+    if not resting:
+        return {}
+    rows = RestingLeaf.objects.filter(adapter_id=row.adapter_id, counter__range=(row.first_counter, row.last_counter))
+    return {counter: bytes(digest) for counter, digest in rows.values_list("counter", "digest") if counter in resting}
 
 
 def _used(row: SignedDay, leaves: int, first: int, last: int) -> list[int] | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from meterwire.signed_day import Wanted, begin_of, number_of, runs_of
-from portal.days.models import VERIFIED, DayState, SignedDay, SigningKey
+from portal.days.models import VERIFIED, DayState, RestingLeaf, SignedDay, SigningKey
 from portal.days.services.evidence import Evidence, between, fitting_key, gather
 from portal.telemetry.services import note_event
 
@@ -41,9 +41,10 @@ def judge(row: SignedDay, now: datetime) -> Finding:
     if len(missing) != row.missing and row.state not in VERIFIED:
         row.asked, row.missing = 0, len(missing)
     if missing:
-        few = row.asked < MAX_ASKED[Wanted.TELEGRAMS]
-        wanted = Wanted.TELEGRAMS if few else Wanted.HASHES
-        return _settle(row, _pending(row, wanted, DayState.UNVERIFIED, missing), now)
+        lost = tuple(counter for counter in missing if counter not in evidence.resting)
+        if lost and row.asked < MAX_ASKED[Wanted.TELEGRAMS]:
+            return _settle(row, _pending(row, Wanted.TELEGRAMS, DayState.UNVERIFIED, lost), now)
+        return _settle(row, _pending(row, Wanted.HASHES, DayState.UNVERIFIED, missing), now)
     keys = list(SigningKey.objects.filter(adapter_id=row.adapter_id).order_by("-pk"))
     if not keys:
         return _settle(row, _pending(row, Wanted.KEY, DayState.UNVERIFIED), now)
@@ -67,6 +68,7 @@ def _verified(row: SignedDay, key: SigningKey, evidence: Evidence, now: datetime
     row.uncovered = evidence.uncovered + _before(row)
     row.runs = row.runs or _runs(evidence)
     row.digests = {}
+    RestingLeaf.objects.filter(adapter_id=row.adapter_id, counter__range=(row.first_counter, row.last_counter)).delete()
     return _settle(row, Finding(DayState.PARTIAL if row.missing else DayState.SIGNED), now)
 
 

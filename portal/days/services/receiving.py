@@ -1,7 +1,7 @@
 """Frames of signed days as adapters send them: keys, signatures, and what was asked for."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,6 +9,7 @@ from django.db import transaction
 
 from meterwire import signed_day
 from meterwire.errors import AuthenticationError, FormatError
+from meterwire.ids import DevEUI
 from meterwire.signed_day import (
     DayRefusal,
     LeafHash,
@@ -19,8 +20,9 @@ from meterwire.signed_day import (
     SigningKey,
     Wanted,
     date_of,
+    leaf,
 )
-from portal.days.models import VERIFIED, DayState, SignedDay
+from portal.days.models import VERIFIED, DayState, RestingLeaf, SignedDay
 from portal.days.services.announcing import announce
 from portal.days.services.judging import MAX_ASKED, judge
 from portal.telemetry.services import note_event
@@ -53,6 +55,21 @@ def arrived_late(adapters: Collection[int], now: datetime) -> int:
     """Telegrams of these adapters came that were missing before: look again at what lacks some."""
     lacking = [DayState.WAITING, DayState.PARTIAL, DayState.UNVERIFIED]
     return SignedDay.objects.filter(adapter_id__in=adapters, state__in=lacking).update(next_at=now) if adapters else 0
+
+
+def note_leaves(items: Iterable[tuple[int, str, int, int, bytes]], now: datetime) -> None:
+    """Telegrams that are not stored as they were sent: (adapter, DevEUI, counter, port, bytes as sent)."""
+    rows = [
+        RestingLeaf(
+            adapter_id=adapter,
+            counter=counter,
+            digest=leaf(DevEUI.parse(dev_eui), counter, port, payload),
+            received_at=now,
+        )
+        for adapter, dev_eui, counter, port, payload in items
+    ]
+    if rows:
+        RestingLeaf.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _take_key(adapter: Adapter, payload: bytes, frame: SigningKey, vault: Vault, now: datetime) -> None:

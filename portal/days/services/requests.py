@@ -9,8 +9,9 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from meterwire.signed_day import DayRequest, Run, Wanted, number_of, runs_of
-from portal.days.models import SignedDay, SigningKey
+from portal.days.models import RestingLeaf, SignedDay, SigningKey
 from portal.days.services.judging import Finding, judge
+from portal.days.services.receiving import OLDEST
 from portal.telemetry.models import Telegram
 
 AT_ONCE: Final = 50  # days looked at in one turn
@@ -45,7 +46,11 @@ def due(now: datetime) -> list[Due]:
 
 
 def find_unsigned(now: datetime, limit: int = 200) -> int:
-    """Make rows for yesterday where telegrams came but no signature, of adapters that sign; how many."""
+    """Make rows for yesterday where telegrams came but no signature, of adapters that sign; how many.
+
+    Also forgets what was noted for days that can no longer be proven.
+    """
+    RestingLeaf.objects.filter(received_at__lt=now - OLDEST).delete()  # of days that nobody has proven
     day = (now - timedelta(days=1)).date()
     begin = timezone.make_aware(datetime.combine(day, time()), timezone.get_fixed_timezone(0))
     if now < begin + timedelta(days=1) + SIGNED_BY:

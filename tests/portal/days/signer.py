@@ -14,6 +14,7 @@ from meterwire.ids import DevEUI
 from meterwire.messages import DownlinkCommand, Telegram
 from meterwire.seal import InnerKey, Key16
 from meterwire.signed_day import day_number
+from meterwire.values_telegram import Mode
 from portal.bridge.days import Days, look_again
 from portal.bridge.key_port import KeyPort, deliver
 from portal.days.models import SignedDay
@@ -55,6 +56,7 @@ class Signer:
     curve: Curve = Curve.P256
     transport: Key16 = field(default_factory=lambda: TRANSPORT)
     entropy: int = 7
+    mode: Mode = Mode.VALUES
     clock: Watch = field(default_factory=lambda: Watch(NOON - 11 * 3600))
     date: File = field(default_factory=File)
     memory: File = field(default_factory=File)
@@ -87,7 +89,7 @@ class Signer:
 
     def telegram(self, value: int = 1000) -> Telegram:
         """The next telegram, noted in the daybook as the sender does."""
-        made = self.device.telegram((1, value), received_at=messages.timestamp(self.clock.time()))
+        made = self.device.telegram((1, value), mode=self.mode, received_at=messages.timestamp(self.clock.time()))
         assert made.counter is not None
         self.book.note(made.counter, 16, made.payload)
         return made
