@@ -9,6 +9,7 @@ from portal.telemetry import retention
 from portal.telemetry.models import AdapterEvent, Reading, Telegram
 from portal.telemetry.services import record_protocol_error
 from tests.portal.stage import NOON, Stage
+from tests.portal.telemetry.sealed_stage import keep_sealed
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.fromtimestamp(NOON, UTC)
@@ -44,3 +45,15 @@ def test_much_is_deleted_in_pieces(stage: Stage, monkeypatch: pytest.MonkeyPatch
     device = stage.device()
     stage.run(*(device.telegram() for _ in range(5)))
     assert retention.apply(NOW + timedelta(days=2), {"readings": 1}) == {"readings": 10}
+
+
+def test_a_telegram_in_which_values_rest_is_kept_as_long_as_readings_are(stage: Stage) -> None:
+    keep_sealed(stage)
+    device = stage.device()
+    for days in (500, 420, 0):
+        at = NOON - days * 86_400
+        name = ulid(at, days.to_bytes(10, "big"))
+        stage.run(device.telegram(id=name, received_at=timestamp(at)), now=at)
+    assert retention.apply(NOW, {"telegrams": 400, "readings": 450}) == {"telegrams": 1, "readings": 2}
+    assert Telegram.objects.count() == 2
+    assert retention.apply(NOW, {"telegrams": 400, "readings": 0}) == {"telegrams": 0}
