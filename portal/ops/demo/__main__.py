@@ -85,6 +85,7 @@ async def _start(system: System, supervisor: Supervisor, places: Places) -> None
     await _step("broker configuration", supervisor.once(system.broker_config()))
     await _step("MQTT broker (Mosquitto)", supervisor.start(system.mosquitto()))
     await _step("vault", supervisor.start(system.vault()))
+    await _step("certificates for devices (EST)", supervisor.start(system.est()))
     await _step("ingest bridge", supervisor.start(system.bridge()))
     await _step("concentrator agent", supervisor.start(system.concentrator()))
     await _step("the meters and the radio air", supervisor.start(system.building()))

@@ -31,6 +31,29 @@ heartbeat_s = 10
 rx2_dr = 3
 """
 
+_CERTIFIED = """\
+[concentrator]
+eui = "{eui}"
+state_dir = "{folder}/concentrator"
+
+[udp]
+port = {udp}
+
+[mqtt]
+host = "localhost"
+port = {certificates}
+heartbeat_s = 10
+
+[enrolment]
+est_url = "https://localhost:{est}/.well-known/est"
+ca_file = "{pki}/ca.pem"
+password_file = "{folder}/enrolment.password"
+retry_max_s = 2
+
+[region]
+rx2_dr = 3
+"""
+
 _ADAPTER = """\
 [adapter]
 dev_eui = "{dev_eui}"
@@ -91,10 +114,11 @@ def unpaired(flats: Sequence[Flat], paired: int | None = None) -> Sequence[Flat]
     return flats[len(flats) - len(flats) // PAIRED_SHARE if paired is None else paired :]
 
 
-def write_concentrator(agents: Path, ports: Mapping[str, int]) -> Path:
-    """The concentrator's configuration."""
+def write_concentrator(agents: Path, ports: Mapping[str, int], pki: Path | None = None) -> Path:
+    """The concentrator's configuration: it shows a certificate to the broker when there is an authority in `pki`."""
     path = agents / "concentrator.toml"
-    path.write_text(_CONCENTRATOR.format(eui=CONCENTRATOR_EUI, folder=agents, **ports))
+    text = _CONCENTRATOR if pki is None else _CERTIFIED
+    path.write_text(text.format(eui=CONCENTRATOR_EUI, folder=agents, pki=pki, **ports))
     return path
 
 

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-PORTS = {"portal": 8000, "mqtt": 18883, "udp": 1700, "air": 17100, "valkey": 16379}
+PORTS = {
+    "portal": 8000,
+    "mqtt": 18883,
+    "certificates": 18884,
+    "est": 18085,
+    "udp": 1700,
+    "air": 17100,
+    "valkey": 16379,
+}
 _DATAGRAM = {"udp"}
 
 
@@ -31,6 +39,7 @@ class Places:
             self.agents,
             self.meters,
             self.broker,
+            self.pki,
             self.valkey,
             self.static,
             self.plugs,
@@ -71,6 +80,10 @@ class Places:
     @property
     def broker(self) -> Path:
         return self.folder / "broker"
+
+    @property
+    def pki(self) -> Path:
+        return self.folder / "pki"
 
     @property
     def valkey(self) -> Path:

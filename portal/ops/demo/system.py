@@ -60,6 +60,8 @@ class System:
         names = {
             "portal": "portal",
             "mqtt": "MQTT",
+            "certificates": "MQTT by certificate",
+            "est": "EST",
             "udp": "packet forwarders (UDP)",
             "air": "radio air",
             "valkey": "Valkey",
@@ -119,8 +121,10 @@ class System:
         return Child("plan-building", command)
 
     def seed(self) -> Child:
-        ports = [part for name in ("mqtt", "udp", "air") for part in (f"--{name}-port", str(self._ports[name]))]
+        names = ("mqtt", "udp", "air", "certificates", "est")
+        ports = [part for name in names for part in (f"--{name}-port", str(self._ports[name]))]
         folders = ["--agents", str(self._places.agents), "--meters", str(self._places.meters)]
+        folders += ["--pki", str(self._places.pki)]
         command = [*MANAGE, "demo_seed", *folders, "--password", PASSWORD, *ports]
         return Child("seed", command, self._keyed_env)
 
@@ -132,6 +136,11 @@ class System:
             str(self._places.broker),
             "--port",
             str(self._ports["mqtt"]),
+            "--certificates-port",
+            str(self._ports["certificates"]),
+            "--tls-host",
+            "127.0.0.1",
+            *self._server_certificate,
         ]
         return Child("broker-config", command, self._keyed_env)
 
@@ -158,6 +167,15 @@ class System:
     def vault(self) -> Child:
         socket = self._places.vault_socket
         return Child("vault", [*MANAGE, "run_vault"], self._keyed_env, ready=_listens_at(socket))
+
+    def est(self) -> Child:
+        """Where the concentrator fetches its certificate; nobody waits for it, it is asked again until it answers."""
+        where = ["--host", "127.0.0.1", "--port", str(self._ports["est"])]
+        return Child("est", [*MANAGE, "run_est", *where, *self._server_certificate], self._portal_env)
+
+    @property
+    def _server_certificate(self) -> list[str]:
+        return ["--certificate", str(self._places.pki / "server.pem"), "--key", str(self._places.pki / "server.key")]
 
     def bridge(self) -> Child:
         return Child("bridge", [*MANAGE, "run_bridge"], self._keyed_env)

@@ -21,15 +21,16 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="made when it is missing")
         parser.add_argument("--port", type=int, default=None, help="plain listener (default: MSPAN_MQTT_PORT)")
         parser.add_argument("--host", default="127.0.0.1", help="address of the plain listener")
-        parser.add_argument("--tls-port", type=int, default=None, help="a second listener, with TLS, on all addresses")
+        parser.add_argument("--tls-port", type=int, default=None, help="a second listener, with TLS")
         parser.add_argument(
             "--certificates-port",
             type=int,
             default=None,
-            help="a listener, on all addresses, for concentrators that show a certificate; needs pki_init",
+            help="a listener for concentrators that show a certificate; needs pki_init",
         )
         parser.add_argument("--certificate", type=Path, help="server certificate (PEM) of the TLS listeners")
         parser.add_argument("--key", type=Path, help="its private key (PEM)")
+        parser.add_argument("--tls-host", default="0.0.0.0", help="address of the TLS listeners")  # noqa: S104
         parser.add_argument("--user", default=None, help="whom the broker becomes when root starts it")
         parser.add_argument("--reload", action="store_true", help="let a running broker read the files again")
 
@@ -65,7 +66,7 @@ def _listeners(options: dict[str, Any], mqtt: dict[str, Any]) -> list[broker.Lis
             continue
         if certificate is None or key is None:
             raise CommandError("A TLS listener needs --certificate and --key.")
-        where = (port, "0.0.0.0", certificate.resolve(), key.resolve())  # noqa: S104
+        where = (port, options["tls_host"], certificate.resolve(), key.resolve())
         listeners.append(broker.Listener(*where, clients=clients))
     return listeners
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.ops.demo import house
+from portal.ops.demo import certificates, house
 from portal.ops.demo.seed import hand_over_keys, seed
 
 
@@ -22,17 +22,25 @@ class Command(BaseCommand):
         parser.add_argument("--paired", type=int, help="adapters that are paired already; by default half of them")
         for name in ("mqtt", "udp", "air"):
             parser.add_argument(f"--{name}-port", type=int, required=True)
+        parser.add_argument(
+            "--pki", type=Path, help="folder of the authority; then the concentrator gets a certificate"
+        )
+        for name in ("certificates", "est"):
+            parser.add_argument(f"--{name}-port", type=int)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         agents: Path = options["agents"]
-        ports = {name: options[f"{name}_port"] for name in ("mqtt", "udp", "air")}
+        ports = {name: options[f"{name}_port"] for name in ("mqtt", "udp", "air", "certificates", "est")}
+        pki: Path | None = options["pki"]
         flats = house.flats(agents / "building.toml")
-        concentrator = house.write_concentrator(agents, ports)
+        concentrator = house.write_concentrator(agents, ports, pki)
         for flat in flats:
             house.write_adapter(agents, flat, options["meters"], ports)
         if seed(flats, agents, options["password"], lambda: _public_key(concentrator), options["paired"]):
             self.stdout.write(f"made the organisation and {len(flats)} adapters")
         hand_over_keys(flats, agents)
+        if pki is not None:
+            certificates.prepare(pki, agents)
 
 
 def _public_key(config: Path) -> str:
