@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.conf import settings
 from django.http import HttpRequest
 
-from provisioning.pki.errors import NotRecognised
+from provisioning.pki.errors import UNREADABLE, NotRecognised
 
 MAX_HEADER = 16_384
 
@@ -33,6 +33,6 @@ def _from_header(value: str) -> bytes | None:
         if len(value) > MAX_HEADER:
             raise ValueError
         certificate = x509.load_pem_x509_certificate(unquote(value).encode("ascii"))
-    except ValueError:
+    except UNREADABLE:
         raise NotRecognised("The proxy handed on a client certificate that cannot be read.") from None
     return certificate.public_bytes(Encoding.DER)

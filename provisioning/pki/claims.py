@@ -14,7 +14,7 @@ from provisioning.accounts.actors import System
 from provisioning.audit.services import audited, record
 from provisioning.fleet.models import Concentrator
 from provisioning.pki import names, passwords
-from provisioning.pki.errors import NotEntitled, NotRecognised
+from provisioning.pki.errors import UNREADABLE, NotEntitled, NotRecognised
 from provisioning.pki.models import Certificate, ManufacturerAuthority, OneTimePassword, Via
 from provisioning.pki.passwords import MAX_WRONG
 
@@ -36,7 +36,7 @@ class Claim:
 
 
 def by_password(eui: str, password: str, label: str, now: datetime) -> Claim:
-    """Raises NotRecognised in the same words, after the same work, whatever is wrong.
+    """Raises NotRecognised in the same words, whatever is wrong, and after the same computation for unknown names.
 
     Counts wrong tries: after MAX_WRONG the password is blocked. `label`: the organisation's slug, or empty.
     """
@@ -86,7 +86,7 @@ def by_manufacturer(der: bytes, label: str, now: datetime) -> Claim:
     shown = _loaded(der)
     try:
         euis = names.euis_in(shown)
-    except ValueError:
+    except UNREADABLE:
         euis = frozenset()
     rows = Concentrator.objects.filter(eui__in=euis, archived_at=None, revoked_at=None)
     for concentrator in rows.select_related("organisation"):
@@ -95,7 +95,7 @@ def by_manufacturer(der: bytes, label: str, now: datetime) -> Claim:
         for maker in ManufacturerAuthority.objects.filter(organisation=concentrator.organisation, removed_at=None):
             if _issued(maker, shown, now):
                 # Device certificates hold for decades: one that has a successor here is nobody's word alone.
-                known = concentrator.certificates.exists()
+                known = Certificate.objects.filter(name=concentrator.eui).exists()
                 credential = f"manufacturer {maker.pk}"
                 return Claim(concentrator, Via.MANUFACTURER, credential, maker.needs_approval or known)
     raise NotRecognised(
@@ -111,7 +111,7 @@ def _loaded(der: bytes) -> x509.Certificate:
         if len(der) > MAX_CERTIFICATE:
             raise ValueError
         return x509.load_der_x509_certificate(der)
-    except ValueError:
+    except UNREADABLE:
         raise NotRecognised(_("The client certificate cannot be read.")) from None
 
 
@@ -136,6 +136,6 @@ def _issued(maker: ManufacturerAuthority, shown: x509.Certificate, now: datetime
     authority = x509.load_der_x509_certificate(bytes(maker.certificate))
     try:
         shown.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*UNREADABLE, InvalidSignature):
         return False
     return all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in (authority, shown))

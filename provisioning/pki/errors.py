@@ -1,6 +1,21 @@
 """Why no certificate is given out; each says in a sentence what to do."""
 
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from meterwire.errors import MeterspanError
+
+# What the library raises, now or when a field is looked at, for bytes that are no certificate or request.
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class NotRecognised(MeterspanError):

@@ -33,7 +33,7 @@ def euis_in(certificate: x509.Certificate) -> frozenset[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         texts += [*names.get_values_for_type(x509.DNSName), *names.get_values_for_type(x509.UniformResourceIdentifier)]
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         pass
     found = {_SEPARATORS.sub("", text.lower().removeprefix("urn:dev:mac:")) for text in texts}
     return frozenset(text for text in found if _EUI.fullmatch(text))

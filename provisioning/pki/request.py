@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from meterwire.curves import Curve
 from provisioning.pki import names
 from provisioning.pki.curves import curve_of, octets
-from provisioning.pki.errors import RequestRefused
+from provisioning.pki.errors import UNREADABLE, RequestRefused
 
 MAX_REQUEST: Final = 8_192  # bytes of DER; a request with every extension that is allowed has about 400
 MAX_NAMES: Final = 4
@@ -49,7 +49,7 @@ def checked(der: bytes, eui: str) -> Request:
         public = request.public_key()
         extensions = request.extensions
         subject = request.subject
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         raise RequestRefused("form", _("This is no PKCS #10 request in DER; make it anew.")) from None
     if curve_of(public) is None:
         allowed = ", ".join((Curve.P256, Curve.BRAINPOOL))

@@ -35,20 +35,21 @@ def request_certificate(claim: Claim, der: bytes, address: str | None, now: date
         if known is not None and known.concentrator_id == concentrator.pk and known.credential == claim.credential:
             return _still_good(known, now)
         if known is not None or Certificate.objects.filter(key=asked.key).exists():
-            raise RequestRefused("key", _("This key was used before; make a new one and keep it on the device."))
+            raise RequestRefused("key", _used())
         _not_too_many(concentrator, now)
         if claim.password is not None:
             _consume(claim.password, asked.key, now)
-        enrolment = Enrolment.objects.create(
-            organisation=concentrator.organisation,
-            concentrator=concentrator,
-            request=asked.der,
-            key=asked.key,
-            via=claim.via,
-            credential=claim.credential,
-            state=Enrolment.State.WAITING if claim.needs_approval else Enrolment.State.APPROVED,
-            address=address,
-        )
+        with validation.unique(_used()):  # by another organisation, in this very moment
+            enrolment = Enrolment.objects.create(
+                organisation=concentrator.organisation,
+                concentrator=concentrator,
+                request=asked.der,
+                key=asked.key,
+                via=claim.via,
+                credential=claim.credential,
+                state=Enrolment.State.WAITING if claim.needs_approval else Enrolment.State.APPROVED,
+                address=address,
+            )
         data = {"via": claim.via, "credential": claim.credential, "key": asked.key, "state": enrolment.state}
         record(concentrator.organisation, EST, "enrolment.requested", concentrator, data)
     return enrolment
@@ -115,6 +116,10 @@ def _not_too_many(concentrator: Concentrator, now: datetime) -> None:
             "too_many",
             _("{count} certificates are in force already; revoke those that are not used.").format(count=MAX_VALID),
         )
+
+
+def _used() -> str:
+    return _("This key was used before; make a new one and keep it on the device.")
 
 
 def _consume(password: OneTimePassword, key: str, now: datetime) -> None:

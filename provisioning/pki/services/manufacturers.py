@@ -14,6 +14,7 @@ from provisioning.accounts.models import Organisation
 from provisioning.accounts.permissions import require
 from provisioning.audit.services import audited, record
 from provisioning.errors import Conflict, Invalid
+from provisioning.pki.errors import UNREADABLE
 from provisioning.pki.models import ManufacturerAuthority
 
 MAX_PEM: Final = 16_384
@@ -64,7 +65,7 @@ def _authority(pem: str) -> x509.Certificate:
             raise ValueError
         certificate = x509.load_pem_x509_certificate(pem.encode("ascii"))
         basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (*UNREADABLE, x509.ExtensionNotFound):
         raise Invalid("pem", _("This is no certificate of an authority in PEM form.")) from None
     if not basic.ca:
         raise Invalid("pem", _("This is a device's certificate; the one of the authority that issued it is needed."))

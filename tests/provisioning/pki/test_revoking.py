@@ -228,3 +228,18 @@ class TestSuccession:
     def test_without_authority_nobody_is_trusted(self, db: None) -> None:
         assert queries.broker_trust() == ("", "")
         assert stale(timezone.now()) == ""
+
+
+def test_revoking_a_concentrator_ends_all_its_certificates(
+    cast: Cast, issuing: Authority, certificate: Certificate, tmp_path: Path, commits: Commit
+) -> None:
+    concentrator = certificate.concentrator
+    assert concentrator is not None
+    newer = enrolled(concentrator, tmp_path / "newer")
+    with commits():
+        fleet.revoke_concentrator(cast.operator, concentrator, "stolen with its cabinet")
+
+    assert set(listed(issuing)) == {certificate.serial, newer.serial}
+    assert queries.revoked_names() == {concentrator.eui}
+    with pytest.raises(Conflict):
+        issue_password(cast.operator, concentrator)
