@@ -26,7 +26,7 @@ from provisioning.keys.models import Purpose
 _PURPOSES = sorted(str(purpose.value) for purpose in (*REPLACED, Purpose.METER))
 
 
-class Progress(serializers.Serializer[Any]):
+class CampaignProgress(serializers.Serializer[Any]):
     """Deliveries by state."""
 
     total = serializers.IntegerField()
@@ -39,7 +39,7 @@ class Progress(serializers.Serializer[Any]):
 
 
 class CampaignSerializer(RowSerializer[Campaign]):
-    progress = Progress(source="*", read_only=True)
+    progress = CampaignProgress(source="*", read_only=True)
 
     class Meta:
         model = Campaign
@@ -67,7 +67,7 @@ class CampaignInput(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=200, required=False, allow_blank=True)
 
 
-class Reason(serializers.Serializer[Any]):
+class CampaignReason(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=200, required=False, allow_blank=True)
 
 
@@ -114,17 +114,17 @@ class KeyCampaigns(ReadResource):
         made = services.plan(self.actor, organisation_of(request), scope=adapter or site, **values)
         return Response(self._shown(made), status.HTTP_201_CREATED)
 
-    @extend_schema(request=Reason, responses=CampaignSerializer)
+    @extend_schema(request=CampaignReason, responses=CampaignSerializer)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
         """Begin nothing more; what is under way is finished."""
-        return self._steer(request, services.pause, Reason)
+        return self._steer(request, services.pause, CampaignReason)
 
-    @extend_schema(request=Reason, responses=CampaignSerializer)
+    @extend_schema(request=CampaignReason, responses=CampaignSerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
         """Go on with a paused campaign."""
-        return self._steer(request, services.resume, Reason)
+        return self._steer(request, services.resume, CampaignReason)
 
     @extend_schema(request=CampaignCancellation, responses=CampaignSerializer)
     @action(detail=True, methods=["post"])

@@ -10,16 +10,18 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from meterwire.keymemory import KeyEntry, KeyMemory
-from meterwire.seal import InnerKey
+from meterwire.seal import InnerKey, Key16
 from provisioning.audit.models import Entry
 from provisioning.errors import Conflict, Invalid
 from provisioning.fleet.models import Concentrator
 from provisioning.keys.kek import FileKek
 from provisioning.keys.models import DeviceKey
 from provisioning.keys.services import (
+    NewKey,
     activate,
     hand_over,
     heard_under,
+    import_keys,
     issue_adapter_keys,
     issue_inner_key,
     issue_root_key,
@@ -150,3 +152,17 @@ def test_kek_init_makes_a_usable_pair_once(vacant: Path, settings: Any) -> None:
     settings.KEK_FILE = ""
     with pytest.raises(CommandError, match="--out"):
         call_command("kek_init")
+
+
+def test_the_file_holds_transport_keys_by_partner_and_meters_keys_by_input(cast: Cast) -> None:
+    site = cast.site()
+    concentrator = cast.concentrator(site)
+    adapter, vault = cast.adapter(site, concentrator), Vault.from_settings()
+    issue_adapter_keys(STAGE, adapter)
+    import_keys(STAGE, adapter, [NewKey("meter", Key16(bytes(16)), partner="input 2")], activate=False)
+    content = json.loads(hand_over(cast.custodian, adapter, vault, "installation").content)
+    assert [entry["partner"] for entry in content["transport_keys"]] == [concentrator.eui, "portal"]
+    assert len({entry["key"] for entry in content["transport_keys"]}) == 2
+    assert content["meter_keys"] == [{"input": 2, "key": "00" * 16}]
+    states = adapter.keys.filter(purpose__in=["transport", "meter"]).values_list("state", flat=True)
+    assert set(states) == {"active"}
