@@ -44,9 +44,11 @@ def state_of(request: HttpRequest) -> State:
 def prove(request: HttpRequest, user: User) -> Kind:
     """Check what was sent: the answer of a passkey (`credential`) or else a typed `code`. WrongFactor, TooMany.
 
-    Failures are counted apart from those of the password, so that a right password forgives none of them.
+    Failures are counted apart from those of the password, so that a right password forgives none of them. Wrong codes
+    count for the person; a passkey cannot be guessed, so wrong ones only for where they come from: no stranger can
+    close somebody's account by naming it.
     """
-    account = f"factor:{user.pk}"
+    account = throttle.place_of(request) if request.POST.get("credential") else f"factor:{user.pk}"
     throttle.check(request, account)
     try:
         kind = _shown(request, user)

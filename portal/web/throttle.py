@@ -33,6 +33,11 @@ def check(request: HttpRequest, account: str) -> None:
         raise TooMany(_("Too many attempts. Wait five minutes, then try again."))
 
 
+def place_of(request: HttpRequest) -> str:
+    """An account to count under for what no account can be blamed for: the address it came from."""
+    return f"from:{request.META.get('REMOTE_ADDR', '')}"
+
+
 def hurried(request: HttpRequest) -> bool:
     """Count one challenge for a passkey; whether this address asked for more than MAX_QUESTIONS in WINDOW_S seconds."""
     key = f"question-for:{request.META.get('REMOTE_ADDR', '')}"

@@ -163,6 +163,19 @@ class TestLoggingIn:
         assert answer.status_code == 429
         assert "Wait five minutes" in text(answer)
 
+    def test_no_stranger_closes_somebody_s_account_by_naming_it(self, erika: User, browse: Browse) -> None:
+        secret = app_of(erika)
+        stranger = SoftPasskey(handle=give_passkey(erika).handle)
+        for _ in range(throttle.MAX_PER_ACCOUNT + 1):
+            client = browse(None)
+            sent = stranger.get(client.post(reverse("login-question")).json())
+            answer = client.post(reverse("login-passkey"), {"credential": sent}, follow=True)
+        assert "Too many attempts" in text(answer)
+        client = browse(None)
+        type_password(client, erika)
+        type_code(client, shown_by_app(secret, timezone.now()))
+        assert enters(client)
+
     def test_challenges_are_not_handed_out_without_end(self, browse: Browse) -> None:
         client = browse(None)
         statuses = [client.post(reverse("login-question")).status_code for _ in range(throttle.MAX_QUESTIONS + 1)]
@@ -268,6 +281,7 @@ class TestBeingAskedAgain:
         asked = client.post(page, {"decision": "approve"}, headers=from_page).headers["Location"]
         shown = client.get(asked)
         assert "Nothing was sent yet" in text(shown)
+        assert "Passkey lost?" in text(shown)
         back = client.post(asked, {"credential": device.get(shown.context["question"])}, follow=True)
         assert back.redirect_chain == [(page, 302)]
         assert "decide once more" in text(back)

@@ -45,6 +45,7 @@ def factor_verify(request: PageRequest) -> HttpResponse:
             return redirect(safe(request, request.GET.get("next")))
     if Kind.PASSKEY in accepted:
         context["question"] = ceremony.question(request, user)
+        context["hint"] = Kind.RECOVERY not in accepted
     return render(request, "account/verify.html", context, status=status)
 
 
