@@ -7,8 +7,9 @@ from meterwire.ids import DevEUI
 from meterwire.resting import StoredOpener, rests
 from meterwire.values_telegram import Mode
 from portal.telemetry.arrivals import Arrival, moment
-from portal.telemetry.models import HourRollup, Reading, Telegram
+from portal.telemetry.models import AdapterEvent, HourRollup, Reading, Telegram
 from portal.telemetry.rollups import roll_up
+from portal.telemetry.services import set_aside
 from provisioning.keys.models import DeviceKey
 from tests.portal.stage import NOON, Device, Stage, telegram
 from tests.portal.telemetry.sealed_stage import CANARIES, CANARY, sealed
@@ -110,6 +111,14 @@ def test_the_same_dump_of_another_organisation_does_hold_it(stage: Stage) -> Non
     dump = everything()
     assert str(CANARY).encode() in dump
     assert CANARY.to_bytes(5) in dump
+
+
+def test_what_nobody_could_store_is_set_aside_without_its_clear_values(sealed: Stage) -> None:
+    loud, quiet = (sealed.device().telegram(*CANARIES, mode=mode) for mode in (Mode.CLEAR, Mode.VALUES))
+    for one in (loud, quiet):
+        set_aside(Arrival(one, sealed.source), ValueError(), round(NOON * 1e6))
+    kept = [event.detail["payload"] for event in AdapterEvent.objects.order_by("stored_at")]
+    assert kept == [loud.payload[:3].hex(), quiet.payload.hex()]
 
 
 def everything() -> bytes:

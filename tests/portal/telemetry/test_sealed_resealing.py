@@ -12,8 +12,11 @@ from portal.telemetry.models import Telegram
 from portal.telemetry.sealed_asking import open_values
 from portal.telemetry.sealed_resealing import PIECE, RESEALER
 from provisioning.accounts.models import User
+from provisioning.errors import Conflict
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
 from provisioning.keys.resealing import resealers, waiting
+from provisioning.keys.services import destroy, revoke
+from provisioning.keys.services.reseal import reseal_step
 from tests.portal.stage import Device, Stage
 from tests.portal.telemetry.sealed_stage import END, START, person, sealed
 
@@ -139,3 +142,17 @@ def test_other_adapters_and_other_keys_are_left_alone(sealed: Stage, device: Dev
     inner, storage = keys(sealed, device)
     RESEALER.reseal(sealed.vault, inner, storage, 10 * COUNT)
     assert RESEALER.waiting(DeviceKey.objects.get(adapter=other.row)) == 1
+
+
+def test_a_key_is_revoked_its_history_sealed_anew_and_the_key_destroyed(sealed: Stage, device: Device) -> None:
+    custodian, operator = person(sealed, "custodian"), person(sealed)
+    inner = DeviceKey.objects.get(adapter=device.row, purpose=Purpose.INNER)
+    revoke(custodian, inner, "the adapter was opened")
+    assert values(operator, device) == list(range(100, 100 + COUNT)), "a revoked key still opens history"
+    with pytest.raises(Conflict) as refused:
+        destroy(custodian, inner, "the adapter was opened")
+    assert str(COUNT) in str(refused.value)
+    while reseal_step(sealed.vault, 150):
+        assert values(operator, device) == list(range(100, 100 + COUNT))
+    destroy(custodian, inner, "the adapter was opened")
+    assert values(operator, device) == list(range(100, 100 + COUNT))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from portal.telemetry.changes import Changed, Changes
 from portal.telemetry.models import Reading
 from portal.telemetry.sealed_asking import open_values
 from portal.telemetry.sealed_setting import ask_to_unseal, seal, unseal
@@ -86,3 +87,13 @@ def test_no_reason_and_a_second_time_are_refused(stage: Stage) -> None:
     seal(administrator, stage.organisation, "on")
     with pytest.raises(Conflict):
         seal(administrator, stage.organisation, "on")
+
+
+def test_the_bridge_forgets_everything_when_it_is_switched_and_nothing_when_values_are_opened(stage: Stage) -> None:
+    administrator, operator, device = person(stage, "administrator"), person(stage), stage.device()
+    changes = Changes()
+    changes.poll()
+    open_values(operator, "fault", start=START, end=END, adapter=device.row.pk)
+    assert changes.poll() == Changed()
+    seal(administrator, stage.organisation, "on")
+    assert changes.poll() == Changed(everything=True)
