@@ -12,6 +12,8 @@ from prometheus_client.registry import Collector
 from portal.bridge.models import Bridge
 from portal.telemetry.models import AdapterStatus, Silence
 from provisioning.fleet.models import Concentrator
+from provisioning.pki.models import Certificate
+from provisioning.pki.queries import latest_list, trusted_authorities
 
 KEEP_S = 5.0
 
@@ -23,6 +25,7 @@ class PortalCollector(Collector):
         yield from _bridges()
         yield from _concentrators()
         yield from _adapters()
+        yield from _certificates()
 
 
 class Exposition:
@@ -78,3 +81,21 @@ def _adapters() -> Iterator[Metric]:
     yield heard
     silences = Silence.objects.filter(until=None).count()
     yield GaugeMetricFamily("mspan_silences", "Open silences, a concentrator's counted once.", value=silences)
+
+
+def _certificates() -> Iterator[Metric]:
+    now = timezone.now()
+    held = GaugeMetricFamily(
+        "mspan_certificates", "Certificates of concentrators that have not ended.", labels=["state"]
+    )
+    rows = Certificate.objects.filter(concentrator__isnull=False, not_after__gt=now)
+    held.add_metric(["valid"], rows.filter(revoked_at=None).count())
+    held.add_metric(["revoked"], rows.filter(revoked_at__isnull=False).count())
+    left = GaugeMetricFamily(
+        "mspan_revocation_list_seconds_left", "Until a list of revoked certificates ends.", labels=["authority"]
+    )
+    for authority in trusted_authorities():
+        latest = latest_list(authority)
+        end = (latest.next_update - now).total_seconds() if latest is not None else 0.0
+        left.add_metric([authority.name], end)
+    yield from (held, left)

@@ -12,6 +12,7 @@ from portal.bridge.models import Bridge
 from portal.ops import health, views
 from portal.ops.metrics import Exposition
 from tests.portal.stage import Stage
+from tests.provisioning.pki.authority import authority
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +85,26 @@ def test_metrics_tell_of_bridge_concentrators_and_adapters(client: Client, stage
     ):
         assert line in text
     assert stage.organisation.name not in text
+
+
+@pytest.mark.usefixtures("figures")
+def test_metrics_tell_how_long_the_list_of_revoked_certificates_holds(client: Client) -> None:
+    authority()
+    text = client.get("/metrics").content.decode()
+
+    left = next(line for line in text.splitlines() if line.startswith("mspan_revocation_list_seconds_left{"))
+    assert left.startswith('mspan_revocation_list_seconds_left{authority="Issuing G1"} ')
+    assert 0 < float(left.split()[-1]) <= 7 * 86_400
+    assert 'mspan_certificates{state="valid"} 0.0' in text
+
+
+def test_not_ready_when_that_list_nears_its_end(client: Client, bridge: Bridge) -> None:
+    authority(now=timezone.now() - timedelta(days=6))
+
+    answer = client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert "is not signed anew" in answer.json()["certificates"]
 
 
 @pytest.mark.usefixtures("figures")
