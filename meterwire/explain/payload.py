@@ -1,11 +1,12 @@
 """Explains application payloads: values telegrams on port 16, configuration on 33, keys on 34, others by name."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 from meterwire import config_records, key_messages
 from meterwire.errors import FormatError, ReplayError, TagMismatch, ValueOutOfRange
-from meterwire.explain import keys, records
+from meterwire.explain import days, keys, records
 from meterwire.explain.context import Context, Explanation
 from meterwire.registers import IDENTITY, REGISTERS, split_number
 from meterwire.seal import InnerKey, ValuesOpener
@@ -44,8 +45,11 @@ def explain(payload: bytes, port: int, context: Context) -> Explanation:
         return values_telegram(payload, context)
     if port == config_records.PORT:
         return _configuration(payload)
-    if port == key_messages.PORT and not (is_day_frame(payload, up=True) or is_day_frame(payload, up=False)):
-        return keys.explain(payload, context)
+    if port == key_messages.PORT:
+        if not (is_day_frame(payload, up=True) or is_day_frame(payload, up=False)):
+            return keys.explain(payload, context)
+        with suppress(FormatError):  # what is cut off or of a later release is still named
+            return days.explain(payload, context)
     answer: Explanation = {
         "kind": "application payload",
         "port": port,

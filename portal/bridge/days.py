@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 EXPIRY: Final = timedelta(hours=1)
 PRIORITY: Final = 2  # after configurations and keys
-SWEEP: Final = timedelta(minutes=5)
+SWEEP: Final = timedelta(minutes=30)
 
 
 class Days:

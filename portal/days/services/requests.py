@@ -45,7 +45,7 @@ def due(now: datetime) -> list[Due]:
     return found
 
 
-def find_unsigned(now: datetime, limit: int = 200) -> int:
+def find_unsigned(now: datetime, limit: int = 2_000) -> int:
     """Make rows for yesterday where telegrams came but no signature, of adapters that sign; how many.
 
     Also forgets what was noted for days that can no longer be proven.
