@@ -102,7 +102,9 @@ def _again(campaign: Campaign, which: Q) -> int:
     return count
 
 
-def _move(actor: Actor, campaign: Campaign, step: tuple[_C, _C], action: str, reason: str) -> Campaign:
+def _move(
+    actor: Actor, campaign: Campaign, step: tuple[Campaign.State, Campaign.State], action: str, reason: str
+) -> Campaign:
     before, to = step
     allowed(actor, campaign)
     reason = validation.text("reason", reason, 200)

@@ -30,7 +30,7 @@ def due(now: datetime, limit: int) -> list[int]:
         room = min(limit - len(found), campaign.per_hour - organisations[campaign.organisation_id])
         if room <= 0:
             continue
-        full = [pk for pk, count in concentrators.items() if count >= PER_CONCENTRATOR]
+        full = [pk for pk, count in concentrators.items() if pk is not None and count >= PER_CONCENTRATOR]
         rows = _waiting(campaign, now).exclude(adapter__concentrator_id__in=full).exclude(adapter_id__in=chosen)
         picked = rows.order_by("pk").values_list("pk", "adapter_id", "adapter__concentrator_id")
         for pk, adapter, concentrator in picked[: 4 * room]:

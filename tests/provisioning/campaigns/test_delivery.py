@@ -1,6 +1,7 @@
 """The life of one delivery, from planned to in use, and everything that can go wrong on the way."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -84,7 +85,7 @@ def test_an_exchange_gives_both_sides_the_same_key_and_leaves_no_private_key_beh
     theirs = PrivateKey.generate(curve, bytes(range(48)))
     public = PublicKey(bytes.fromhex(delivery.public))
     assert (ours.public, ours.curve) == (public, curve)
-    terms = {
+    terms: dict[str, Any] = {
         "initiator": public, "responder": theirs.public, "dev_eui": DevEUI.parse(adapter.dev_eui),
         "place": place_of(delivery), "seq": delivery.seq,
     }  # fmt: skip
