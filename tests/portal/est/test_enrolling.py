@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -207,3 +208,21 @@ def test_an_archived_concentrator_gets_none(concentrator: Concentrator, device: 
     Concentrator.objects.filter(pk=concentrator.pk).update(archived_at=timezone.now())
 
     assert enrol(device.request(), headers=basic(concentrator.eui, password)).status_code == 401
+
+
+class TestWithoutTls:
+    @pytest.fixture(autouse=True)
+    def redirected(self, settings: Any) -> None:
+        settings.SECURE_SSL_REDIRECT = True
+
+    def test_a_password_is_not_carried_over_to_tls(
+        self, concentrator: Concentrator, device: Device, password: str
+    ) -> None:
+        answer = enrol(device.request(), headers=basic(concentrator.eui, password), secure=False)
+
+        assert (answer.status_code, b"use https" in answer.content) == (403, True)
+
+    def test_the_list_of_revoked_certificates_is_read(self, issuing: Authority) -> None:
+        for kind in ("crl", "cer"):
+            assert Client().get(f"/pki/{issuing.pk}.{kind}").status_code == 200
+        assert Client().get(f"/pki/{issuing.pk + 1}.crl").status_code == 404

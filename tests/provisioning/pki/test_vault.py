@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from django.conf import settings as django_settings
 from django.utils import timezone
 
 from meterwire.curves import Curve
 from meterwire.errors import MeterspanError
 from provisioning.errors import Conflict
 from provisioning.fleet.models import Concentrator
+from provisioning.keys import holdings
 from provisioning.keys.kek import KeyDamaged
 from provisioning.keys.providers.file import FileKek
 from provisioning.keys.vault import Vault
@@ -27,7 +29,7 @@ from provisioning.pki.services.issue import ISSUE, Issued, IssueFor
 from tests.cast import STAGE, Cast
 from tests.portal.est.client import basic, certificates, enrol
 from tests.provisioning.pki.authority import asked, authority, enrolled
-from tests.support.openssl import Device
+from tests.support.openssl import Device, openssl
 
 
 @pytest.fixture
@@ -168,3 +170,41 @@ class TestProcess:
     def test_there_is_no_operation_that_signs_bytes(self, web: Any) -> None:
         with pytest.raises(MeterspanError):
             ask(ISSUE, IssueFor(1 << 40), Issued)
+
+
+def test_certificates_name_the_address_of_the_list_when_there_is_one(cast: Cast, tmp_path: Path, settings: Any) -> None:
+    row = authority()
+    settings.PKI = {**settings.PKI, "crl_url": "http://portal.example/pki/"}
+
+    certificate = enrolled(cast.concentrator(), tmp_path)
+
+    text = openssl("x509", "-inform", "DER", "-noout", "-text", given=bytes(certificate.der)).decode()
+    assert f"URI:http://portal.example/pki/{row.pk}.crl" in text
+
+
+def test_serial_numbers_are_long_and_never_the_same(cast: Cast, tmp_path: Path) -> None:
+    authority()
+    serials = {int(enrolled(cast.concentrator(), tmp_path / str(n)).serial, 16) for n in range(4)}
+
+    assert len(serials) == 4
+    assert all(2**120 < serial < 2**159 for serial in serials)
+
+
+def test_the_key_follows_a_new_key_encryption_key(db: None, tmp_path: Path) -> None:
+    """The holding that is registered opens under the old key and is sealed anew under the next one."""
+    row = authority()
+    old = Vault.from_settings()
+    public = signing.signer(old, row).key.public_key()
+    next_file = tmp_path / "kek"
+    next_file.touch(mode=0o600)
+    next_file.write_bytes(os.urandom(32))
+    both = Vault(FileKek(next_file), FileKek(Path(django_settings.KEK_FILE)))
+    holding = next(one for one in holdings.holdings() if one.name == signing.HOLDING.name)
+
+    (found,) = holding.rows()
+    secret = both.open_secret(bytes(getattr(found, holding.column)), holding.place(found), holding.organisation(found))
+    found.sealed = both.seal_secret(secret, holding.place(found), holding.organisation(found))
+
+    assert signing.signer(Vault(FileKek(next_file)), found).key.public_key() == public
+    with pytest.raises(MeterspanError):
+        signing.signer(old, found)
