@@ -16,15 +16,16 @@ SAVE_S: Final = 3600.0
 REFRESH_S: Final = 86_400.0  # the network is asked for the time that often
 SLACK_S: Final = 60.0  # a date so little earlier is no step back
 TWICE_S: Final = 30.0  # two answers so far apart are two
+SETTLE_S: Final = 3600.0  # a trusted machine's clock that was set back counts again after that
 
 
 class Dates:
     """The trusted date: the network's time carried on by the monotonic clock, or the machine's where it is trusted.
 
     Over a restart the stored date counts for MEMORY_S, while the machine's own clock runs on plausibly. A date before
-    the last one that was trusted would make keys valid again that are over: from the machine's clock it is never
-    believed, from the network when it tells it twice, TWICE_S apart; meanwhile the date runs on as before, or there is
-    none.
+    the last one that was trusted would make keys valid again that are over: the network has to tell it twice, TWICE_S
+    apart, and a trusted machine's clock has to keep to it for SETTLE_S. Meanwhile the date runs on as before, or there
+    is none.
     """
 
     def __init__(self, clock: Clock, file: Durable, *, trusted: bool = False) -> None:
@@ -33,7 +34,8 @@ class Dates:
         self._told_at: float | None = None
         self._saved: tuple[float, float] | None = None
         self._floor = 0.0  # the last date that was trusted and stored
-        self._doubted: tuple[float, float] | None = None  # offset and monotonic time of an answer not believed
+        self._machine: float | None = None  # the machine's clock minus monotonic time, where it is trusted
+        self._doubted: tuple[float, float] | None = None  # offset of a date not believed, and when it was first seen
         self._recall()
 
     def now(self) -> float | None:
@@ -53,7 +55,7 @@ class Dates:
         """The network says that it was `unix_s` when the monotonic clock stood at `monotonic_s`."""
         offset = unix_s - monotonic_s
         known = self._floor if self._offset is None else monotonic_s + self._offset
-        if unix_s < known - SLACK_S and not self._told_before(offset, monotonic_s):
+        if unix_s < known - SLACK_S and not self._holds(offset, monotonic_s, TWICE_S):
             return
         self._offset, self._doubted = offset, None
         self._told_at = monotonic_s
@@ -63,22 +65,24 @@ class Dates:
             self._saved = (unix_s, error)
             self._save(unix_s, {"unix": unix_s, "error": error})
 
-    def _told_before(self, offset: float, monotonic_s: float) -> bool:
-        """Whether an earlier answer said the same; if not, this one is remembered in its place."""
-        doubted = self._doubted
-        if doubted is not None and abs(offset - doubted[0]) <= SLACK_S:
-            return monotonic_s - doubted[1] >= TWICE_S
-        log.warning("the network tells a date before the last one; once is not enough", extra={"alarm": "date_back"})
-        self._doubted = (offset, monotonic_s)
-        return False
-
     def _of_machine(self) -> float | None:
-        now = self._clock.time()
-        if now < self._floor - SLACK_S:
-            return None
-        if now - self._floor >= SAVE_S:
+        now, monotonic = self._clock.time(), self._clock.monotonic()
+        known = self._floor if self._machine is None else monotonic + self._machine
+        if now < known - SLACK_S and not self._holds(now - monotonic, monotonic, SETTLE_S):
+            return None if self._machine is None else known
+        self._machine, self._doubted = now - monotonic, None
+        if not 0 <= now - self._floor < SAVE_S:
             self._save(now, {"floor": now})
         return now
+
+    def _holds(self, offset: float, monotonic_s: float, seconds: float) -> bool:
+        """Whether an earlier date was the same `seconds` ago; another one is remembered in its place."""
+        doubted = self._doubted
+        if doubted is not None and abs(offset - doubted[0]) <= SLACK_S:
+            return monotonic_s - doubted[1] >= seconds
+        log.warning("the date is earlier than the last one; it does not count yet", extra={"alarm": "date_back"})
+        self._doubted = (offset, monotonic_s)
+        return False
 
     def _save(self, floor: float, content: dict[str, float]) -> None:
         self._floor = floor

@@ -1,6 +1,6 @@
 """The date is trusted when the network has told it, and for a day over a restart."""
 
-from adapter_agent.dates import MEMORY_S, SAVE_S, SLACK_S, TWICE_S, Dates
+from adapter_agent.dates import MEMORY_S, SAVE_S, SETTLE_S, SLACK_S, TWICE_S, Dates
 from edge.clock import ManualClock
 from edge.sealedfile import SealedFileError
 from tests.adapter_agent.radio.network import Memory
@@ -136,17 +136,32 @@ def test_a_little_earlier_is_no_step_back():
     assert dates.now() == DAY - SLACK_S
 
 
-async def test_a_trusted_clock_that_is_set_back_is_no_date_until_it_is_right_again():
+async def test_a_trusted_clock_that_is_set_back_counts_when_it_keeps_to_it():
     clock, file = ManualClock(), Memory()
     dates = Dates(clock, file, trusted=True)
     begin = dates.now()
     await clock.advance(SAVE_S)
     assert dates.now() == begin + SAVE_S
     clock.jump(-86_400)
-    assert dates.now() is None
+    restarted = Dates(clock, file, trusted=True)
+    assert dates.now() == begin + SAVE_S
+    assert restarted.now() is None
+    await clock.advance(SETTLE_S - 1)
+    assert dates.now() == begin + SAVE_S + SETTLE_S - 1
+    assert restarted.now() is None
+    await clock.advance(1)
+    assert dates.now() == restarted.now() == begin + SAVE_S + SETTLE_S - 86_400
+    assert Dates(clock, file, trusted=True).now() == begin + SAVE_S + SETTLE_S - 86_400
+
+
+async def test_a_trusted_clock_that_was_put_right_counts_at_once():
+    clock, file = ManualClock(), Memory()
+    dates = Dates(clock, file, trusted=True)
+    begin = dates.now()
+    clock.jump(-86_400)
     assert Dates(clock, file, trusted=True).now() is None
     clock.jump(86_400)
-    assert Dates(clock, file, trusted=True).now() == begin + SAVE_S
+    assert Dates(clock, file, trusted=True).now() == begin
 
 
 def test_a_disk_that_takes_no_date_does_not_stop_it(caplog):
