@@ -86,7 +86,7 @@ class Doorkeeper:
     def _refresh(self) -> None:
         """The lists of revoked certificates; normally the vault process has signed them already."""
         try:
-            if self._twins:  # signed within one second: the broker goes by the first
+            if self._twins:  # signed within one second: the broker may go by the first
                 for authority in trusted_authorities():
                     publish(self._vault, authority, timezone.now())
             if signed := refresh(self._vault, timezone.now()):

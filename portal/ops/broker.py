@@ -157,8 +157,8 @@ def lists_end(folder: Path) -> datetime | None:
 def lists_begin(folder: Path) -> frozenset[tuple[str, datetime]]:
     """(issuer, second) of each list that the broker reads. Raises ValueError for a file that is none.
 
-    A broker that runs keeps the lists it has read, and of two that an issuer made in the same second it goes by the
-    first (OpenSSL): such a second list has no effect.
+    A broker that runs keeps the lists it has read, and of two that an issuer made in the same second OpenSSL goes by
+    the one it happens to find first: such a second list may have no effect.
     """
     return frozenset((one.issuer.rfc4514_string(), one.last_update_utc) for one in _lists(folder))
 

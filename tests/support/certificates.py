@@ -34,6 +34,7 @@ class Authority:
             .sign(self.key, hashes.SHA256())
         )
         self.revoked: list[int] = []
+        self.made_at = now - 2 * HOUR
 
     @property
     def pem(self) -> bytes:
@@ -64,11 +65,15 @@ class Authority:
             .sign(self.key, hashes.SHA256())
         )
 
-    def list_pem(self, ends: timedelta = 24 * HOUR) -> bytes:
-        """The list of revoked certificates, ending so long from now."""
+    def list_pem(self, ends: timedelta = 24 * HOUR, second: int | None = None) -> bytes:
+        """The list of revoked certificates, ending so long from now; the more it names the later it was made.
+
+        `second`: made in that second instead.
+        """
         now = datetime.now(UTC)
+        begins = self.made_at + timedelta(seconds=len(self.revoked) if second is None else second)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.name)
-        builder = builder.last_update(now - 2 * HOUR + len(self.revoked) * timedelta(seconds=1)).next_update(now + ends)
+        builder = builder.last_update(begins).next_update(now + ends)
         for serial in self.revoked:
             one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - HOUR).build()
             builder = builder.add_revoked_certificate(one)

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from concentrator_agent.enrolment.identity import Identity
+from concentrator_agent.enrolment.wallet import Held, Wallet, WalletFile
 from edge import tls
 from edge.mqtt import LinkSettings, MqttLink, take_over
+from edge.sealedfile import Credential
 from portal.ops import broker
 from provisioning.fleet.broker import password_hash
 from tests.support.certificates import HOUR, Authority
@@ -219,6 +223,53 @@ async def test_a_broker_that_runs_goes_by_a_list_it_has_read_before_the_one_that
     link, _ = with_certificate(door, A)
     async with connected(link):
         pass
+
+
+@pytest.mark.parametrize("second, refused", [(0, False), (1, True)])
+def test_of_two_lists_of_one_second_the_later_may_have_no_effect(
+    door: Door, tmp_path: Path, second: int, refused: bool
+) -> None:
+    """Judged by OpenSSL, which reads both in this order."""
+    certificate, _ = door.authority.pair(A)
+    lists = door.authority.list_pem()
+    before = broker.lists_begin(door.folder)
+    door.authority.revoked.append(certificate.serial_number)
+    lists += door.authority.list_pem(second=second)
+    (tmp_path / broker.REVOKED).write_bytes(lists)
+    assert (broker.lists_begin(door.folder) == before) is not refused
+    (tmp_path / "ca").write_bytes(door.authority.pem)
+    (tmp_path / "certificate").write_bytes(certificate.public_bytes(Encoding.PEM))
+    command = ["openssl", "verify", "-crl_check", "-CAfile", "ca", "-CRLfile", broker.REVOKED, "certificate"]
+    assert (subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode != 0) is refused
+
+
+async def test_a_concentrator_goes_on_with_its_old_certificate_while_the_broker_refuses_the_new_one(
+    door: Door, tmp_path: Path
+) -> None:
+    _, good = with_certificate(door, A)
+    bad = Mtls(Authority("Not the broker's"), A)
+    wallet = WalletFile(tmp_path / "state", Credential(b"c" * 32))
+    wallet.change(lambda _: Wallet(held(good), held(bad), None, (door.authority.der,)))
+    identity = Identity(wallet, None, lambda: True)
+    base = settings(door.tls_port, A)
+    link = LinkSettings(**{name: getattr(base, name) for name in base.__struct_fields__} | {"tls": identity})
+    async with connected(link) as it:
+        assert it.link.connections == 1
+        assert not identity.worked()
+        assert wallet.read().next == held(bad)
+        better = Mtls(door.authority, A)
+        wallet.change(lambda _: Wallet(held(good), held(better), None, (door.authority.der,)))
+        it.link.reconnect()
+        await eventually(lambda: it.link.connections == 2)
+        assert identity.worked()
+        assert wallet.read().current == held(better)
+
+
+def held(shown: Mtls) -> Held:
+    key = shown._key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    certificate = shown.certificate
+    ends = certificate.not_valid_after_utc.timestamp()
+    return Held(key, b"", (certificate.public_bytes(Encoding.DER),), certificate.not_valid_before_utc.timestamp(), ends)
 
 
 async def test_a_concentrator_with_a_password_is_put_out_with_its_account(door: Door) -> None:
