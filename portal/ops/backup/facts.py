@@ -42,13 +42,23 @@ def tables() -> list[str]:
     return sorted({model._meta.db_table for model in models if model._meta.managed and not model._meta.proxy})
 
 
+def counted() -> dict[str, int]:
+    """How many rows each table has."""
+    found = {}
+    with connection.cursor() as cursor:
+        for table in tables():
+            cursor.execute(f"SELECT count(*) FROM {connection.ops.quote_name(table)}")  # noqa: S608  # our own tables
+            found[table] = int(cursor.fetchone()[0])
+    return found
+
+
 def fits(found: dict[str, Any]) -> None:
     """BackupError unless this installation's program can take over what the manifest describes."""
     if found.get("form") != FORM:
         raise BackupError("This backup was made by a newer version; install that version, then restore it.")
     if found["database"] != connection.vendor:
         raise BackupError(
-            f"This backup is of a {found['database']} database, this one is {connection.vendor};"
+            f"This is a backup of another kind of database ({found['database']}), this one is {connection.vendor};"
             " point MSPAN_DATABASE_URL at a database of the same kind."
         )
     theirs = set(found["migrations"])

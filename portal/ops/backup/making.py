@@ -11,7 +11,7 @@ from django.db import connection
 
 from portal.ops.backup import postgres, sqlite
 from portal.ops.backup.archive import Writer, chunks_of
-from portal.ops.backup.facts import facts, tables
+from portal.ops.backup.facts import counted, facts, tables
 from provisioning.derivation import derive
 
 MEDIA, INTAKE = "media/", "intake"
@@ -22,7 +22,7 @@ def make(out: Path) -> dict[str, Any]:
     with Writer(out, key()) as writer:
         if connection.vendor == "postgresql":
             with postgres.snapshot() as name:
-                found = facts({table: _count(table) for table in tables()})
+                found = facts(counted())
                 writer.add(postgres.MEMBER, postgres.dump(name))
         else:
             with sqlite.copy() as path:
@@ -50,12 +50,6 @@ def _photos() -> Iterator[Path]:
 def _content(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         yield from chunks_of(file.read)
-
-
-def _count(table: str) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM {connection.ops.quote_name(table)}")  # noqa: S608  # our own tables
-        return int(cursor.fetchone()[0])
 
 
 def _counts_in(path: Path) -> dict[str, int]:

@@ -72,10 +72,9 @@ def load(chunks: Iterable[bytes]) -> None:
 
 def _program(name: str) -> str:
     """The newest one of the machine: an older pg_dump refuses a newer server."""
-    installed = sorted(
-        Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: float(path.parts[-3].split("-")[0] or 0)
-    )
-    found = str(installed[-1]) if installed else shutil.which(name)
+    installed = {path.parts[-3]: str(path) for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")}
+    numbered = [version for version in installed if version.isdecimal()]
+    found = installed[max(numbered, key=int)] if numbered else shutil.which(name)
     if found is None:
         raise BackupError(f"{name} is missing; install postgresql-client, of the server's version or newer.")
     return found

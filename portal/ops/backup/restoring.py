@@ -12,8 +12,8 @@ from django.db import connection, transaction
 
 from portal.ops.backup import postgres, sqlite
 from portal.ops.backup.archive import Archive
-from portal.ops.backup.errors import BackupDamaged, BackupError
-from portal.ops.backup.facts import differing_settings, fits
+from portal.ops.backup.errors import BackupDamaged, BackupError, RestoreFailed
+from portal.ops.backup.facts import counted, differing_settings, fits
 from portal.ops.backup.making import INTAKE, MEDIA, key
 from provisioning.accounts.actors import System
 from provisioning.accounts.models import Organisation
@@ -58,6 +58,8 @@ def restore(path: Path, *, replace: bool = False, without_kek: bool = False) -> 
             raise BackupError("This database holds an installation already; restore over it with --replace.")
         vendor: Any = postgres if connection.vendor == "postgresql" else sqlite
         vendor.load(archive.read(vendor.MEMBER))
+        if differ := sorted(table for table, rows in counted().items() if rows != facts["counts"].get(table, 0)):
+            raise RestoreFailed(f"The restored tables do not hold what was saved ({', '.join(differ)}); restore again.")
         for name in photos:
             _write(targets[name], archive.read(name))
         intake = Path(settings.PKCS11["intake_file"] or "-")
