@@ -1,7 +1,7 @@
 """How signed days are told on pages: a state in words, what it rests on, and what to do."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -12,7 +12,7 @@ from meterwire.signed_day import begin_of, number_of
 from portal.days.models import VERIFIED, DayState, SignedDay, SigningKey
 from portal.days.queries import Day, days_of, signing_keys
 from portal.days.services.requests import SIGNED_BY
-from portal.web.figures import figure
+from portal.web.figures import date_of, figure
 from portal.web.states import State
 from provisioning.fleet.models import Adapter
 
@@ -30,6 +30,11 @@ class Line:
     note: str
     signed: SignedDay | None
     proof: bool
+
+    @property
+    def name(self) -> str:
+        """The day as dates are written here: it is one of UTC, and no time zone may move it."""
+        return date_of(datetime.combine(self.day, time(12), timezone.get_current_timezone()))
 
 
 @dataclass(frozen=True, slots=True)
