@@ -29,6 +29,7 @@ from provisioning.errors import Conflict
 from provisioning.fleet.models import Adapter
 from provisioning.keys.kek import KeyDamaged
 from provisioning.keys.queries import slot_keys
+from provisioning.keys.services.reseal import needed_again
 from provisioning.keys.vault import Vault
 from provisioning.pairing.models import PairingStep
 
@@ -107,6 +108,7 @@ class _Adapter:
                 hours.add(at.replace(minute=0, second=0, microsecond=0))
         proven = [row for row in telegrams if self._rests(row, clear[row.counter or 0])]
         Telegram.objects.bulk_update(proven, ["payload", "key"], batch_size=PIECE)
+        needed_again({row.key_id for row in proven if row.key_id is not None})
         done = 0
         for some in _pieces([row.counter or 0 for row in proven]):
             done += Reading.objects.filter(adapter=self._adapter, counter__in=some, value__isnull=False).update(

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from portal.telemetry.models import HourRollup, Reading
 from portal.telemetry.sealed_asking import has_sealed
+from portal.telemetry.unix import UnixSeconds
 from portal.web.figures import day_of
 from portal.web.registers import Places, Shown, measured, shown
 from portal.web.sealed import Opening
@@ -29,6 +30,7 @@ HOURS: dict[Range, int] = {"hour": 1, "day": 24}
 DAYS: dict[Range, int] = {"week": 7, "month": 30}
 MAX_POINTS = 300  # per register in a day; more are thinned to their means
 MAX_ROWS = 40_000
+ROUNDING = timedelta(milliseconds=1)  # of moments that were numbers in between
 LOOK_BACK = timedelta(hours=3)  # a counter's first interval begins before the window
 COARSE = 1000  # a counter that only moves in steps this large is drawn between its moves
 
@@ -244,13 +246,16 @@ def _consumption(rows: dict[datetime, _Hour], register: Shown, window: Window, b
     """What the counter gained in each hour or local day; the gain between two hours belongs to the later one."""
     gained: dict[float, float] = {}
     before: int | None = None
+    day = following = window.start
     for hour in sorted(rows):
         row = rows[hour]
         start = row.first if before is None or before > row.first else before
         before = row.last
         if hour < window.start:
             continue
-        at = (day_of(hour) if by_day else hour).timestamp()
+        if by_day and hour >= following:
+            day, following = day_of(hour), day_of(hour, -1)
+        at = (day if by_day else hour).timestamp()
         gained[at] = gained.get(at, 0) + max(0, row.last - start) * register.factor
     return gained
 
@@ -273,10 +278,11 @@ def _hours(
     sealed_from = start if has_sealed(adapter.pk) else None
     rows, sealed = _readings(adapter, registers, tail, window.end, opening, sealed_from=sealed_from)
     for number, points in rows.items():
-        fresh: dict[datetime, list[int]] = {}
+        fresh: dict[int, list[int]] = {}
         for t, value in points:
-            fresh.setdefault(datetime.fromtimestamp(t // 3600 * 3600, UTC), []).append(value)
-        for hour, values in fresh.items():
+            fresh.setdefault(int(t // 3600), []).append(value)
+        for number_of_hour, values in fresh.items():
+            hour = datetime.fromtimestamp(number_of_hour * 3600, UTC)
             if hour < tail and hour in hours.get(number, {}):
                 continue  # the hour in which sealing began or ended; what is left out is gained in the next one
             hours.setdefault(number, {})[hour] = _Hour(values[0], values[-1], sum(values) / len(values))
@@ -302,17 +308,21 @@ def _readings(
     )
     if sealed_from is not None and sealed_from < start:
         rows = rows.filter(Q(measured_at__gte=start) | Q(value=None))
-    newest = list(rows.order_by("-measured_at").values_list("register", "measured_at", "value", "counter")[:MAX_ROWS])
-    closed = [at for _, at, value, _ in newest if value is None]
-    opened = opening.values(adapter.pk, numbers, closed[-1], closed[0]) if opening is not None and closed else {}
+    columns = ("register", UnixSeconds("measured_at"), "value", "counter")
+    newest = list(rows.order_by("-measured_at").values_list(*columns)[:MAX_ROWS])
+    closed = [t for _, t, value, _ in newest if value is None]
+    opened: dict[tuple[int, int], int] = {}
+    if opening is not None and closed:
+        first, last = (datetime.fromtimestamp(t, UTC) for t in (closed[-1], closed[0]))
+        opened = opening.values(adapter.pk, numbers, first - ROUNDING, last + ROUNDING)
     found: dict[int, list[Point]] = {}
     sealed = 0
-    for register, at, stored, counter in reversed(newest):
+    for register, t, stored, counter in reversed(newest):
         value = opened.get((counter, register)) if stored is None else stored
         if value is None:
             sealed += 1
         else:
-            found.setdefault(register, []).append((round(at.timestamp(), 3), value))
+            found.setdefault(register, []).append((round(t, 3), value))
     return found, sealed
 
 

@@ -1,5 +1,6 @@
 """Seals history anew under storage keys when its inner key was revoked, in small steps. Needs a vault."""
 
+from collections.abc import Collection
 from typing import Final
 
 from django.utils import timezone
@@ -30,6 +31,11 @@ def reseal_step(vault: Vault, limit: int = 1000) -> int:
         elif done >= limit:
             break
     return done
+
+
+def needed_again(key_ids: Collection[int]) -> None:
+    """Stored rows came to rest under these keys, some of which may have been revoked and found unneeded long ago."""
+    DeviceKey.objects.filter(pk__in=key_ids, resealed_at__isnull=False).update(resealed_at=None)
 
 
 def _reseal(vault: Vault, key: DeviceKey, limit: int) -> int:

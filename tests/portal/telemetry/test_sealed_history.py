@@ -17,6 +17,7 @@ from portal.telemetry.sealed_history import seal_history
 from provisioning.audit.models import Entry
 from provisioning.errors import Conflict
 from provisioning.keys.models import DeviceKey, KeyState
+from provisioning.keys.services import destroy, reseal_step, revoke
 from provisioning.pairing.models import PairingStep
 from tests.portal.stage import NOON, Device, Stage
 from tests.portal.telemetry.sealed_stage import CANARIES, CANARY, END, START, keep_sealed, person, send
@@ -111,6 +112,16 @@ def test_what_the_telegram_does_not_yield_stays_and_is_counted(stage: Stage, dev
 def test_of_a_destroyed_key_the_values_stay_clear(stage: Stage, device: Device) -> None:
     DeviceKey.objects.filter(adapter=device.row).update(state=KeyState.DESTROYED, sealed=b"")
     assert seal_history(stage.vault, stage.organisation).clear == 6
+
+
+def test_a_key_that_was_revoked_long_ago_is_needed_again(stage: Stage, device: Device) -> None:
+    custodian, key = person(stage, "custodian"), DeviceKey.objects.get(adapter=device.row)
+    revoke(custodian, key, "replaced")
+    reseal_step(stage.vault)
+    seal_history(stage.vault, stage.organisation)
+    assert reseal_step(stage.vault) == 3
+    destroy(custodian, key, "replaced")
+    assert opened(stage, device) == sorted([value for _, value in CANARIES] * 3)
 
 
 def test_an_hour_of_which_something_stays_clear_is_condensed_anew(stage: Stage, device: Device) -> None:
