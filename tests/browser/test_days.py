@@ -54,7 +54,7 @@ def test_the_proof_that_is_downloaded_convinces_without_the_portal(signed: Porta
         page.get_by_role("link", name="Proof").first.click()
     file = tmp_path / "proof.json"
     download.value.save_as(file)
-    judge = [sys.executable, ROOT / "docs" / "verify_signed_day.py", file]
+    judge = [sys.executable, str(ROOT / "docs" / "verify_signed_day.py"), str(file)]
     ended = subprocess.run(judge, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout
     assert "48 telegrams signed, 48 of them shown" in ended.stdout
