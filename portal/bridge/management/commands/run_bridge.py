@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from edge.mqtt import LinkSettings, Tls
 from meterwire.errors import MeterspanError
 from portal.bridge.app import Bridge, BridgeSettings
+from provisioning.keys.memory import guard
 
 
 class Command(BaseCommand):
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--group", default="", help="share the telegrams with all bridges of this group")
 
     def handle(self, *, name: str, group: str, **_: Any) -> None:
+        guard()  # it opens telegrams and wraps keys
         try:
             asyncio.run(_run(BridgeSettings(name, _link(name), settings.REDIS_URL, group)))
         except MeterspanError as error:
