@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 
-from edge.mqtt import LinkDown, LinkRefused, LinkSettings, MqttLink, Tls, Will
+from edge.mqtt import LinkDown, LinkRefused, LinkSettings, MqttLink, Tls, Will, take_over
 from tests.support.mosquitto import Broker, mosquitto
 
 CONCENTRATOR = "0011223344556677"
@@ -170,3 +171,66 @@ async def test_missing_certificates_are_named() -> None:
     link = MqttLink(LinkSettings("127.0.0.1", 1, "x", tls=Tls(ca_file=Path("/nowhere/ca.pem"))))
     with pytest.raises(LinkRefused, match=r"/nowhere/ca\.pem"):
         await link.run()
+
+
+async def test_it_connects_anew_when_asked_to_and_says_no_will(broker: Broker) -> None:
+    topic = f"mspan/1/{CONCENTRATOR}/state"
+    async with (
+        end(broker.port, "portal", topic) as portal,
+        end(broker.port, CONCENTRATOR, will=Will(topic, b"gone")) as concentrator,
+    ):
+        await portal.link.wait_connected()
+        await concentrator.link.wait_connected()
+        concentrator.link.reconnect()
+        await eventually(lambda: concentrator.link.connections == 2 and concentrator.link.connected)
+        await concentrator.link.publish(topic, b"here")
+        await eventually(lambda: portal.received == [(topic, b"here")])
+
+
+async def test_tls_that_cannot_be_set_up_later_on_is_tried_again(broker: Broker) -> None:
+    class Moody:
+        """Works, then fails twice, then works again; without TLS, since nothing else is looked at here."""
+
+        asked = 0
+
+        def context(self) -> ssl.SSLContext:
+            self.asked += 1
+            if self.asked in (2, 3):
+                raise LinkRefused("the certificate is being replaced")
+            return None  # type: ignore[return-value]
+
+    settings = LinkSettings(
+        "127.0.0.1",
+        broker.port,
+        "portal",
+        "portal",
+        USERS["portal"],
+        tls=Moody(),
+        reconnect_min_s=0.02,
+        reconnect_max_s=0.05,
+    )
+    link = MqttLink(settings)
+    task = asyncio.ensure_future(link.run())
+    await link.wait_connected()
+    link.reconnect()
+    await eventually(lambda: link.connections == 2)
+    link.stop()
+    await asyncio.wait_for(task, 5)
+
+
+async def test_taking_over_ends_that_session_and_no_other(broker: Broker) -> None:
+    settings = LinkSettings("127.0.0.1", broker.port, "portal-bridge", "portal", USERS["portal"])
+    async with (
+        end(broker.port, "portal") as portal,
+        end(broker.port, CONCENTRATOR) as concentrator,
+    ):
+        await portal.link.wait_connected()
+        await concentrator.link.wait_connected()
+        await take_over(settings, CONCENTRATOR)
+        await eventually(lambda: concentrator.link.connections == 2)
+        assert portal.link.connections == 1
+
+
+async def test_taking_over_without_a_broker_says_so() -> None:
+    with pytest.raises(LinkDown, match="could not be ended"):
+        await take_over(LinkSettings("127.0.0.1", 1, "portal-bridge"), CONCENTRATOR)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meterwire.curves import SIGNING, Curve, PrivateKey
-from meterwire.errors import AuthenticationError, ValueOutOfRange
+from meterwire.errors import AuthenticationError, FormatError, ValueOutOfRange
 from meterwire.ids import DevEUI, GatewayEUI
 from meterwire.messages import DeviceEntry, DevicesCommand, WrappedKey, decode_command, encode, ulid
 from meterwire.transport_key import PURPOSES, entropy_bytes, public_key, unwrap, wrap
@@ -146,3 +146,11 @@ def test_both_kinds_travel_in_one_device_entry() -> None:
     )
     command = DevicesCommand(ulid(0, bytes(10)), "2026-11-27T00:00:00.000Z", revision=1, upsert=(entry,))
     assert decode_command(encode(command)) == command
+
+
+@pytest.mark.parametrize("octets", [0, 31, 34, 1000])
+def test_an_ephemeral_key_of_another_length_is_refused_when_it_arrives(octets: int) -> None:
+    entry = DeviceEntry("70b3d57ed0061234", "70b3d57ed0000001", root_key=WrappedKey(bytes(octets), bytes(24)))
+    command = DevicesCommand(ulid(0, bytes(10)), "2026-11-27T00:00:00.000Z", revision=1, upsert=(entry,))
+    with pytest.raises(FormatError):
+        decode_command(encode(command))
