@@ -233,8 +233,9 @@ def test_the_transport_key_goes_to_the_concentrator_that_is_its_partner_only(
     for adapter, partner in ((ours, concentrator.eui), (portals, "portal")):
         DeviceKey.objects.filter(adapter=adapter, purpose="transport").update(state="retiring")
         key = DeviceKey(
-            organisation=adapter.organisation, adapter=adapter, purpose="transport", partner=partner, state="active"
-        )
+            organisation=adapter.organisation, adapter=adapter, purpose="transport", partner=partner, state="active",
+            version=2,
+        )  # fmt: skip
         key.sealed, key.check_value = vault.seal(key, Key16(bytes(range(16)))), "000000"
         key.save()
     entries = {entry.dev_eui: entry for entry in device_table(concentrator, vault)}

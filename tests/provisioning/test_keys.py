@@ -202,6 +202,18 @@ def test_a_changed_root_key_is_told_to_the_concentrator_and_an_inner_key_is_not(
     assert revision() == before + 2
 
 
+def test_a_transport_key_is_told_to_the_concentrator_that_is_its_partner_and_the_portals_is_not(cast: Cast) -> None:
+    site = cast.site()
+    concentrator = cast.concentrator(site)
+    adapter = cast.adapter(site, concentrator)
+    theirs = issue_key(STAGE, adapter, "transport", partner=concentrator.eui)
+    revisions = [Concentrator.objects.get(pk=concentrator.pk).desired_revision]
+    for key in (issue_key(STAGE, adapter, "transport"), theirs):
+        activate(STAGE, key)
+        revisions.append(Concentrator.objects.get(pk=concentrator.pk).desired_revision)
+    assert [revision - revisions[0] for revision in revisions] == [0, 0, 1]
+
+
 def test_a_foreign_device_that_joins_is_registered_by_its_app_key(cast: Cast) -> None:
     device = {"dev_eui": "A8-40-41-00-00-00-00-01", "join_eui": "A840410000000100", "app_key": KEY.upper()}
     adapter = register_foreign_device(cast.operator, cast.organisation, **device)

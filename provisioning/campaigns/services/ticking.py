@@ -19,7 +19,7 @@ from provisioning.campaigns.services.outcomes import give_up
 from provisioning.campaigns.services.schedules import run_due
 from provisioning.errors import Conflict
 from provisioning.keys.models import DeviceKey, KeyState
-from provisioning.keys.services.lifecycle import make_destroyed, make_revoked
+from provisioning.keys.services.lifecycle import GRACE, make_destroyed, make_revoked
 
 CLOCK: Final = System("key clock")
 KEPT: Final = timedelta(days=90)  # so long a revoked key is kept, should a revocation have been a mistake of ours
@@ -68,7 +68,9 @@ def _end_campaigns(now: datetime) -> int:
 
 
 def _grace_over(now: datetime) -> Q:
-    return Q(state=KeyState.RETIRING, grace_until__lte=now)
+    """Keys that retired before there was a time of grace have the usual one."""
+    over = Q(grace_until__lte=now) | Q(grace_until=None, state_at__lte=now - GRACE)
+    return Q(over, state=KeyState.RETIRING)
 
 
 def _unheard(now: datetime) -> Q:

@@ -60,9 +60,10 @@ def hand_over(actor: Actor, adapter: Adapter, vault: Vault, reason: str) -> KeyF
         ):
             if rows := [row for row in others if row.purpose == purpose]:
                 content[name] = [entry(row, vault) for row in rows]
+        told = root.state != KeyState.ACTIVE
         for row in (root, *others):
             if row.state != KeyState.ACTIVE:
-                make_active(actor, row, "handed over")
+                make_active(actor, row, "handed over", told=told and row is not root)
         for row in inner:
             step(actor, row, KeyState.DELIVERING, reason="handed over")
         data = {

@@ -97,14 +97,17 @@ def mark_used(key_ids: Iterable[int], at: datetime) -> None:
     DeviceKey.objects.filter(pk__in=list(key_ids)).update(last_used_at=at)
 
 
-def make_active(actor: Actor, key: DeviceKey, reason: str, grace: timedelta = GRACE) -> None:
-    """Retire the active sibling and activate `key`. The caller has checked the permission and holds the chain."""
+def make_active(actor: Actor, key: DeviceKey, reason: str, grace: timedelta = GRACE, *, told: bool = False) -> None:
+    """Retire the active sibling and activate `key`. The caller has checked the permission and holds the chain.
+
+    `told`: in this transaction the concentrator is told of the adapter anyway.
+    """
     siblings = DeviceKey.objects.filter(
         adapter_id=key.adapter_id, purpose=key.purpose, partner=key.partner, state=KeyState.ACTIVE
     )
     for sibling in siblings.exclude(pk=key.pk):
         step(actor, sibling, KeyState.RETIRING, reason="replaced", grace_until=timezone.now() + grace)
-    step(actor, key, KeyState.ACTIVE, reason=reason)
+    step(actor, key, KeyState.ACTIVE, reason=reason, told=told)
 
 
 def make_revoked(actor: Actor, key: DeviceKey, reason: str) -> None:
@@ -128,7 +131,7 @@ def make_destroyed(actor: Actor, key: DeviceKey, reason: str) -> None:
     step(actor, key, KeyState.DESTROYED, reason=reason, sealed=b"", intake=False)
 
 
-def step(actor: Actor, key: DeviceKey, to: KeyState, *, reason: str, **fields: Any) -> None:
+def step(actor: Actor, key: DeviceKey, to: KeyState, *, reason: str, told: bool = False, **fields: Any) -> None:
     """One transition. Conflict when the key is in no state from which it leads there."""
     now = timezone.now()
     before = DeviceKey.objects.values_list("state", flat=True).get(pk=key.pk)
@@ -144,8 +147,8 @@ def step(actor: Actor, key: DeviceKey, to: KeyState, *, reason: str, **fields: A
     key.state, key.state_at = to, now
     for name, value in fields.items():
         setattr(key, name, value)
-    if key.purpose in SERVING:
-        adapter_changed(key.adapter)
+    if not told and (key.purpose in SERVING or (key.purpose == Purpose.TRANSPORT and key.partner != "portal")):
+        adapter_changed(key.adapter)  # the concentrator's device table holds it
     data = {
         "adapter": key.adapter.dev_eui,
         "purpose": key.purpose,

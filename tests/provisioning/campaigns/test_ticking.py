@@ -122,6 +122,13 @@ def test_a_retiring_key_is_revoked_when_its_grace_is_over_and_the_adapter_is_tol
     assert notice.key == old
 
 
+def test_a_key_that_retired_before_there_was_a_grace_has_the_usual_one(stage: Stage) -> None:
+    old = stage.cast.inner_key(stage.adapter())
+    DeviceKey.objects.filter(pk=old.pk).update(state="retiring", grace_until=None, state_at=NOON)
+    assert tick(NOON + 71 * HOUR).revoked == 0
+    assert tick(NOON + 72 * HOUR).revoked == 1
+
+
 def test_a_notice_is_the_same_message_until_it_is_answered_and_then_the_slot_is_free(stage: Stage) -> None:
     adapter = stage.adapter()
     old = stage.cast.inner_key(adapter)
