@@ -91,9 +91,6 @@ class Portal:
             "tokens": "/tokens/",
             "revoke": f"/tokens/{rows['token']}/revoke/",
             "account": "/account/",
-            "second factors": "/account/factors/",
-            "is it you": "/account/factors/verify/",
-            "approvals": "/approvals/",
             "organisations": "/organisations/",
             "not found": "/nowhere/",
         }

@@ -198,6 +198,11 @@ def test_no_barrier_nothing_sideways_and_nothing_that_the_policy_forbids(home: P
     for path in pages:
         page.goto(home.url + path)
         looked_at(page, path)
+        page.context.add_cookies([{"name": "django_language", "value": "de", "url": home.url}])
+        page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+        page.reload()
+        assert page.evaluate(WIDE) == [], f"{path} in German"
+        page.context.add_cookies([{"name": "django_language", "value": "en", "url": home.url}])
     page.goto(f"{home.url}/account/factors/codes/")
     page.get_by_role("button", name="Make ten codes").click()
     looked_at(page, "codes")
