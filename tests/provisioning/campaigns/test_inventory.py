@@ -36,7 +36,7 @@ def test_keys_are_found_by_what_they_are_where_they_are_and_what_became_of_them(
     assert found(state="generated") == {ending.pk}
     assert found(expiring_before=now + timedelta(days=30)) == {ending.pk}
     assert found(failed=True) == {lost.key_id}
-    row = inventory(who, home, failed=True).values("failure_code", "failure")[0]
+    row = vars(inventory(who, home, failed=True)[0])
     assert (row["failure_code"], "did not answer" in row["failure"]) == ("not_answered", True)
     assert found(adapter=other, failed=True) == set()
 
