@@ -1,6 +1,7 @@
 """An authority's private key: sealed by the vault and opened only in a process that holds one, or in a token."""
 
 import secrets
+from datetime import timedelta
 from typing import Final
 
 from cryptography import x509
@@ -14,6 +15,8 @@ from provisioning.pki.build import SERIAL_BITS, Signer
 from provisioning.pki.curves import GROUPS
 from provisioning.pki.hardware import TokenKey
 from provisioning.pki.models import Authority
+
+BACKDATED: Final = timedelta(minutes=5)  # clocks of brokers and devices are not exact
 
 
 def new_key(curve: Curve) -> PrivateKey:

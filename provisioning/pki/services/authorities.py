@@ -23,7 +23,6 @@ from provisioning.pki.services.lists import publish
 
 LIFE: Final = timedelta(days=3653)
 SERVER_LIFE: Final = timedelta(days=397)
-BACKDATED: Final = timedelta(minutes=5)  # devices' clocks are not exact
 
 
 def create_authority(
@@ -55,7 +54,7 @@ def create_authority(
         label = f"mspan pki {title}" if in_token else ""
         own = None if in_token else signing.new_key(curve)
         key = hardware.generate(label, curve) if own is None else signing.loaded(own)
-        term = build.Term(signing.new_serial(), now - BACKDATED, now + LIFE)
+        term = build.Term(signing.new_serial(), now - signing.BACKDATED, now + LIFE)
         made = build.authority(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, title)]), key, term)
         authority = Authority.objects.create(
             name=title,
@@ -80,7 +79,7 @@ def issue_server_certificate(
         authority = active_authority()
         if authority is None:
             raise Conflict("There is no authority yet; run manage.py pki_init first.")
-        term = build.Term(signing.new_serial(), now - BACKDATED, min(now + SERVER_LIFE, ends(authority)))
+        term = build.Term(signing.new_serial(), now - signing.BACKDATED, min(now + SERVER_LIFE, ends(authority)))
         public = signing.loaded(key).public_key()
         made = build.server(signing.signer(vault, authority), hosts, public, term)
         certificate = Certificate.objects.create(

@@ -21,7 +21,7 @@ from provisioning.pki.claims import EST
 from provisioning.pki.errors import NoAuthority
 from provisioning.pki.models import Certificate, Enrolment
 from provisioning.pki.queries import active_authority
-from provisioning.pki.services.authorities import BACKDATED, ends
+from provisioning.pki.services.authorities import ends
 
 ISSUE: Final = "pki_issue"
 
@@ -86,7 +86,7 @@ def _signed(vault: Vault, row: Enrolment, concentrator: Concentrator, now: datet
     until = min(now + timedelta(days=float(settings.PKI["days"])), ends(authority))
     if until <= now:
         raise NoAuthority(_("The issuing authority has ended; make its successor with manage.py pki_init --replace."))
-    term = build.Term(signing.new_serial(), now - BACKDATED, until)
+    term = build.Term(signing.new_serial(), now - signing.BACKDATED, until)
     made = build.concentrator(signing.signer(vault, authority), concentrator.eui, asked.public, term)
     return Certificate.objects.create(
         organisation_id=row.organisation_id,

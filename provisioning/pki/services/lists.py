@@ -40,7 +40,10 @@ def publish(vault: Vault, authority: Authority, now: datetime) -> RevocationList
         entries = [build.Revoked(int(serial, 16), at, kind) for serial, at, kind in columns if at is not None]
         until = now + timedelta(hours=float(settings.PKI["list_hours"]))
         number = row.list_number + 1
-        made = build.revocation_list(signing.signer(vault, row), entries, number, this_update=now, next_update=until)
+        since = (
+            now - signing.BACKDATED
+        )  # a broker whose clock is behind would refuse a list of the future, and everybody
+        made = build.revocation_list(signing.signer(vault, row), entries, number, this_update=since, next_update=until)
         Authority.objects.filter(pk=row.pk).update(list_number=number)
         RevocationList.objects.filter(authority=row, number__lte=number - KEPT).delete()
         return RevocationList.objects.create(

@@ -243,3 +243,11 @@ def test_revoking_a_concentrator_ends_all_its_certificates(
     assert queries.revoked_names() == {concentrator.eui}
     with pytest.raises(Conflict):
         issue_password(cast.operator, concentrator)
+
+
+def test_a_broker_whose_clock_is_behind_takes_the_list(issuing: Authority) -> None:
+    latest = queries.latest_list(issuing)
+    assert latest is not None
+
+    begins = x509.load_der_x509_crl(bytes(latest.der)).last_update_utc
+    assert timedelta(minutes=4) < latest.this_update - begins < timedelta(minutes=6)
