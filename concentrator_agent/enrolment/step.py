@@ -53,7 +53,7 @@ def step(question: Question) -> Answer:
     except EstError as error:
         refusal = error  # the name ends with this block
         file.change(lambda wallet: _after_refusal(wallet, refusal, password))
-        return Answer("failed", error.wait_s, error.code, str(error))
+        return Answer("failed", error.wait_s, error.code, _with_way_out(error, due))
     except (MeterspanError, OSError, ssl.SSLError) as error:
         return Answer("failed", None, getattr(error, "code", "tls"), str(error))
     file.change(lambda wallet: _stored(wallet, held, authorities, password, at_once=due is Due.FIRST))
@@ -127,6 +127,13 @@ def _first_credential(context: ssl.SSLContext, question: Question, password: str
             f" make a password in the portal and put it into {question.password_file or 'a file (password_file)'}"
         )
     return password
+
+
+def _with_way_out(error: EstError, due: Due) -> str:
+    if due is not Due.RENEWAL or not isinstance(error, CredentialRefused | RequestRefused):
+        return str(error)
+    way_out = "where the certificate is over or revoked, a new one-time password in 'password_file' starts anew"
+    return f"{str(error).rstrip('.')}; {way_out}"
 
 
 def _after_refusal(wallet: Wallet, error: EstError, password: str) -> Wallet:

@@ -217,6 +217,22 @@ def test_it_is_renewed_with_a_new_key_and_the_old_one_stays_until_the_broker_too
     assert (wallet.read().current, wallet.read().previous, wallet.read().next) == (after.next, old, None)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_renewal_names_the_way_out_and_a_new_password_is_it(
+    est: EstServer, asking: Asking, wallet: WalletFile, tmp_path: Path, status: int
+) -> None:
+    step(asking())
+    near_the_end(wallet)
+    est.answers = [(status, {"Content-Type": "text/plain"}, b"It is revoked.")]
+    refused = step(asking())
+    assert refused.state == "failed"
+    assert "It is revoked; where" in refused.message
+    assert "one-time password" in refused.message
+    new_password(est, tmp_path)
+    assert step(asking()).state == "issued"
+    assert est.asked[-1].operation == "simpleenroll"
+
+
 def test_one_that_is_over_is_replaced_as_at_first_and_the_old_key_still_opens(
     est: EstServer, asking: Asking, wallet: WalletFile, tmp_path: Path
 ) -> None:
