@@ -1,6 +1,7 @@
 """Seals history anew under storage keys when its inner key was revoked, in small steps. Needs a vault."""
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Final
 
 from django.utils import timezone
@@ -14,6 +15,7 @@ from provisioning.keys.vault import Vault
 
 RESEALING: Final = System("re-sealing")
 KEYS_AT_ONCE: Final = 50
+SETTLED: Final = timedelta(minutes=10)
 
 
 def reseal_step(vault: Vault, limit: int = 1000) -> int:
@@ -27,7 +29,11 @@ def reseal_step(vault: Vault, limit: int = 1000) -> int:
         if done < limit and waiting(key):
             done += _reseal(vault, key, limit - done)
         if not waiting(key):
-            DeviceKey.objects.filter(pk=key.pk, state=KeyState.REVOKED).update(resealed_at=timezone.now())
+            # A batch that was under way when the key was revoked may still store something under it.
+            settled = DeviceKey.objects.filter(
+                pk=key.pk, state=KeyState.REVOKED, state_at__lte=timezone.now() - SETTLED
+            )
+            settled.update(resealed_at=timezone.now())
         elif done >= limit:
             break
     return done

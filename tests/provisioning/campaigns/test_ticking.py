@@ -25,6 +25,7 @@ from provisioning.keys import resealing
 from provisioning.keys.models import DeviceKey
 from provisioning.keys.services import activate, destroy, issue_inner_key, reseal_step, retire, revoke
 from provisioning.keys.services.lifecycle import GRACE
+from provisioning.keys.services.reseal import SETTLED
 from provisioning.keys.vault import Vault
 from tests.cast import STAGE
 from tests.provisioning.campaigns.stage import HOUR, NOON, Stage
@@ -191,6 +192,10 @@ def test_history_is_sealed_anew_before_its_key_can_be_destroyed(stage: Stage, sh
     storage = DeviceKey.objects.get(adapter=adapter, purpose="storage")
     assert shelf.resealed == [(storage.pk, 3), (storage.pk, 2)]
     assert stage.vault.open(storage)
+    key.refresh_from_db()
+    assert key.resealed_at is None, "a batch that was under way may still store something under it"
+    DeviceKey.objects.filter(pk=key.pk).update(state_at=key.state_at - SETTLED)
+    assert reseal_step(stage.vault) == 0
     key.refresh_from_db()
     assert key.resealed_at is not None
     assert destroy(stage.cast.custodian, key, "now").state == "destroyed"
