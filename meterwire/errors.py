@@ -26,6 +26,12 @@ class UnsupportedVersion(FormatError):
     code = "unsupported_version"
 
 
+class UnsupportedSecurity(FormatError):
+    """Well-formed, but protected in a way that this release cannot open."""
+
+    code = "unsupported_security"
+
+
 class LimitExceeded(FormatError):
     """A peer sent more than the stated bound (depth, length, number of items)."""
 
