@@ -43,6 +43,11 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"expires": 55},
     },
+    "audit-chains": {
+        "task": "provisioning.audit.tasks.verify_chains",
+        "schedule": crontab(hour="2", minute="10"),
+        "options": {"expires": 3600},
+    },
     "retention": {
         "task": "portal.telemetry.tasks.apply_retention",
         "schedule": crontab(hour="2", minute="40"),

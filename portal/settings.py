@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from csp.constants import NONCE, NONE, SELF
@@ -144,6 +145,15 @@ else:
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# smtps://USER:PASSWORD@HOST:PORT, smtp+starttls://… or smtp://…, in a file; without it nothing is mailed.
+_mail = urlsplit(_secret("MSPAN_MAIL_URL"))
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _mail.hostname else 'dummy'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = _mail.hostname or "", _mail.port or (465 if _mail.scheme == "smtps" else 587)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
+EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.scheme == "smtps", _mail.scheme == "smtp+starttls"
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = os.environ.get("MSPAN_MAIL_FROM", "meterspan@localhost")
+
 REDIS_URL = os.environ.get("MSPAN_REDIS_URL", "redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = REDIS_URL
@@ -194,6 +204,9 @@ DEMO_FOLDER = os.environ.get("MSPAN_DEMO_FOLDER", "")
 # Both are derived from the secret key when there is no file; every portal process needs the same ones.
 AUDIT_KEY_FILE = os.environ.get("MSPAN_AUDIT_KEY_FILE", "")
 TOKEN_PEPPERS_FILE = os.environ.get("MSPAN_TOKEN_PEPPERS_FILE", "")
+# Where the ends of the audit chains go every night: a file, best on another machine or write-once, and people by mail.
+AUDIT_ANCHOR_FILE = os.environ.get("MSPAN_AUDIT_ANCHOR_FILE", "")
+AUDIT_ANCHOR_MAIL = [a for a in os.environ.get("MSPAN_AUDIT_ANCHOR_MAIL", "").split(",") if a]
 # Who may read /metrics; empty: this machine only.
 METRICS_TOKEN = _secret("MSPAN_METRICS_TOKEN")
 

@@ -73,3 +73,21 @@ class Head(models.Model):
 
     def __str__(self) -> str:
         return f"{self.organisation_id} at {self.seq}"
+
+
+class Verification(models.Model):
+    """What a night's verification found: `entries` sound ones that end in `head`; `broken` is the first that is not."""
+
+    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="audit_verifications")
+    at = models.DateTimeField()
+    entries = models.PositiveBigIntegerField()
+    head = models.CharField(max_length=64, blank=True)
+    broken = models.PositiveBigIntegerField(null=True)
+    reason = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["organisation", "-at"], name="audit_verification_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.organisation_id} at {self.at:%Y-%m-%d}: {self.entries} entries"

@@ -9,7 +9,7 @@ from provisioning.accounts.actors import Actor
 from provisioning.accounts.models import Organisation
 from provisioning.accounts.permissions import require
 from provisioning.audit import chain
-from provisioning.audit.models import Entry, Head
+from provisioning.audit.models import Entry, Head, Verification
 
 CHUNK = 2000
 
@@ -44,6 +44,19 @@ def verify(organisation: Organisation) -> Verdict:
     if (head.seq, head.mac) != (seq, previous) if head is not None else seq > 0:
         return Verdict(organisation, seq, previous, seq + 1, "the end of the chain is missing")
     return Verdict(organisation, seq, previous)
+
+
+def passes_through(organisation: Organisation, seq: int, head: str) -> bool:
+    """Whether the chain's entry `seq` is still the one with seal `head`: who has the key can forge a whole chain."""
+    if not seq:
+        return True
+    mac = Entry.objects.filter(organisation=organisation, seq=seq).values_list("mac", flat=True).first()
+    return mac is not None and hmac.compare_digest(mac, head)
+
+
+def latest_verification(organisation: Organisation | int) -> Verification | None:
+    """The last night's."""
+    return Verification.objects.filter(organisation=organisation).order_by("-at", "-pk").first()
 
 
 def _fault(entry: Entry, seq: int, previous: str, key: str) -> str:

@@ -11,7 +11,7 @@ from portal.web.access import PageRequest, page
 from portal.web.actions import action_name, details
 from portal.web.keyset import Order, paged
 from provisioning.audit.models import Entry
-from provisioning.audit.queries import entries, verify
+from provisioning.audit.queries import entries, latest_verification, verify
 
 PER_PAGE = 60
 MAX_VERIFIED = 100_000  # a longer chain is verified by `manage.py audit_verify`, not while a browser waits
@@ -28,12 +28,14 @@ def audit(request: PageRequest) -> HttpResponse:
     for name, value in chosen.items():
         rows = rows.filter(**{_FILTERS[name]: value})
     found = paged(rows, Order(("-seq",)), request.GET, PER_PAGE)
+    actions, actors = _used(request)
     context = {
         "page": found,
         "lines": [(entry, action_name(entry.action), details(entry.data)) for entry in found.rows],
         "chosen": chosen,
-        "actions": [(a, action_name(a)) for a in _used(request, "action")],
-        "actors": _used(request, "actor_name"),
+        "actions": [(a, action_name(a)) for a in actions],
+        "actors": actors,
+        "latest": latest_verification(access.organisation),
     }
     return render(request, "audit/list.html", context)
 
@@ -63,9 +65,8 @@ def audit_verify(request: PageRequest) -> HttpResponse:
     return redirect("audit")
 
 
-def _used(request: PageRequest, field: str) -> list[str]:
-    """What stands in a column of the newest entries: enough to choose from, and quick on a long chain."""
-    newest = (
-        Entry.objects.filter(organisation=request.access.organisation).order_by("-seq").values_list(field, flat=True)
-    )
-    return sorted(set(newest[:1000]))
+def _used(request: PageRequest) -> tuple[list[str], list[str]]:
+    """Actions and actors of the newest entries: enough to choose from, and quick on a long chain."""
+    rows = Entry.objects.filter(organisation=request.access.organisation).order_by("-seq")
+    newest = list(rows.values_list("action", "actor_name")[:1000])
+    return sorted({action for action, *_rest in newest}), sorted({actor for *_rest, actor in newest})
