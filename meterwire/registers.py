@@ -10,6 +10,7 @@ from meterwire.errors import ValueOutOfRange
 MAX_INPUT = 7
 MAX_INDEX = 30
 IDENTITY = 31  # index of the identity hash (meterwire.identity): no unit, not in the dictionary, no measurement
+PREVIOUS = 0  # index of the previous value (meterwire.previous): a difference, not in the dictionary
 AGE = 27  # index of "age of the reading", which dates the telegram and is no measurement
 
 
@@ -107,6 +108,13 @@ def register_number(index: int, input: int = 0) -> int:
     if not 1 <= index <= IDENTITY or not 0 <= input <= MAX_INPUT:
         raise ValueOutOfRange(f"index {index} of input {input}: indices run from 1 to 31, inputs from 0 to 7")
     return input << 5 | index
+
+
+def previous_number(input: int = 0) -> int:
+    """The number of the previous value of an input in a telegram: input * 32. It names no register. ValueOutOfRange."""
+    if not 0 <= input <= MAX_INPUT:
+        raise ValueOutOfRange(f"inputs run from 0 to {MAX_INPUT}, not {input}")
+    return input << 5 | PREVIOUS
 
 
 def split_number(number: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from enum import IntEnum
 from types import MappingProxyType
 
 from meterwire.errors import FormatError, LimitExceeded, UnsupportedVersion, ValueOutOfRange
-from meterwire.registers import IDENTITY, REGISTERS, split_number
+from meterwire.registers import AGE, IDENTITY, MAX_INPUT, PREVIOUS, REGISTERS, split_number
 
 PORT = 16
 MAX_PAYLOAD = 242  # the longest application payload of LoRaWAN in EU868
@@ -14,6 +14,7 @@ MAX_VALUE_LENGTH = 8
 HEADER_LENGTH = 3
 ESCAPE = 31  # REG index that announces an extended register
 IDENTITY_LENGTH = 4
+MAX_PREVIOUS_LENGTH = 2  # a longer difference is left out: carriage must stay cheap
 
 SIGNED = frozenset(index for index, register in REGISTERS.items() if register.signed)
 
@@ -31,6 +32,8 @@ class Mode(IntEnum):
 class Value:
     """One register's integer. `register` is the register number (input * 32 + index), `value` in the dictionary's
     resolution: at least 0 and below 2**64, or -2**63 to 2**63 - 1 for a signed register.
+
+    Index 0 is the previous value of an input: how much its first register has grown, 0 to 65535 (meterwire.previous).
     """
 
     register: int
@@ -108,8 +111,8 @@ def header(mode: Mode, tag_length: int, key_slot: int, counter_low: int) -> byte
 def layout(body: bytes) -> list[tuple[int, int, int]]:
     """(register number, offset of the value, length) of each register in a body. FormatError.
 
-    Refused: a cut register, a register twice, index 0, an extended register that has a shorter form, and an identity
-    hash of another length than 4.
+    Refused: a cut register, a register twice, an extended register that has a shorter form, an identity hash of another
+    length than 4, and a previous value (index 0) of over 2 bytes or without a register of its input before it.
     """
     found: list[tuple[int, int, int]] = []
     seen: set[int] = set()
@@ -120,8 +123,8 @@ def layout(body: bytes) -> list[tuple[int, int, int]]:
         if register == ESCAPE:
             register = _extended(body, place, length)
             place += 1
-        elif register == 0:
-            raise FormatError("register index 0 is not in the dictionary")
+        if register & 31 == PREVIOUS:
+            _check_previous(register, length, seen)
         if place + length > end:
             raise FormatError(f"the value of register {register} is cut off: {end - place} of {length} bytes")
         if register in seen:
@@ -166,9 +169,11 @@ def encode_body(values: Iterable[Value], widths: Mapping[int, int] = MappingProx
     body, seen = bytearray(), set()
     for value in values:
         number = value.register
-        index, input_ = split_number(number)
+        index, input_ = _split(number)
         if number in seen:
             raise ValueOutOfRange(f"register {number} is given twice; a telegram carries each once")
+        if index == PREVIOUS and not is_measured_before(input_, seen):
+            raise ValueOutOfRange(f"input {input_} has a previous value, which names no register, and none before it")
         seen.add(number)
         raw = _raw(value, index)
         length = _length(raw, number, widths)
@@ -182,6 +187,24 @@ def encode_body(values: Iterable[Value], widths: Mapping[int, int] = MappingProx
     return bytes(body)
 
 
+def is_measured_before(input: int, numbers: Iterable[int]) -> bool:
+    """Whether `numbers` hold a register of the input that a previous value may belong to: no age, no identity hash."""
+    return any(number >> 5 == input and number & 31 not in (PREVIOUS, AGE, IDENTITY) for number in numbers)
+
+
+def _check_previous(number: int, length: int, seen: set[int]) -> None:
+    if length > MAX_PREVIOUS_LENGTH:
+        raise FormatError(f"a previous value (index 0) has 1 or {MAX_PREVIOUS_LENGTH} bytes, not {length}")
+    if not is_measured_before(number >> 5, seen):
+        raise FormatError(f"a previous value (index 0) of input {number >> 5} without a register before it")
+
+
+def _split(number: int) -> tuple[int, int]:
+    if number & 31 == PREVIOUS and 0 <= number >> 5 <= MAX_INPUT:
+        return PREVIOUS, number >> 5
+    return split_number(number)
+
+
 def _extended(body: bytes, place: int, length: int) -> int:
     if place >= len(body):
         raise FormatError("the telegram is cut off inside an extended register")
@@ -193,14 +216,15 @@ def _extended(body: bytes, place: int, length: int) -> int:
         return number
     if not number >> 5:
         raise FormatError(f"extended register 0x{number:02x} names input 0, which has the short form")
-    if index == 0:
-        raise FormatError(f"extended register 0x{number:02x} has index 0; indices run from 1 to 31")
     return number
 
 
 def _length(raw: int, number: int, widths: Mapping[int, int]) -> int:
-    identity = number & 31 == IDENTITY
-    width, limit = (IDENTITY_LENGTH,) * 2 if identity else (widths.get(number, 1), MAX_VALUE_LENGTH)
+    width, limit = widths.get(number, 1), MAX_VALUE_LENGTH
+    if number & 31 == IDENTITY:
+        width = limit = IDENTITY_LENGTH
+    elif number & 31 == PREVIOUS:
+        width, limit = min(width, MAX_PREVIOUS_LENGTH), MAX_PREVIOUS_LENGTH
     if not 1 <= width <= MAX_VALUE_LENGTH:
         raise ValueOutOfRange(f"a value is 1 to {MAX_VALUE_LENGTH} bytes wide, not {width}")
     length = max(width, (raw.bit_length() + 7) // 8)
@@ -213,8 +237,9 @@ def _raw(value: Value, index: int) -> int:
     number = value.value
     if index in SIGNED:
         return number << 1 if number >= 0 else (-number << 1) - 1
-    if number < 0 and index == IDENTITY:
-        raise ValueOutOfRange(f"an identity hash is an unsigned value, not {number}")
+    if number < 0 and index in (IDENTITY, PREVIOUS):
+        name = "an identity hash" if index == IDENTITY else "a previous value"
+        raise ValueOutOfRange(f"{name} is an unsigned value, not {number}")
     if number < 0:
         raise ValueOutOfRange(
             f"register {REGISTERS[index].obis} ({REGISTERS[index].name}) takes no negative value; {number} was given:"

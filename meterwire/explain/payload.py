@@ -8,7 +8,7 @@ from meterwire import config_records, key_messages
 from meterwire.errors import FormatError, ReplayError, TagMismatch, ValueOutOfRange
 from meterwire.explain import days, keys, records
 from meterwire.explain.context import Context, Explanation
-from meterwire.registers import IDENTITY, REGISTERS, split_number
+from meterwire.registers import IDENTITY, PREVIOUS, REGISTERS, split_number
 from meterwire.seal import InnerKey, ValuesOpener
 from meterwire.signed_day import is_day_frame
 from meterwire.values_telegram import PORT, Mode, Value, ValuesTelegram, parse_values, restore_counter
@@ -158,17 +158,22 @@ def _readable(values: Iterable[Value]) -> Explanation:
 
 def _shown(value: Value) -> str:
     index = value.register & 31
+    if index == PREVIOUS:
+        return str(value.value)
     return f"{value.value:08x}" if index == IDENTITY else f"{REGISTERS[index].quantity(value.value):f}"
 
 
 def _unit(number: int) -> str:
     index = number & 31
-    return "" if index == IDENTITY else REGISTERS[index].unit
+    return "" if index in (IDENTITY, PREVIOUS) else REGISTERS[index].unit
 
 
 def _name(number: int) -> str:
-    index, input_ = split_number(number)
-    name = "identity hash" if index == IDENTITY else REGISTERS[index].obis
+    if number & 31 == PREVIOUS:
+        index, input_, name = PREVIOUS, number >> 5, "grown since the telegram before"
+    else:
+        index, input_ = split_number(number)
+        name = "identity hash" if index == IDENTITY else REGISTERS[index].obis
     return name + (f" input {input_}" if input_ else "")
 
 
