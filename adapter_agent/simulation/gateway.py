@@ -1,10 +1,10 @@
 """The radio side of a simulated gateway: its channels, its microsecond counter, what it hears and sends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from adapter_agent.simulation.physics import GATEWAY_NOISE_FIGURE_DB, Signal, reported
+from adapter_agent.simulation.physics import GATEWAY_NOISE_FIGURE_DB, REJECTION_DB, Signal, reported
 from adapter_agent.simulation.reception import DEMODULATORS, Fate, ReceiveChannel, Receiver
 from edge.clock import Clock
 from meterwire.lorawan.region import EU868, DataRate, Region
@@ -59,12 +59,18 @@ class GatewayRadio:
         noise_figure_db: float = GATEWAY_NOISE_FIGURE_DB,
         antenna_gain_db: float = 0.0,
         counter: int = 0,
+        rejection: Mapping[int, Mapping[int, float]] = REJECTION_DB,
     ) -> None:
         self.eui = eui
         self.region = region
         self.clock = clock
         self.antenna_gain_db = antenna_gain_db
-        self.receiver = Receiver(receive_channels(region), demodulators=demodulators, noise_figure_db=noise_figure_db)
+        self.receiver = Receiver(
+            receive_channels(region),
+            demodulators=demodulators,
+            noise_figure_db=noise_figure_db,
+            rejection=rejection,
+        )
         self._offset = counter - _microseconds(clock.monotonic())
         self._listener: Callable[[Reception], None] | None = None
         self._send: Callable[[Downlink], None] | None = None

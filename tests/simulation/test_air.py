@@ -11,6 +11,7 @@ from adapter_agent.radio.phy import Exchange, PhyError, Window
 from adapter_agent.simulation.air import EARLY_SYMBOLS, LATE_SYMBOLS, Air
 from adapter_agent.simulation.gateway import Downlink, GatewayRadio, Reception
 from adapter_agent.simulation.noise import uniform
+from adapter_agent.simulation.physics import NO_CAPTURE
 from adapter_agent.simulation.reception import Fate
 from edge.clock import ManualClock, ScaledClock
 from meterwire.ids import DevEUI
@@ -268,10 +269,10 @@ async def test_a_scaled_clock_gives_the_same_windows() -> None:
 
 
 async def test_many_adapters_without_slots_lose_what_aloha_says() -> None:
-    """A crowd with equal powers on one channel: no capture happens, so the formula holds for the whole air."""
+    """A crowd with equal powers on one channel and no capture: the formula holds for the whole air."""
     clock = ManualClock()
     air = Air(clock, fading_db=0, shadow_db=0, default_loss_db=100.0)
-    air.add(GatewayRadio(GATEWAY, clock))
+    air.add(GatewayRadio(GATEWAY, clock, rejection=NO_CAPTURE))
     frames, load = 1500, 0.15
     span = frames * airtime_s(29, 5) / load
 

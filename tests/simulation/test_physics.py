@@ -118,7 +118,7 @@ def test_other_spreading_factors_are_nearly_orthogonal(
     ("other", "survived"),
     [
         (signal(-60.0, start=1.0, end=2.0), True),  # back to back
-        (signal(-60.0, start=0.999, end=2.0), False),
+        (signal(-60.0, start=0.9, end=2.0), False),
         (signal(-60.0, start=-1.0, end=0.0), True),
         (signal(-60.0, frequency=868_300_000), True),
         (signal(-60.0, frequency=868_300_000, bandwidth=250_000), True),
@@ -129,6 +129,36 @@ def test_other_spreading_factors_are_nearly_orthogonal(
 )
 def test_only_what_overlaps_in_time_and_spectrum_disturbs(other: Signal, survived: bool) -> None:
     assert survives(signal(-80.0), [other]) is survived
+
+
+@pytest.mark.parametrize(
+    ("share", "stronger", "survived"),
+    [
+        (1.0, -6.0, True),  # all of the frame: 6 dB as in the table
+        (1.0, -5.9, False),
+        (0.5, -3.0, True),  # half of it: 3 dB less
+        (0.5, -2.9, False),
+        (0.1, 4.0, True),
+        (0.1, 4.1, False),
+        (0.001, 23.9, True),
+        (0.001, 24.1, False),
+    ],
+)
+def test_a_disturber_counts_with_its_energy_during_the_overlap(share: float, stronger: float, survived: bool) -> None:
+    before = signal(-80.0 + stronger, start=-5.0, end=share)
+    behind = signal(-80.0 + stronger, start=1 - share, end=9.0)
+    assert survives(signal(-80.0), [before]) is survives(signal(-80.0), [behind]) is survived
+
+
+def test_one_frame_may_be_lost_and_the_other_one_heard() -> None:
+    long, short = signal(-80.0, end=10.0), signal(-80.0, start=9.5, end=10.5)
+    assert survives(long, [short])
+    assert not survives(short, [long])
+
+
+def test_without_capture_the_shortest_overlap_is_lost() -> None:
+    assert not survives(signal(-80.0), [signal(-80.0, start=0.999_999, end=2.0)], NO_CAPTURE)
+    assert survives(signal(-80.0), [signal(-80.0, start=1.0, end=2.0)], NO_CAPTURE)
 
 
 def test_many_weak_ones_add_up() -> None:

@@ -51,7 +51,19 @@ def test_a_lone_signal_is_received() -> None:
 def test_of_two_on_one_channel_the_stronger_is_captured_from_six_decibels_on(
     first: float, second: float, expected: tuple[Fate, Fate]
 ) -> None:
-    assert tuple(fates(Receiver(CHANNELS), signal(0, 1, first), signal(0.9, 1.9, second))) == expected
+    assert tuple(fates(Receiver(CHANNELS), signal(0, 1, first), signal(0, 1, second))) == expected
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (-80.0, (Fate.RECEIVED, Fate.RECEIVED)),  # a tenth of the frame: 10 dB less
+        (-76.0, (Fate.RECEIVED, Fate.RECEIVED)),
+        (-75.9, (Fate.COLLIDED, Fate.RECEIVED)),
+    ],
+)
+def test_frames_that_barely_touch_disturb_each_other_less(second: float, expected: tuple[Fate, Fate]) -> None:
+    assert tuple(fates(Receiver(CHANNELS), signal(0, 1, -80.0), signal(0.9, 1.9, second))) == expected
 
 
 def test_two_channels_and_two_spreading_factors_do_not_disturb_each_other() -> None:
