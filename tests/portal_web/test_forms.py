@@ -114,7 +114,12 @@ def test_an_adapter_is_registered_with_its_first_keys(world: World, browse: Brow
     answer = browse(world.cast.operator).post(reverse("adapter-new"), data)
     made = Adapter.objects.get(dev_eui=EUI)
     assert answer.headers["Location"] == reverse("adapter", args=[made.pk])
-    assert sorted(made.keys.values_list("purpose", flat=True)) == ["inner", "root"]
+    assert sorted(made.keys.values_list("purpose", "partner")) == [
+        ("inner", "portal"),
+        ("root", "portal"),
+        ("transport", world.concentrator.eui),
+        ("transport", "portal"),
+    ]
 
 
 def test_an_administrator_registers_and_leaves_the_keys_to_others(world: World, browse: Browse) -> None:
