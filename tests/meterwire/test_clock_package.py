@@ -1,0 +1,88 @@
+"""Port 202: the vectors of an independent implementation of TS003, and our answer."""
+
+import pytest
+
+from meterwire.clock_package import (
+    MAX_COMMANDS,
+    AppTimeAns,
+    AppTimeReq,
+    ClockAnswer,
+    ClockQuality,
+    DeviceAppTimePeriodicityAns,
+    DeviceAppTimePeriodicityReq,
+    ForceDeviceResyncReq,
+    PackageVersionAns,
+    PackageVersionReq,
+    decode_down,
+    decode_up,
+)
+from meterwire.errors import FormatError, LimitExceeded
+
+# brocaar/lorawan, applayer/clocksync/clocksync_test.go
+UP = [
+    (PackageVersionAns(1, 1), "000101"),
+    (AppTimeReq(134_480_385, 5, answer_required=True), "010102040815"),
+    (DeviceAppTimePeriodicityAns(134_480_385, not_supported=True), "020101020408"),
+]
+DOWN = [
+    (PackageVersionReq(), "00"),
+    (AppTimeAns(-134_480_385, 5), "01fffdfbf705"),
+    (DeviceAppTimePeriodicityReq(5), "0205"),
+    (ForceDeviceResyncReq(5), "0305"),
+    # ours, by hand from the layout in docs/formats.md
+    (ClockAnswer(0x1234, -45_000, 1_500, 7, ClockQuality.NTP), "801234ffff50380005dc000702"),
+    (ClockAnswer(0xFFFF, 2_000_000, -20_000, 65_535, ClockQuality.GPS, leap_soon=True), "80ffff001e8480ffb1e0ffff83"),
+]
+
+
+@pytest.mark.parametrize(("command", "vector"), UP)
+def test_uplink_commands_have_the_published_bytes(command: AppTimeReq, vector: str) -> None:
+    assert command.encode().hex() == vector
+    assert decode_up(bytes.fromhex(vector)) == [command]
+
+
+@pytest.mark.parametrize(("command", "vector"), DOWN)
+def test_downlink_commands_have_the_published_bytes(command: ClockAnswer, vector: str) -> None:
+    assert command.encode().hex() == vector
+    assert decode_down(bytes.fromhex(vector)) == [command]
+
+
+def test_commands_follow_each_other_in_one_payload() -> None:
+    assert decode_down(b"".join(command.encode() for command, _ in DOWN)) == [command for command, _ in DOWN]
+
+
+@pytest.mark.parametrize("vector", [vector for _, vector in DOWN if len(vector) > 2])
+def test_a_cut_command_is_refused(vector: str) -> None:
+    with pytest.raises(FormatError, match="bytes behind its command"):
+        decode_down(bytes.fromhex(vector)[:-1])
+
+
+def test_an_unknown_command_is_refused() -> None:
+    with pytest.raises(FormatError, match="0x80 of port 202 is not known in this direction"):
+        decode_up(bytes.fromhex("801234ffff50380005dc000702"))
+
+
+def test_too_many_commands_are_refused() -> None:
+    with pytest.raises(LimitExceeded):
+        decode_down(bytes(MAX_COMMANDS + 1))
+
+
+def test_a_quality_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(FormatError, match="clock quality 4"):
+        decode_down(bytes.fromhex("801234ffff50380005dc000704"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ClockAnswer(1, 1 << 31, 0, 0, ClockQuality.NTP),
+        ClockAnswer(1, 0, -(1 << 23) - 1, 0, ClockQuality.NTP),
+        ClockAnswer(1 << 16, 0, 0, 0, ClockQuality.NTP),
+        ClockAnswer(1, 0, 0, 1 << 16, ClockQuality.NTP),
+        AppTimeAns(1 << 31, 0),
+        DeviceAppTimePeriodicityReq(256),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(command: ClockAnswer) -> None:
+    with pytest.raises(FormatError, match="fit|16 bits"):
+        command.encode()
