@@ -92,7 +92,7 @@ def run(place: Place, scheme: Scheme, days: int, dice: random.Random) -> tuple[l
             continue
         told = track.estimate(now)
         told_offset = round(told.offset / RESOLUTION_S) * RESOLUTION_S
-        told_rate = round(told.rate / RATE_RESOLUTION) * RATE_RESOLUTION
+        told_rate = round(track.mean_rate(now, budget.ahead_s) / RATE_RESOLUTION) * RATE_RESOLUTION
         track.answer(told_offset, told_rate)
         budget.spend()
         answers += warm

@@ -22,7 +22,8 @@ WANDER: Final = 0.8e-6  # of the rate in a day, where the temperature is even
 MAX_NOISE: Final = 400.0  # how much livelier than that an adapter can be thought to be, as a variance
 LEARNING: Final = 0.03
 GATE: Final = 6.0  # innovations over so many standard deviations are outliers
-OUTLIERS: Final = 3  # so many that agree begin a new track
+OUTLIERS: Final = 4  # so many that agree begin a new track
+MAX_RATE: Final = 120e-6  # crystals stay within it
 DECIDED: Final = log(1e4)  # odds at which an answer counts as arrived or lost
 MAX_UNDECIDED: Final = 12  # frames
 SETTLED: Final = 3  # frames after which an estimate is one
@@ -75,6 +76,11 @@ class ClockFilter(msgspec.Struct):
         """What the clock is like at `now`, which may lie in the future."""
         x, p = _moved(self.x, self.p, self.at, now, self.noise)
         return Estimate(x[0], x[1], sqrt(max(p[0][0], 0.0)), sqrt(max(p[1][1], 0.0)))
+
+    def mean_rate(self, now: float, ahead_s: float) -> float:
+        """The rate (s/s) that the clock will have on the average from `now` on for so many seconds."""
+        begin, end = _carried(self.x, self.at, now), _carried(self.x, self.at, now + ahead_s)
+        return (end[0] - begin[0]) / ahead_s
 
     def measure(self, now: float, offset: float, stamp: float = STAMP_S) -> bool:
         """Take a frame's phase: at `now` the clock was `offset` ahead, stamped with standard deviation `stamp`.
@@ -166,7 +172,7 @@ class ClockFilter(msgspec.Struct):
     def _strange(self, now: float, offset: float, stamp: float) -> bool:
         """Leave a frame out; begin anew once OUTLIERS of them agree with each other."""
         before, self.strange = self.strange, (now, offset)
-        agrees = before is not None and abs(offset - before[1]) <= GATE * (stamp + INITIAL_RATE * (now - before[0]))
+        agrees = before is not None and abs(offset - before[1]) <= GATE * stamp + MAX_RATE * (now - before[0])
         self.outliers = self.outliers + 1 if agrees else 1
         if self.outliers < OUTLIERS:
             return False
