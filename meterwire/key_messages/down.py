@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Self
 
-from meterwire.curves import PUBLIC_BYTES, PublicKey
 from meterwire.key_messages.message import (
     CHECK_BYTES,
     KeyMessage,
@@ -15,6 +14,7 @@ from meterwire.key_messages.message import (
 )
 from meterwire.key_messages.place import Place
 from meterwire.key_messages.protection import WRAPPED_BYTES
+from meterwire.key_messages.shapes import Half
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +45,10 @@ class KeyDelivery(KeyMessage):
 
 
 @dataclass(frozen=True, slots=True)
-class ExchangeOffer(KeyMessage):
+class ExchangeOffer(Half):
     """0x02: the partner's ephemeral `public` key, for a key to be agreed on for `place`."""
 
     type = 0x02
-    sizes = (1 + PUBLIC_BYTES,)
-    seq: int
-    place: Place
-    public: PublicKey
-
-    def __post_init__(self) -> None:
-        check_seq(self.seq)
-
-    def fields(self) -> bytes:
-        return bytes((self.place.octet,)) + self.public.octets
-
-    @classmethod
-    def read(cls, seq: int, fields: bytes) -> Self:
-        return cls(seq, Place.of(fields[0]), PublicKey(fields[1:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,80 +3,34 @@
 from dataclasses import dataclass
 from typing import Final, Self
 
-from meterwire.curves import PUBLIC_BYTES, PublicKey
 from meterwire.errors import ValueOutOfRange
 from meterwire.key_messages.message import CHECK_BYTES, KeyMessage, check_seq, sized
 from meterwire.key_messages.place import Place, Result
+from meterwire.key_messages.shapes import Half, Outcome
 
 MAX_KEYS: Final = 8
 HELD_BYTES: Final = 1 + CHECK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryAnswer(KeyMessage):
+class DeliveryAnswer(Outcome):
     """0x81: what became of a delivery; `check` is that of the key as it was opened (zeros when it did not open)."""
 
     type = 0x81
-    sizes = (2 + CHECK_BYTES,)
-    seq: int
-    place: Place
-    result: Result
-    check: bytes
-
-    def __post_init__(self) -> None:
-        check_seq(self.seq)
-        sized(self.check, CHECK_BYTES, "a check value")
-
-    def fields(self) -> bytes:
-        return bytes((self.place.octet, self.result)) + self.check
-
-    @classmethod
-    def read(cls, seq: int, fields: bytes) -> Self:
-        return cls(seq, Place.of(fields[0]), Result.of(fields[1]), fields[2:])
 
 
 @dataclass(frozen=True, slots=True)
-class ExchangeAnswer(KeyMessage):
+class ExchangeAnswer(Half):
     """0x82: the adapter's ephemeral `public` key for the exchange that was offered with `seq`."""
 
     type = 0x82
-    sizes = (1 + PUBLIC_BYTES,)
-    seq: int
-    place: Place
-    public: PublicKey
-
-    def __post_init__(self) -> None:
-        check_seq(self.seq)
-
-    def fields(self) -> bytes:
-        return bytes((self.place.octet,)) + self.public.octets
-
-    @classmethod
-    def read(cls, seq: int, fields: bytes) -> Self:
-        return cls(seq, Place.of(fields[0]), PublicKey(fields[1:]))
 
 
 @dataclass(frozen=True, slots=True)
-class ExchangeResult(KeyMessage):
+class ExchangeResult(Outcome):
     """0x83: what became of an offer that was refused, or of a confirmation; `check` as in DeliveryAnswer."""
 
     type = 0x83
-    sizes = (2 + CHECK_BYTES,)
-    seq: int
-    place: Place
-    result: Result
-    check: bytes
-
-    def __post_init__(self) -> None:
-        check_seq(self.seq)
-        sized(self.check, CHECK_BYTES, "a check value")
-
-    def fields(self) -> bytes:
-        return bytes((self.place.octet, self.result)) + self.check
-
-    @classmethod
-    def read(cls, seq: int, fields: bytes) -> Self:
-        return cls(seq, Place.of(fields[0]), Result.of(fields[1]), fields[2:])
 
 
 @dataclass(frozen=True, slots=True)
