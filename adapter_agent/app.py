@@ -33,6 +33,7 @@ from adapter_agent.sender import WITHIN_S, Sender
 from adapter_agent.slot_timer import SlotTimer
 from adapter_agent.source import LocalSource, SealingParts, Source
 from adapter_agent.state_folder import StateFolder
+from adapter_agent.timekeeping import Timekeeping
 from edge.clock import Clock
 from edge.watchdog import Watchdog
 from meterwire import config_records, key_messages
@@ -103,12 +104,18 @@ class AdapterApp:
     def joined(self) -> None:
         if self._parts is not None:
             self._parts.inbox.forget()
+            self._parts.time.forget()
             self._parts.sender.wake()
 
     def time_told(self, unix_s: float, monotonic_s: float) -> None:
         if self._parts is not None:
             self._parts.source.time_told(unix_s, monotonic_s)
+            self._parts.time.told(unix_s, monotonic_s)
             self._parts.sender.wake()
+
+    def sending(self, fcnt: int, monotonic_s: float) -> None:
+        if self._parts is not None:
+            self._parts.time.sending(fcnt, monotonic_s)
 
     def downlink(self, port: int, payload: bytes) -> None:
         if port == config_records.PORT and self._parts is not None:
@@ -162,6 +169,7 @@ class AdapterApp:
         radio = self._make_radio(state, keys)
         period_s = inbox.running.period_s or config.sampler.period_s
         timer = SlotTimer(config.adapter.dev_eui, period_s, config.sampler.jitter, self._random)
+        time = Timekeeping(self._clock, state.file("clock"))
         registration = Registration(state.file("registration"), config.adapter.dev_eui)
         daybook = open_daybook(config, state, keys.ring, dates, self._clock)
         sender = Sender(
@@ -180,7 +188,7 @@ class AdapterApp:
             daybook=daybook,
         )
         source.nameplates.on_change = sender.wake
-        self._parts = _Parts(radio, source, timer, inbox, requests, registration, sender, daybook)
+        self._parts = _Parts(radio, source, timer, time, inbox, requests, registration, sender, daybook)
         if self._commissioning.active:  # the button was pressed before everything was there
             radio.hasten(True)
         elif not radio.epoch:
@@ -247,6 +255,7 @@ class _Parts:
     radio: AdapterRadio
     source: Source
     timer: SlotTimer
+    time: Timekeeping
     inbox: Inbox
     requests: KeyRequests
     registration: Registration

@@ -25,6 +25,27 @@ class PayloadTooLong(MeterspanError):
     code = "payload_too_long"
 
 
+class SlotMissed(MeterspanError):
+    """The slot has begun before the frame was ready; it was not sent. Send it outside of slots."""
+
+    code = "slot_missed"
+    temporary: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A transmission in a slot: its first symbol leaves at `at` of the monotonic clock, at most `late_s` later.
+
+    On the channel with index `channel` of the frequency plan, at `data_rate`, and not longer than `airtime_s`.
+    """
+
+    at: float
+    channel: int
+    data_rate: int
+    airtime_s: float
+    late_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One uplink and what became of it.
@@ -51,6 +72,10 @@ class RadioEvents(Protocol):
 
     def time_told(self, unix_s: float, monotonic_s: float) -> None:
         """The network's time was `unix_s` when this machine's monotonic clock stood at `monotonic_s`."""
+        ...
+
+    def sending(self, fcnt: int, monotonic_s: float) -> None:
+        """The uplink with frame counter `fcnt` began to leave when the monotonic clock stood at `monotonic_s`."""
         ...
 
     def downlink(self, port: int, payload: bytes) -> None:
@@ -83,12 +108,30 @@ class AdapterRadio(Protocol):
         ...
 
     async def send(
-        self, port: int | None, payload: bytes = b"", at: float | None = None, confirmed: bool = False
+        self,
+        port: int | None,
+        payload: bytes = b"",
+        at: float | None = None,
+        confirmed: bool = False,
+        planned: Planned | None = None,
     ) -> Sent:
         """Send, now or at the Unix time `at`, with the repetitions that belong to it; no port sends no data.
 
-        Raises NotJoined, PayloadTooLong, or PhyError when it never left.
+        `planned`: in a slot, where it is sent once; repetitions of it go out like any other frame.
+        Raises NotJoined, PayloadTooLong, SlotMissed, or PhyError when it never left.
         """
+        ...
+
+    def carries(self, channel: int, data_rate: int) -> bool:
+        """Whether the network listens on the channel with this index, at this data rate. Raises NotJoined."""
+        ...
+
+    def room(self, planned: Planned) -> int:
+        """The longest payload that fits into the slot, in bytes. Raises NotJoined."""
+        ...
+
+    def keep_clear(self, clear_at: Callable[[float, float], float]) -> None:
+        """Send nothing but what is planned before `clear_at(monotonic time, seconds that the exchange may take)`."""
         ...
 
     def want_time(self) -> None:

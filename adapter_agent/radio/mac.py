@@ -4,19 +4,23 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from math import inf
 from random import Random
 from typing import Final
 
-from adapter_agent.radio.base import NotJoined, PayloadTooLong, RadioEvents, Sent
+from adapter_agent.radio import slotted
+from adapter_agent.radio.base import NotJoined, PayloadTooLong, Planned, RadioEvents, Sent
 from adapter_agent.radio.budget import AirBudget
 from adapter_agent.radio.due import Due
 from adapter_agent.radio.join import Joining, Request
 from adapter_agent.radio.link import Link
-from adapter_agent.radio.phy import Exchange, Heard, Phy, PhyError, Window
-from adapter_agent.radio.receiving import NotForUs, authentic, windows_of
+from adapter_agent.radio.phy import Heard, Phy, PhyError, Window
+from adapter_agent.radio.receiving import NotForUs, authentic
 from adapter_agent.radio.settings import Identity, MacSettings
+from adapter_agent.radio.slotted import DATA_OVERHEAD
 from adapter_agent.radio.state import RadioStore, SessionState
+from adapter_agent.radio.transmitter import STEP_S, Transmitter
 from adapter_agent.waiting import wait_for
 from edge.clock import Clock
 from meterwire.errors import AuthenticationError, CounterExhausted, FormatError, MeterspanError
@@ -28,12 +32,10 @@ from meterwire.lorawan.mac_commands import DeviceTimeAns, LinkCheckAns, MacComma
 
 log = logging.getLogger(__name__)
 
-DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
 RETRANSMIT_S: Final = (1.0, 3.0)
 SILENCE_CHECK: Final = 64  # uplinks without any downlink, then the network is asked for a sign of life …
 SILENCE_REJOIN: Final = SILENCE_CHECK + 32  # … and after so many it is given up
 DOUBTFUL_TRIES: Final = 2  # transmissions of a confirmed uplink to a network that may be none of ours any more
-STEP_S: Final = 60.0  # longest sleep at a stretch, so that a clock that was set is noticed
 
 
 class EndDevice:
@@ -62,6 +64,7 @@ class EndDevice:
         self._available = available or _at_once
         self._state = store.load(clock.time())
         self._budget = AirBudget(self._state.ledger)
+        self._transmitter = Transmitter(phy, self._budget, clock, random, settings.power_dbm, self._save)
         self._joining = Joining(identity, settings, self._state, random)
         self._crypto: Session | None = None
         self._air = asyncio.Lock()
@@ -118,11 +121,21 @@ class EndDevice:
             await self._clock.sleep(min(wait, STEP_S))
 
     async def send(
-        self, port: int | None, payload: bytes = b"", at: float | None = None, confirmed: bool = False
+        self,
+        port: int | None,
+        payload: bytes = b"",
+        at: float | None = None,
+        confirmed: bool = False,
+        planned: Planned | None = None,
     ) -> Sent:
         """As `AdapterRadio.send`. One frame at a time; its repetitions are part of it."""
+        if planned is not None:
+            async with self._air:
+                options = slotted.options_of(self._due, self.link, planned, len(payload))
+                return await self._send(port, payload, confirmed, options, planned)
         if at is not None:
-            await self._until(lambda _: at)
+            await self._transmitter.until(lambda _: at)
+        await self._transmitter.slot_over(self._state, len(payload))
         async with self._air:
             await self._available()
             options = self._due.options()
@@ -139,6 +152,15 @@ class EndDevice:
 
     def want_time(self) -> None:
         self._due.time = True
+
+    def carries(self, channel: int, data_rate: int) -> bool:
+        return slotted.carries(self.link, channel, data_rate)
+
+    def room(self, planned: Planned) -> int:
+        return slotted.room(self.link, planned)
+
+    def keep_clear(self, clear_at: Callable[[float, float], float]) -> None:
+        self._transmitter.clear_at = clear_at
 
     def airtime(self, size: int) -> float:
         link = self.link
@@ -173,6 +195,7 @@ class EndDevice:
         allowed_in = self._joining.earliest(request, self._clock.time()) - self._clock.time()
         if not await self._paused(max(self._joining.pause(), allowed_in)):
             return
+        await self._transmitter.slot_over(self._state, 0)
         async with self._air:
             session = await self._ask(request)
         if session is not None:
@@ -229,21 +252,28 @@ class EndDevice:
 
     # Sending
 
-    async def _send(self, port: int | None, payload: bytes, confirmed: bool, options: bytes) -> Sent:
+    async def _send(
+        self, port: int | None, payload: bytes, confirmed: bool, options: bytes, planned: Planned | None = None
+    ) -> Sent:
         session, crypto = self._session()
+        link = session.link if planned is None else replace(session.link, data_rate=planned.data_rate)
         fcnt = self._take_fcnt(session)
         frame = crypto.build(
             uplink=True, fcnt32=fcnt, fport=port, payload=payload, confirmed=confirmed, ack=self._due.ack, fopts=options
         )
         self._due.sent()
         wanted = min(self._settings.confirm_tries, DOUBTFUL_TRIES) if self._doubtful else self._settings.confirm_tries
-        tries = max(session.link.nb_trans, wanted if confirmed else 1)
+        tries = max(link.nb_trans if planned is None else 1, wanted if confirmed else 1)
         end, heard, acknowledged = -inf, False, False
         for attempt in range(tries):
             if attempt:
                 await self._clock.sleep(self._random.uniform(*RETRANSMIT_S))
+                if self._transmitter.slot_in(link, len(payload)) > 0:
+                    break
             try:
-                exchange, windows = await self._transmit(frame, session.link)
+                exchange, windows = await self._transmitter.send(
+                    frame, link, None if attempt else planned, lambda began: self._events.sending(fcnt, began)
+                )
             except PhyError as error:
                 log.warning("a frame was not sent: %s", error, extra={"fcnt": fcnt})
                 continue
@@ -257,21 +287,6 @@ class EndDevice:
             raise PhyError("the frame never left: the radio is out of order; it is tried again with the next reading")
         self._count(heard, confirmed and not acknowledged)
         return Sent(port, payload, fcnt, confirmed, acknowledged, end)
-
-    async def _transmit(self, frame: bytes, link: Link) -> tuple[Exchange, tuple[Window, Window]]:
-        await self._until(lambda now: self._budget.earliest(len(frame), link, now))
-        channel = self._budget.take(len(frame), link, self._clock.time(), self._random)
-        if self._budget.save_due:
-            self._save()
-        windows = windows_of(link, channel)
-        exchange = await self._phy.exchange(
-            frame,
-            freq_hz=channel.frequency_hz,
-            dr=link.data_rate,
-            power_dbm=min(self._settings.power_dbm, link.region.tx_power_dbm(link.tx_power)),
-            windows=windows,
-        )
-        return exchange, windows
 
     async def _send_empty(self) -> None:
         try:
@@ -366,14 +381,7 @@ class EndDevice:
                 self._due.check = False
                 self.last_check = command
 
-    # Time and state
-
-    async def _until(self, moment: Callable[[float], float]) -> None:
-        """Wait for a Unix time, asked for again and again, because the clock may be set meanwhile."""
-        while (wait := moment(self._clock.time()) - self._clock.time()) > 0:
-            if wait == inf:
-                raise PhyError("the duty cycle never allows a frame this long")
-            await self._clock.sleep(min(wait, STEP_S))
+    # State
 
     def _save(self) -> None:
         self._store.save(self._state)

@@ -35,11 +35,15 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One transmission: its first and last instant (Unix seconds of the air's clock) and what came back."""
+    """One transmission: its first and last instant (Unix seconds of the air's clock) and what came back.
+
+    `latency_s` passed between the call and the first instant, as far as the transceiver can tell.
+    """
 
     start: float
     end: float
     heard: Heard | None
+    latency_s: float = 0.0
 
 
 class Phy(Protocol):

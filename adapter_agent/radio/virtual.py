@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 MAX_LINE: Final = 4096
 ANSWER_S: Final = 60.0  # the air answers within an airtime, or the longest receive delay and an airtime
 RECONNECT_S: Final = (0.5, 30.0)
+MAX_LATENCY_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class AirLink:
     ) -> Exchange:
         await self.connected()
         self._number += 1
+        begun = self._clock.monotonic()
         try:
             self._write(
                 {
@@ -110,11 +112,12 @@ class AirLink:
             )
             ended = await self._answer("end")
             start, end = float(ended["start"]), float(ended["end"])
+            there_and_back = self._clock.monotonic() - begun - (end - start)
             result = await self._answer("rx", "none")
             heard = _heard(result) if result["t"] == "rx" else None
             if heard is not None and heard.window > len(windows):
                 raise PhyError("the air answered in a window that was not open")
-            return Exchange(start, end, heard)
+            return Exchange(start, end, heard, min(max(0.0, there_and_back / 2), MAX_LATENCY_S))
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             self.close()
             raise PhyError(f"the connection to the air broke ({error or type(error).__name__})") from None

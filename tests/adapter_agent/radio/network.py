@@ -159,12 +159,16 @@ class Events:
         self.joins = 0
         self.times: list[tuple[float, float]] = []
         self.downlinks: list[tuple[int, bytes]] = []
+        self.starts: list[tuple[int, float]] = []
 
     def joined(self) -> None:
         self.joins += 1
 
     def time_told(self, unix_s: float, monotonic_s: float) -> None:
         self.times.append((unix_s, monotonic_s))
+
+    def sending(self, fcnt: int, monotonic_s: float) -> None:
+        self.starts.append((fcnt, monotonic_s))
 
     def downlink(self, port: int, payload: bytes) -> None:
         self.downlinks.append((port, payload))

@@ -1,0 +1,55 @@
+"""What goes into a slot: the frame must fit into its time, and leave when it begins."""
+
+from typing import Final
+
+from adapter_agent.radio.base import PayloadTooLong, Planned
+from adapter_agent.radio.due import Due
+from adapter_agent.radio.link import Link, LinkChannel
+from adapter_agent.radio.phy import PhyError
+from meterwire.lorawan.airtime import airtime_s
+from meterwire.lorawan.frame import MAX_FOPTS
+
+DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
+LONGEST_DOWNLINK_S: Final = 3.0
+ROUNDING_S: Final = 1e-6
+
+
+def carries(link: Link, channel: int, data_rate: int) -> bool:
+    """Whether an uplink may go out on the channel with this index at this data rate."""
+    found = link.channels.get(channel)
+    return found is not None and found.enabled and found.min_dr <= data_rate <= found.max_dr
+
+
+def channel_of(link: Link, planned: Planned) -> LinkChannel:
+    """The slot's channel. Raises PhyError where the network does not listen there."""
+    if not carries(link, planned.channel, planned.data_rate):
+        raise PhyError(f"the network has no channel {planned.channel} for DR{planned.data_rate}; the slot is not used")
+    return link.channels[planned.channel]
+
+
+def options_of(due: Due, link: Link, planned: Planned, size: int) -> bytes:
+    """As many of the FOpts as the slot has time for beside `size` bytes: all, the answers, or none.
+
+    Raises PayloadTooLong where even the payload alone takes too long.
+    """
+    for options in (due.options(), due.options(questions=False), b""):
+        if len(options) <= MAX_FOPTS and _fits(link, planned, size + len(options)):
+            return options
+    raise PayloadTooLong(f"{size} bytes at DR{planned.data_rate} do not fit into the slot's {planned.airtime_s:.3f} s")
+
+
+def room(link: Link, planned: Planned) -> int:
+    """The longest payload that the slot carries, in bytes; 0 where there is room for none."""
+    most = link.region.data_rate(planned.data_rate).max_app_payload
+    return next((size for size in range(most, 0, -1) if _fits(link, planned, size)), 0)
+
+
+def exchange_s(link: Link, size: int) -> float:
+    """Seconds that an uplink of `size` bytes takes at most with its receive windows."""
+    air = airtime_s(DATA_OVERHEAD + MAX_FOPTS + size, link.region.data_rate(link.data_rate))
+    return air + link.rx_delay_s + link.region.rx2_after_rx1_s + LONGEST_DOWNLINK_S
+
+
+def _fits(link: Link, planned: Planned, size: int) -> bool:
+    rate = link.region.data_rate(planned.data_rate)
+    return size <= rate.max_app_payload and airtime_s(DATA_OVERHEAD + size, rate) <= planned.airtime_s + ROUNDING_S

@@ -1,0 +1,191 @@
+"""The disciplined clock: what answers make of offset and rate, what it never claims, and what it does not believe."""
+
+from math import inf, sin, tau
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter_agent.discipline import DAY_S, FIRST_WANDER, MAX_RATE, TWICE_S, Discipline, Sample, Verdict
+
+BEGIN = 1_767_225_600.0
+
+
+class Crystal:
+    """True seconds to those of a clock that is `rate` fast, and `swing` more or less over the day."""
+
+    def __init__(self, rate: float, swing: float = 0.0) -> None:
+        self.rate, self.swing = rate, swing
+
+    def shows(self, true_s: float) -> float:
+        return true_s * (1 + self.rate) + self.swing * DAY_S / tau * sin(tau * true_s / DAY_S)
+
+    def sample(self, true_s: float, error_s: float = 0.0, uncertainty_s: float = 0.01, told: bool = False) -> Sample:
+        rate = (self.shows(true_s + 1) - self.shows(true_s - 1)) / 2 - 1 if told else None
+        return Sample(self.shows(true_s), BEGIN + true_s + error_s, uncertainty_s, rate)
+
+
+def error(discipline: Discipline, crystal: Crystal, true_s: float) -> float:
+    return discipline.unix(crystal.shows(true_s)) - BEGIN - true_s
+
+
+def test_without_an_answer_there_is_no_time_and_no_certainty():
+    discipline = Discipline()
+    assert discipline.unix(5.0) is None
+    assert discipline.uncertainty(5.0) == inf
+    with pytest.raises(ValueError, match="no answer"):
+        discipline.monotonic(BEGIN)
+
+
+def test_one_answer_sets_the_offset_and_the_uncertainty_grows_with_its_age():
+    crystal, discipline = Crystal(20e-6), Discipline()
+    assert discipline.take(crystal.sample(0.0)) is Verdict.FIRST
+    assert discipline.uncertainty(crystal.shows(0)) == pytest.approx(0.01)
+    assert discipline.uncertainty(crystal.shows(1000)) == pytest.approx(0.01 + 42e-6 * 1000, rel=1e-3)
+    assert error(discipline, crystal, 1000) == pytest.approx(0.02, abs=1e-4)
+
+
+def test_an_answer_with_the_rate_keeps_it_right_for_a_day():
+    crystal, discipline = Crystal(-17.3e-6), Discipline()
+    discipline.take(crystal.sample(0.0, told=True))
+    assert error(discipline, crystal, DAY_S) == pytest.approx(0.0, abs=1e-6)
+    assert discipline.uncertainty(crystal.shows(DAY_S)) == pytest.approx(0.01 + FIRST_WANDER * DAY_S, rel=1e-3)
+
+
+def test_the_rate_is_measured_over_answers_that_do_not_tell_it():
+    crystal, discipline, random = Crystal(20e-6), Discipline(), Random(1)
+    for step in range(25):
+        discipline.take(crystal.sample(900.0 * step, random.uniform(-0.008, 0.008), 0.008))
+    assert discipline.rate == pytest.approx(20e-6, abs=1e-6)
+    now = crystal.shows(25 * 900.0)
+    assert abs(error(discipline, crystal, 25 * 900.0)) < discipline.uncertainty(now) < 0.02
+
+
+def test_a_steady_crystal_is_trusted_for_longer_and_a_restless_one_for_less():
+    steady, restless = Discipline(), Discipline()
+    for step in range(30):
+        steady.take(Crystal(5e-6).sample(43_200.0 * step, told=True))
+        restless.take(Crystal(5e-6, swing=4e-6).sample(20_000.0 * step, told=True))
+    ahead = 43_200.0
+    steady_after = steady.uncertainty(Crystal(5e-6).shows(29 * 43_200.0 + ahead))
+    restless_after = restless.uncertainty(Crystal(5e-6, swing=4e-6).shows(29 * 20_000.0 + ahead))
+    assert steady_after < 0.06 < restless_after
+
+
+@settings(max_examples=200)
+@given(
+    st.floats(-20e-6, 20e-6),
+    st.floats(0.0, 0.9e-6),
+    st.lists(st.tuples(st.floats(10.0, 40_000.0), st.floats(-1.0, 1.0), st.booleans()), min_size=1, max_size=30),
+    st.floats(0.0, 40_000.0),
+)
+def test_it_never_claims_to_be_better_than_it_is(rate, swing, answers, after):
+    """As long as the crystal's rate strays by less than the wander it starts from, whatever the answers' errors."""
+    crystal, discipline, at = Crystal(rate, swing), Discipline(), 0.0
+    for pause, share, told in answers:
+        at += pause
+        sample = crystal.sample(at, share * 0.01, told=told)
+        if len(answers) > 1 and at > pause:
+            assert abs(error(discipline, crystal, at)) <= discipline.uncertainty(sample.monotonic_s) + 1e-6
+        assert discipline.take(sample) in (Verdict.FIRST, Verdict.TAKEN)
+        discipline._wander = FIRST_WANDER  # what it has learnt from a few answers is a bet, and not under test here
+    at += after
+    assert abs(error(discipline, crystal, at)) <= discipline.uncertainty(crystal.shows(at)) + 1e-6
+
+
+def test_what_no_crystal_can_do_is_doubted_and_ends_trust_until_it_is_told_twice():
+    crystal, discipline = Crystal(10e-6), Discipline()
+    discipline.take(crystal.sample(0.0))
+    assert discipline.take(crystal.sample(1000.0, error_s=3600.0)) is Verdict.DOUBTED
+    assert discipline.doubtful
+    assert discipline.uncertainty(crystal.shows(1000.0)) == inf
+    assert abs(error(discipline, crystal, 1000.0)) < 0.1, "the clock itself runs on"
+    assert discipline.take(crystal.sample(1000.0 + TWICE_S / 2, error_s=3600.0)) is Verdict.DOUBTED, "too soon"
+    assert discipline.take(crystal.sample(1001.0 + TWICE_S, error_s=3600.0)) is Verdict.STEPPED
+    assert error(discipline, crystal, 2000.0) == pytest.approx(3600.0, abs=0.1)
+    assert discipline.uncertainty(crystal.shows(1001.0 + TWICE_S)) == pytest.approx(0.01)
+
+
+def test_answers_that_contradict_each_other_never_count():
+    crystal, discipline = Crystal(0.0), Discipline()
+    discipline.take(crystal.sample(0.0))
+    for number, jump in enumerate((3600.0, -50.0, 1e6, 7.0)):
+        assert discipline.take(crystal.sample(100.0 * (number + 1), error_s=jump)) is Verdict.DOUBTED
+    assert discipline.take(crystal.sample(500.0)) is Verdict.TAKEN
+    assert not discipline.doubtful
+
+
+def test_the_furthest_that_physics_allows_is_taken_and_a_little_more_is_not():
+    for over, verdict in ((0.99, Verdict.TAKEN), (1.01, Verdict.DOUBTED)):
+        discipline = Discipline()
+        discipline.take(Sample(0.0, BEGIN, 0.0))
+        assert discipline.take(Sample(1000.0, BEGIN + 1000.0 + over * 2 * MAX_RATE * 1000.0, 0.0)) is verdict
+
+
+def test_an_answer_about_an_earlier_uplink_changes_nothing():
+    crystal, discipline = Crystal(10e-6), Discipline()
+    discipline.take(crystal.sample(1000.0))
+    before = discipline.unix(5000.0)
+    assert discipline.take(crystal.sample(900.0, error_s=0.005)) is Verdict.OLD
+    assert discipline.unix(5000.0) == before
+
+
+def test_a_worse_answer_does_not_spoil_a_better_clock():
+    crystal, discipline = Crystal(0.0), Discipline()
+    discipline.take(crystal.sample(0.0, uncertainty_s=0.001, told=True))
+    assert discipline.take(crystal.sample(100.0, error_s=0.4, uncertainty_s=0.5)) is Verdict.TAKEN
+    assert abs(error(discipline, crystal, 100.0)) < 0.001
+    assert discipline.uncertainty(100.0) < 0.002
+
+
+@pytest.mark.parametrize("second", [0.0, 1.0, -1.0])
+def test_after_a_possible_leap_second_nothing_is_trusted_until_the_next_answer(second):
+    crystal, discipline = Crystal(0.0), Discipline()
+    discipline.take(crystal.sample(80_000.0, told=True), leap_soon=True)
+    assert discipline.uncertainty(DAY_S - 1.0) < 0.05
+    assert discipline.uncertainty(DAY_S + 1.0) == inf
+    discipline.take(crystal.sample(DAY_S + 100.0, error_s=second))
+    assert discipline.uncertainty(DAY_S + 101.0) < 0.05
+    assert error(discipline, crystal, DAY_S + 200.0) == pytest.approx(second, abs=0.01)
+
+
+def test_a_restart_without_loss_of_power_goes_on_where_it_was():
+    crystal, discipline = Crystal(12e-6), Discipline()
+    discipline.take(crystal.sample(0.0, told=True))
+    held = discipline.held("boot", 50.0, crystal.shows(100.0))
+    assert held.runs_on("boot", 150.0, crystal.shows(200.0))
+    again = Discipline(held, runs_on=True)
+    for true_s in (200.0, 9000.0):
+        assert error(again, crystal, true_s) == pytest.approx(error(discipline, crystal, true_s), abs=1e-6)
+        assert again.uncertainty(crystal.shows(true_s)) >= discipline.uncertainty(crystal.shows(true_s)) - 1e-9
+
+
+def test_after_a_loss_of_power_only_the_rate_is_known():
+    crystal, discipline = Crystal(12e-6), Discipline()
+    discipline.take(crystal.sample(0.0, told=True))
+    again = Discipline(discipline.held("boot", 50.0, 100.0), runs_on=False)
+    assert again.unix(3.0) is None
+    assert again.uncertainty(3.0) == inf
+    again.take(Sample(3.0, BEGIN + 500.0, 0.01))
+    assert again.rate == pytest.approx(12e-6)
+    assert again.uncertainty(1003.0) < 0.015
+
+
+@pytest.mark.parametrize(
+    ("boot", "wall_s", "monotonic_s"),
+    [("other", 150.0, 200.0), ("", 150.0, 200.0), ("boot", 150.0, 99.0), ("boot", 9000.0, 200.0)],
+)
+def test_another_start_a_clock_that_went_back_or_slept_is_no_continuation(boot, wall_s, monotonic_s):
+    discipline = Discipline()
+    discipline.take(Sample(0.0, BEGIN, 0.01))
+    held = discipline.held("boot", 50.0, 100.0)
+    assert not held.runs_on(boot, wall_s, monotonic_s)
+    assert held.runs_on("boot", 150.0, 200.0)
+
+
+def test_a_clock_in_doubt_is_not_stored():
+    discipline = Discipline()
+    discipline.take(Sample(0.0, BEGIN, 0.01))
+    discipline.take(Sample(100.0, BEGIN + 5000.0, 0.01))
+    assert discipline.held("boot", 0.0, 200.0) is None
