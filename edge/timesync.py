@@ -1,19 +1,48 @@
 """Asks the kernel whether something keeps its clock right (adjtimex(2)): NTP, PTP or a GPS daemon, whichever it is."""
 
 import ctypes
-from typing import Final
+from typing import ClassVar, Final, NamedTuple
 
 TIME_ERROR: Final = 5  # "the system clock is not synchronised"
-_TIMEX_BYTES: Final = 512  # struct timex has 208; the first field, modes, stays 0: read only
+_LEAP_STATES: Final = (1, 2)  # TIME_INS, TIME_DEL: until the next midnight UTC
+_LEAP_STATUS: Final = 0x10 | 0x20  # STA_INS, STA_DEL
+_TIMEX_BYTES: Final = 512  # struct timex has 208 where a long has eight octets
+
+
+class HostClock(NamedTuple):
+    """What the kernel says of its clock. `leap`: a leap second comes at the end of this day (UTC)."""
+
+    synchronised: bool
+    leap: bool = False
+
+
+class _Timex(ctypes.Structure):
+    """The beginning of struct timex."""
+
+    _fields_: ClassVar = [
+        ("modes", ctypes.c_uint),  # stays 0: read only
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+    ]
+
+
+def host_clock() -> HostClock:
+    """Not synchronised also where the kernel cannot be asked."""
+    buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
+    try:
+        state: int = ctypes.CDLL(None).adjtimex(buffer)
+    except (OSError, AttributeError):
+        return HostClock(False)
+    leap = state in _LEAP_STATES or bool(_Timex.from_buffer(buffer).status & _LEAP_STATUS)
+    return HostClock(0 <= state < TIME_ERROR, leap)
 
 
 def host_synchronised() -> bool:
     """False also where the kernel cannot be asked."""
-    try:
-        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
-    except (OSError, AttributeError):
-        return False
-    return 0 <= state < TIME_ERROR
+    return host_clock().synchronised
 
 
 def dates_known(quality: str) -> bool:

@@ -1,6 +1,7 @@
 """When an uplink was received: the gateway's own time where it has one, else its counter tied to our clock."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from edge.clock import Clock
@@ -10,6 +11,11 @@ WRAP: Final = 1 << 32
 MAX_DEVIATION_S: Final = 5.0  # a gateway's clock further off than this is not believed
 MAX_LATENESS_S: Final = 1.0  # a copy that seems to have waited longer means that a clock was set or a gateway restarted
 MIN_OVER_S: Final = 60.0
+MINIMA: Final = 16  # minutes that the line of a counter's drift goes through
+LINE_OF: Final = 4
+MAX_COUNTER_RATE: Final = 150e-6  # s/s, gateway and host together
+
+Point = tuple[float, float]  # arrival, arrival minus counter
 
 
 class ReceptionClock:
@@ -44,15 +50,22 @@ class ReceptionClock:
 
 
 class _Tie:
-    """One gateway's counter against our clock: `unix = counter + offset`, the least offset of the last minutes."""
+    """One gateway's counter against our clock: `unix = counter + offset`.
 
-    __slots__ = ("_last", "_old", "_since", "_turns", "_young")
+    The least offset of each minute or more lies close to the truth, and through those of the last quarter of an hour
+    goes a line: how fast the counter runs. Along it the best of them all counts, so a stamp is as good as the least
+    delay lately, whatever the drift.
+    """
+
+    __slots__ = ("_best", "_last", "_minima", "_rate", "_since", "_turns")
 
     def __init__(self) -> None:
         self._last = 0
         self._turns = 0
         self._since = float("-inf")
-        self._young = self._old = float("inf")
+        self._best: Point | None = None  # of the minute under way
+        self._minima: deque[Point] = deque(maxlen=MINIMA)
+        self._rate = 0.0  # of the offset, in s/s
 
     def unix(self, tmst: int, arrival: float) -> float:
         turns = self._turns
@@ -61,13 +74,41 @@ class _Tie:
         elif tmst > self._last and tmst - self._last > WRAP // 2 and turns:
             turns -= 1  # a late copy from before the wrap
         counter = (tmst + turns * WRAP) / 1e6
-        offset = arrival - counter
-        best = min(self._young, self._old, offset)
-        if offset - best > MAX_LATENESS_S or min(self._young, self._old) - offset > MAX_LATENESS_S:
-            self._young, self._old, self._since, best = offset, offset, arrival, offset
+        point = (arrival, arrival - counter)
+        known = self._known(arrival)
+        if known is not None and abs(point[1] - known) > MAX_LATENESS_S:
+            self._minima.clear()
+            self._rate, self._best, self._since, known = 0.0, point, arrival, None
         elif arrival - self._since > MIN_OVER_S:
-            self._old, self._young, self._since = self._young, offset, arrival
-        else:
-            self._young = min(self._young, offset)
+            self._close()
+            self._best, self._since = point, arrival
+        elif self._best is None or point[1] < self._moved(self._best, arrival):
+            self._best = point
         self._last, self._turns = tmst, turns
-        return counter + best
+        return counter + (point[1] if known is None else min(known, point[1]))
+
+    def _known(self, arrival: float) -> float | None:
+        """The least offset of the last minutes, as it should be now."""
+        points = [*self._minima] if self._rate else [*self._minima][-1:]
+        if self._best is not None:
+            points.append(self._best)
+        return min((self._moved(point, arrival) for point in points), default=None)
+
+    def _moved(self, point: Point, arrival: float) -> float:
+        return point[1] + self._rate * (arrival - point[0])
+
+    def _close(self) -> None:
+        """A minute is over: keep its least offset, and fit the line anew."""
+        if self._best is None:
+            return
+        self._minima.append(self._best)
+        if len(self._minima) >= LINE_OF:
+            self._rate = max(-MAX_COUNTER_RATE, min(MAX_COUNTER_RATE, _slope(self._minima)))
+
+
+def _slope(points: Sequence[Point]) -> float:
+    """Least squares."""
+    count = len(points)
+    middle, level = sum(x for x, _ in points) / count, sum(y for _, y in points) / count
+    spread = sum((x - middle) ** 2 for x, _ in points)
+    return sum((x - middle) * (y - level) for x, y in points) / spread if spread else 0.0

@@ -84,5 +84,5 @@ def test_a_quality_that_does_not_exist_is_refused() -> None:
     ],
 )
 def test_values_that_do_not_fit_are_refused(command: ClockAnswer) -> None:
-    with pytest.raises(FormatError, match="fit|16 bits"):
+    with pytest.raises(FormatError, match=r"fit|16 bits"):
         command.encode()
