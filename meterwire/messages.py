@@ -87,7 +87,8 @@ EventKind = Literal[
     "device_refused",  # a device entry that cannot be used; reason: key | format
     "gateway",  # reason: online | offline ; detail: gw
     "outbox_dropped",  # detail: count, oldest
-    "clock",  # reason: jump | unsynchronised | synchronised ; detail: offset_ms
+    "clock",  # reason: jump | settled | unsynchronised | synchronised | leap_second | contradicted | gateway_off
+    "slot",  # how a device keeps its slot; detail: n, early_ms_p99, late_ms_p99, median_ms, rate_ppb, uncertainty_ms …
     "certificate",  # reason: issued | expiring ; detail: hours_left
 ]
 
@@ -173,10 +174,23 @@ class Abp(Struct, frozen=True):
     app_s_key: WrappedKey
 
 
+class SlotEntry(Struct, frozen=True):
+    """The time slot of a device (meterwire.slots.Slot, whose bounds hold here too): the concentrator expects it then."""
+
+    channel: Annotated[int, Meta(ge=0, le=7)]
+    phase_ms: Annotated[int, Meta(ge=0, lt=86_400_000)]
+    period_s: Literal[60, 300, 900, 3600, 86_400]
+    data_rate: Annotated[int, Meta(ge=0, le=5)]
+    guard_ms: Annotated[int, Meta(ge=0, le=2000)]
+    length_ms: Annotated[int, Meta(ge=1, le=8000)]
+    version: Annotated[int, Meta(ge=1, le=0xFFFF)]
+
+
 class DeviceEntry(Struct, frozen=True, omit_defaults=True):
     """One row of the concentrator's device table. Exactly one of `root_key` (OTAA) and `abp` is set.
 
-    With `transport_key` the concentrator itself agrees inner keys with the device over port 34 [0087].
+    With `transport_key` the concentrator itself agrees inner keys with the device over port 34 [0087]. With `slot` it
+    follows the device's clock, and tells it how that runs.
     """
 
     dev_eui: Eui
@@ -187,6 +201,7 @@ class DeviceEntry(Struct, frozen=True, omit_defaults=True):
     device_class: Literal["A"] = "A"
     foreign: bool = False
     transport_key: WrappedKey | None = None
+    slot: SlotEntry | None = None
 
 
 class DevicesCommand(Struct, frozen=True, tag_field="kind", tag="devices"):
