@@ -21,6 +21,7 @@ from adapter_agent.keys.trial import Trial
 from adapter_agent.keys.uplinks import KeyUplinks
 from adapter_agent.keystore import Keys, KeyStore
 from adapter_agent.nameplates import Nameplates
+from adapter_agent.passing import PassThrough
 from adapter_agent.proofs import Proofs
 from adapter_agent.radio import RADIOS
 from adapter_agent.radio.base import AdapterRadio, RadioParts, Sent
@@ -222,7 +223,14 @@ class AdapterApp:
         sampler = Sampler(config.sampler, clock)
         counter = Counter(store.counter())
         sealing = Sealing(config.adapter.dev_eui, keys.inner, counter, dates, config.sealing, on_sealed=trial.sealed)
-        parts = SealingParts(sampler, sealing, dates, Proofs(config.adapter.dev_eui, nameplates, clock))
+        parts = SealingParts(
+            sampler,
+            sealing,
+            dates,
+            Proofs(config.adapter.dev_eui, nameplates, clock),
+            PassThrough(clock, config.sampler.silent_after_s),
+            keys.meter_key,
+        )
         if coupling is not None:
             return CoupledMeters(coupling, clock, parts)
         return LocalSource(config.input, clock, parts)

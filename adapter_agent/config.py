@@ -9,11 +9,13 @@ from msgspec import Meta
 
 from adapter_agent.meter import INTERFACES
 from adapter_agent.meter.line import BAUD_RATES, STANDARD_INPUT
+from adapter_agent.meter.mbus import Station
 from adapter_agent.radio import RADIOS
 from edge.config import ConfigError, Document, read
 from meterwire.errors import FormatError
-from meterwire.ids import DevEUI, JoinEUI
+from meterwire.ids import DevEUI, JoinEUI, MeterId
 from meterwire.registers import AGE, Register, by_obis
+from meterwire.wmbus.wired import TEST
 
 Carries = Literal["bytes", "reading", "telegram"]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -59,12 +61,16 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """[[input]]: one meter."""
+    """[[input]]: one meter. `address` and `every_s` are for `mbus`, `meter` and `checks` for `wmbus`."""
 
     device: str
     number: Annotated[int, Meta(ge=0, le=7)] = 0
     interface: str = "sml"
     baud: int = 9600
+    address: str = str(TEST)
+    every_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+    meter: MeterId | None = None
+    checks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +230,18 @@ def _check_inputs(config: Config, document: Document) -> None:
             raise document.error(f"{at}.number", f"input {one.number} is there twice", "number the inputs from 0 to 7")
         seen.add(one.number)
         _check_baud(one.baud, f"{at}.baud", document)
+        _check_station(one, at, document)
     if config.coupling:
         _check_baud(config.coupling.baud, "coupling.baud", document)
+
+
+def _check_station(one: Input, at: str, document: Document) -> None:
+    try:
+        Station.parse(one.address)
+    except FormatError as error:
+        raise document.error(f"{at}.address", str(error), 'for example "5"') from None
+    if one.interface == "mbus" and one.device == STANDARD_INPUT:
+        raise document.error(f"{at}.device", "an M-Bus meter is asked, standard input only listens", "name the line")
 
 
 def _check_sampler(sampler: Sampler, document: Document) -> None:

@@ -15,6 +15,7 @@ from adapter_agent.coupling.board import Board
 from adapter_agent.dates import Dates
 from adapter_agent.keystore import KeyStore
 from adapter_agent.nameplates import Nameplates
+from adapter_agent.passing import PassThrough
 from adapter_agent.proofs import Proofs
 from adapter_agent.sampler import Sampler
 from adapter_agent.sealing import Sealing
@@ -92,17 +93,19 @@ async def _run_board(loaded: Loaded, clock: Clock) -> None:
     adapter = config.adapter
     watchdog = Watchdog(clock)
     with StateFolder(adapter.state_dir, adapter.credential) as state:
-        source = None
+        store, source = KeyStore.of(config, state), None
+        meter_key = store.meter_keys()
         if coupling.carries == "telegram":
-            store = KeyStore.of(config, state)
             keys, counter = store.load(), Counter(store.counter())
             dates = Dates(clock, state.file("date"), trusted=config.clock.trusted)
             sealing = Sealing(adapter.dev_eui, keys.inner, counter, dates, config.sealing)
             nameplates = Nameplates(clock, [one.number for one in config.input])
             proofs = Proofs(adapter.dev_eui, nameplates, clock)
-            source = SealingSource(SealingParts(Sampler(config.sampler, clock), sealing, dates, proofs))
+            passing = PassThrough(clock, config.sampler.silent_after_s)
+            sampler = Sampler(config.sampler, clock)
+            source = SealingSource(SealingParts(sampler, sealing, dates, proofs, passing, meter_key))
         async with asyncio.TaskGroup() as group:
-            group.create_task(Board(config, coupling, clock, source).run())
+            group.create_task(Board(config, coupling, clock, source, meter_key).run())
             group.create_task(watchdog.run())
             watchdog.ready(f"interface board of {adapter.dev_eui.label}")
 

@@ -4,11 +4,13 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from adapter_agent.config import Input
-from adapter_agent.meter import INTERFACES, MeterInterface
+from adapter_agent.meter import Installation, MeterInterface, decoder
 from adapter_agent.meter.line import Line, LineError
+from adapter_agent.meter.mbus import Master, Station
 from edge.clock import Clock
 from meterwire.reading import Reading
 
@@ -17,16 +19,24 @@ log = logging.getLogger(__name__)
 REOPEN_S: Final = (1.0, 30.0)
 FOLLOW_S: Final = 1.0  # how often a file is looked at again
 RECENT: Final = 16 * 1024  # bytes of a file that are read at first: its last readings, not its history
+ASKED: Final = "mbus"  # meters that speak only when they are asked
 
 ReadingSink: TypeAlias = Callable[[int, Reading], None]
 ByteSink: TypeAlias = Callable[[int, bytes], None]
 
 
 class Decoding:
-    """One decoder per input; readings go to `sink`."""
+    """One decoder per input; readings go to `sink`. `installations`: what meters that encrypt by themselves need."""
 
-    def __init__(self, interfaces: Mapping[int, str], sink: ReadingSink) -> None:
-        self._meters: dict[int, MeterInterface] = {number: INTERFACES[name]() for number, name in interfaces.items()}
+    def __init__(
+        self,
+        interfaces: Mapping[int, str],
+        sink: ReadingSink,
+        installations: Mapping[int, Installation] = MappingProxyType({}),
+    ) -> None:
+        self._meters: dict[int, MeterInterface] = {
+            number: decoder(name, installations.get(number, Installation())) for number, name in interfaces.items()
+        }
         self._sink = sink
         self.readings = 0
 
@@ -61,9 +71,9 @@ async def _bytes(one: Input, clock: Clock) -> AsyncIterator[bytes]:
     pause, told = first, False
     while True:
         try:
-            with Line(one.device, one.baud) as line:
+            with _open(one) as line:
                 line.skip_to_last(RECENT)
-                async for data in line.chunks():
+                async for data in _said(one, line, clock):
                     pause, told = first, False
                     yield data
                 while line.is_file and not line.was_cut:
@@ -78,3 +88,15 @@ async def _bytes(one: Input, clock: Clock) -> AsyncIterator[bytes]:
             told = True
         await clock.sleep(pause)
         pause = min(longest, pause * 2)
+
+
+def _open(one: Input) -> Line:
+    asked = one.interface == ASKED
+    return Line(one.device, one.baud, writable=asked, even=asked)
+
+
+def _said(one: Input, line: Line, clock: Clock) -> AsyncIterator[bytes]:
+    """What the meter pushes, or answers where it has to be asked."""
+    if one.interface != ASKED:
+        return line.chunks()
+    return Master(Station.parse(one.address), clock, one.baud, one.every_s).answers(line)

@@ -1,6 +1,7 @@
 """The adapter's keys and its inner counter at rest: sealed under the device's credential, owner-only."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,6 +93,10 @@ class KeyStore:
         root = None if holding.root is None else RootKey(holding.root.reveal())
         return Keys(root, KeyRing(self._file, self._encode, holding))
 
+    def meter_keys(self) -> Callable[[int], Key16 | None]:
+        """The keys of meters that encrypt by themselves, of a board that may have none. Raises KeyStoreError."""
+        return self.load().meter_key if self._file.path.exists() else _no_meter_key
+
     def counter(self) -> "CounterFile":
         """The store of the inner counter. Raises KeyStoreError when it is lost: zero would repeat what was used."""
         if self._counter.read() is None:
@@ -124,6 +129,10 @@ class KeyStore:
     def _check_root(self, holding: Holding, source: str) -> None:
         if self._root and holding.root is None:
             raise KeyStoreError(f"{source} holds no root key; provision the adapter with a complete hand-over file")
+
+
+def _no_meter_key(input_: int) -> None:
+    return None
 
 
 class CounterFile:

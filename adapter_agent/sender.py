@@ -251,7 +251,15 @@ class Sender:
             self._walk.read(self._clock.monotonic(), acknowledged, self._airtime(size))
         else:
             self._walk.silent(self._clock.monotonic())
-        return bool(telegrams)
+        return await self._pass_on() or bool(telegrams)
+
+    async def _pass_on(self) -> bool:
+        """Send what meters protected themselves, as it is; whether there was any."""
+        passing = self._source.passing()
+        for passed in passing:
+            await self._patiently(self._radio.ready(len(passed.payload)))
+            await self._send(passed.port, passed.payload, confirmed=self._radio.uncertain)
+        return bool(passing)
 
     def _daybook_due(self) -> float | None:
         """What the daybook has comes after everything else, and not while somebody waits beside the adapter."""

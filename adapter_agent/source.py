@@ -1,21 +1,25 @@
 """Where sealed telegrams come from: this process, or the interface board at the other end of the coupling line."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from adapter_agent.config import Input
 from adapter_agent.configuration import Configuration
 from adapter_agent.dates import Dates
 from adapter_agent.inputs import Decoding, read_inputs
+from adapter_agent.meter.installation import Installation, Passed
 from adapter_agent.nameplates import Nameplates
+from adapter_agent.passing import PassThrough
 from adapter_agent.proofs import Proofs
 from adapter_agent.sampler import Sample, Sampler
 from adapter_agent.sealing import Sealed, Sealing
 from edge.clock import Clock
 from meterwire.reading import Reading
 from meterwire.registers import split_number
+from meterwire.seal import Key16
 
 
 class Source(Protocol):
@@ -38,6 +42,10 @@ class Source(Protocol):
 
     async def collect(self, limit: int) -> list[Sealed]:
         """Everything that is to be sent now, sealed, in telegrams of at most `limit` bytes; maybe nothing."""
+        ...
+
+    def passing(self) -> list[Passed]:
+        """What meters protected themselves and goes on as it is, each telegram once; asked after `collect`."""
         ...
 
     def resolutions(self) -> Mapping[int, int]:
@@ -67,12 +75,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SealingParts:
-    """What makes telegrams of readings."""
+    """What makes telegrams of readings; `meter_key` gives the key with which the meter at an input encrypts."""
 
     sampler: Sampler
     sealing: Sealing
     dates: Dates
     proofs: Proofs
+    passing: PassThrough
+    meter_key: Callable[[int], Key16 | None]
 
 
 class SealingSource:
@@ -82,7 +92,7 @@ class SealingSource:
         self.changed = asyncio.Event()
         self.nameplates = parts.proofs.nameplates
         self._sampler, self._sealing, self._dates = parts.sampler, parts.sealing, parts.dates
-        self._proofs = parts.proofs
+        self._proofs, self._passing, self._meter_key = parts.proofs, parts.passing, parts.meter_key
 
     @property
     def upcoming(self) -> int:
@@ -90,9 +100,26 @@ class SealingSource:
 
     def take(self, input_: int, reading: Reading) -> None:
         """A fresh reading of an input."""
+        self._passing.opened(input_)
         self.nameplates.take(input_, reading)
         if self._sampler.put(input_, reading):
             self.changed.set()
+
+    def pass_through(self, input_: int, passed: Passed) -> None:
+        """A telegram that its meter protected and that is not opened here."""
+        self._passing.put(input_, passed)
+
+    def passing(self) -> list[Passed]:
+        return self._passing.take()
+
+    def installation(self, number: int, one: Input | None = None) -> Installation:
+        """What the decoder of an input needs, of which `one` is the configuration where it is known here."""
+        return Installation(
+            key=partial(self._meter_key, number),
+            passed=partial(self.pass_through, number),
+            meter=None if one is None else one.meter,
+            checks=one is None or one.checks,
+        )
 
     def seal(self, limit: int) -> list[Sealed]:
         """As `Source.collect`, at once."""
@@ -134,7 +161,8 @@ class LocalSource(SealingSource):
     def __init__(self, inputs: tuple[Input, ...], clock: Clock, parts: SealingParts) -> None:
         super().__init__(parts)
         self._inputs, self._clock = inputs, clock
-        self._decoding = Decoding({one.number: one.interface for one in inputs}, self.take)
+        installations = {one.number: self.installation(one.number, one) for one in inputs}
+        self._decoding = Decoding({one.number: one.interface for one in inputs}, self.take, installations)
 
     async def run(self) -> None:
         await read_inputs(self._inputs, self._clock, self._decoding.feed)

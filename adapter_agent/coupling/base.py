@@ -17,6 +17,7 @@ from adapter_agent.coupling.wire import (
     Message,
     Nameplate,
     Poll,
+    Protected,
     Read,
     Telegrams,
     Time,
@@ -25,6 +26,7 @@ from adapter_agent.coupling.wire import (
 from adapter_agent.dates import Dates
 from adapter_agent.inputs import Decoding
 from adapter_agent.meter import INTERFACES
+from adapter_agent.meter.installation import Passed
 from adapter_agent.nameplates import Nameplates
 from adapter_agent.sealing import Sealed
 from adapter_agent.source import SealingParts, SealingSource
@@ -35,6 +37,7 @@ from meterwire.errors import FormatError
 log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 5.0
+BOARD: Final = "board"  # where a telegram was found to be sealed
 
 
 class CoupledMeters(SealingSource):
@@ -64,6 +67,8 @@ class CoupledMeters(SealingSource):
                     self.take(message.input, to_reading(message))
                 except FormatError as error:
                     log.warning("a reading of the interface board was refused: %s", error)
+            case Protected() if self._config.carries == "reading":
+                self.pass_through(message.input, Passed(message.port, message.payload, BOARD))
 
     def _greet(self, hello: Hello) -> None:
         interfaces = {number: name for number, name in hello.inputs if name in INTERFACES}
@@ -71,7 +76,8 @@ class CoupledMeters(SealingSource):
             self.nameplates.expect(interfaces)
         if agrees(hello, self._config) and interfaces != self._interfaces:
             self._interfaces = interfaces
-            self._decoding = Decoding(interfaces, self.take)
+            installations = {number: self.installation(number) for number in interfaces}
+            self._decoding = Decoding(interfaces, self.take, installations)
 
 
 class CoupledTelegrams:
@@ -110,6 +116,9 @@ class CoupledTelegrams:
         self._proven -= set(proven)
         proofs = self._answer.proofs
         return [Sealed(counter, payload, proofs.get(counter, ())) for counter, payload in self._answer.telegrams]
+
+    def passing(self) -> list[Passed]:
+        return [] if self._answer is None else [Passed(*one, BOARD) for one in self._answer.protected]
 
     def resolutions(self) -> Mapping[int, int]:
         return self.nameplates.resolutions()

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from adapter_agent.config import Config, Coupling
@@ -16,16 +18,19 @@ from adapter_agent.coupling.wire import (
     Message,
     Nameplate,
     Poll,
+    Protected,
     Telegrams,
     Time,
     from_reading,
 )
 from adapter_agent.inputs import Decoding, read_inputs
+from adapter_agent.meter.installation import Installation, Passed
 from adapter_agent.source import SealingSource
 from edge.clock import Clock
 from meterwire.config_records import Registers
 from meterwire.errors import MeterspanError
 from meterwire.reading import Reading
+from meterwire.seal import Key16
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +38,30 @@ HELLO_S: Final = 2.0
 
 
 class Board:
-    """The first half of a divided adapter. `source` samples and seals when the line carries telegrams, else None."""
+    """The first half of a divided adapter. `source` samples and seals when the line carries telegrams, else None.
 
-    def __init__(self, config: Config, coupling: Coupling, clock: Clock, source: SealingSource | None) -> None:
+    `meter_key` gives the key with which the meter at an input encrypts.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        coupling: Coupling,
+        clock: Clock,
+        source: SealingSource | None,
+        meter_key: Callable[[int], Key16 | None],
+    ) -> None:
         self._inputs, self._carries, self._clock, self._source = config.input, coupling.carries, clock, source
         self._line = CouplingLine(coupling, clock, self._handle)
         interfaces = {one.number: one.interface for one in config.input}
         self._interfaces = tuple(interfaces.items())
-        self._decoding = Decoding(interfaces, self._read)
+        installations = {
+            one.number: Installation(
+                partial(meter_key, one.number), partial(self._pass_through, one.number), one.meter, one.checks
+            )
+            for one in config.input
+        }
+        self._decoding = Decoding(interfaces, self._read, installations)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -72,6 +93,12 @@ class Board:
         else:
             self._line.send(from_reading(input_, reading))
 
+    def _pass_through(self, input_: int, passed: Passed) -> None:
+        if self._source is not None:
+            self._source.pass_through(input_, passed)
+        else:
+            self._line.send(Protected(input_, passed.port, passed.payload))
+
     def _handle(self, message: Message) -> None:
         match message:
             case Poll() if self._source is not None:
@@ -93,7 +120,8 @@ class Board:
             telegrams = []
         answer = tuple((one.counter, one.payload) for one in telegrams)
         proofs = {one.counter: one.proves for one in telegrams if one.proves}
-        self._line.send(Telegrams(poll.number, answer, source.upcoming, proofs))
+        protected = tuple((one.port, one.payload) for one in source.passing())
+        self._line.send(Telegrams(poll.number, answer, source.upcoming, proofs, protected))
 
     def _tell_nameplates(self, source: SealingSource) -> None:
         exponents = source.resolutions()

@@ -12,6 +12,7 @@ from zlib import crc32
 import msgspec
 from msgspec import Meta, Struct
 
+from adapter_agent.meter.installation import METER_PORT, OMS_PORT
 from meterwire.config_records import MAX_IDENTITY
 from meterwire.errors import FormatError, LimitExceeded
 from meterwire.ids import meter_id_of
@@ -23,6 +24,7 @@ MAX_BODY: Final = 32 * 1024
 MAX_INPUTS: Final = 8
 MAX_REGISTERS: Final = 255
 MAX_TELEGRAMS: Final = 64
+MAX_PROTECTED: Final = 255
 
 _MAGIC: Final = b"\xa5\x5a"
 _HEAD, _TAIL = 6, 4
@@ -30,6 +32,8 @@ _HEAD, _TAIL = 6, 4
 InputNumber = Annotated[int, Meta(ge=0, lt=MAX_INPUTS)]
 Counter32 = Annotated[int, Meta(ge=0, le=2**32)]
 RegisterIndex = Annotated[int, Meta(ge=1, le=MAX_INDEX)]
+ProtectedPort = Annotated[int, Meta(ge=METER_PORT, le=OMS_PORT)]
+ProtectedBytes = Annotated[bytes, Meta(max_length=MAX_PROTECTED)]
 Exponent = Annotated[int, Meta(ge=-128, le=127)]
 
 
@@ -66,6 +70,14 @@ class Read(Struct, tag="reading", array_like=True, frozen=True):
     identification: Annotated[str, Meta(max_length=64)] | None = None
 
 
+class Protected(Struct, tag="protected", array_like=True, frozen=True):
+    """Board to base: a telegram that the meter protected itself and that the board cannot open."""
+
+    input: InputNumber
+    port: ProtectedPort
+    payload: ProtectedBytes
+
+
 class Poll(Struct, tag="poll", array_like=True, frozen=True):
     """Base to board: seal what is to be sent now, in telegrams of at most `limit` bytes.
 
@@ -81,7 +93,7 @@ class Poll(Struct, tag="poll", array_like=True, frozen=True):
 
 class Telegrams(Struct, tag="telegrams", array_like=True, frozen=True):
     """Board to base: the answer to a poll, (counter, payload) each; `proofs` names the inputs that a counter's
-    telegram proves.
+    telegram proves. `protected` goes on as the meters made it, (port, payload) each.
     """
 
     number: int
@@ -93,6 +105,7 @@ class Telegrams(Struct, tag="telegrams", array_like=True, frozen=True):
         dict[Counter32, Annotated[tuple[InputNumber, ...], Meta(max_length=MAX_INPUTS)]],
         Meta(max_length=MAX_TELEGRAMS),
     ] = {}
+    protected: Annotated[tuple[tuple[ProtectedPort, ProtectedBytes], ...], Meta(max_length=MAX_INPUTS)] = ()
 
 
 class Configure(Struct, tag="configure", array_like=True, frozen=True):
@@ -126,7 +139,7 @@ class Time(Struct, tag="time", array_like=True, frozen=True):
     unix: float
 
 
-Message: TypeAlias = Hello | Chunk | Read | Poll | Telegrams | Configure | Nameplate | Changed | Time
+Message: TypeAlias = Hello | Chunk | Read | Protected | Poll | Telegrams | Configure | Nameplate | Changed | Time
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode

@@ -25,15 +25,18 @@ class LineError(MeterspanError):
 
 
 class Line:
-    """An open byte stream. Terminals are set to 8N1 without any translation; use as a context manager.
+    """An open byte stream. Terminals are set to 8N1 (`even`: 8E1) without any translation; use as a context manager.
 
     `device` is a path or "-" for standard input; `baud` one of BAUD_RATES. `patient`: opening a named pipe waits for
     its writer. Raises LineError.
     """
 
-    def __init__(self, device: str, baud: int = 9600, *, writable: bool = False, patient: bool = False) -> None:
+    def __init__(
+        self, device: str, baud: int = 9600, *, writable: bool = False, patient: bool = False, even: bool = False
+    ) -> None:
         self.device = device
-        self._fd = _open(device, baud, os.O_RDWR if writable else os.O_RDONLY, 0 if patient else os.O_NONBLOCK)
+        flags = (os.O_RDWR if writable else os.O_RDONLY) | (0 if patient else os.O_NONBLOCK)
+        self._fd = _open(device, baud, flags, even)
         self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
 
     @property
@@ -115,31 +118,33 @@ class Line:
             remove(self._fd)
 
 
-def _open(device: str, baud: int, access: int, blocking: int) -> int:
+def _open(device: str, baud: int, flags: int, even: bool) -> int:
     if device == STANDARD_INPUT:
         return sys.stdin.fileno()
     try:
-        fd = os.open(device, access | blocking | os.O_NOCTTY | os.O_CLOEXEC)
+        fd = os.open(device, flags | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         raise LineError(f"{device} cannot be opened ({error.strerror}); check path and permissions") from None
     if os.isatty(fd):
         try:
-            _set_8n1(fd, baud)
+            _set_raw(fd, baud, even)
         except termios.error as error:
             os.close(fd)
-            raise LineError(f"{device} cannot be set to {baud} baud 8N1 ({error.args[-1]})") from None
+            raise LineError(
+                f"{device} cannot be set to {baud} baud 8{'E' if even else 'N'}1 ({error.args[-1]})"
+            ) from None
     elif stat.S_ISDIR(os.fstat(fd).st_mode):
         os.close(fd)
         raise LineError(f"{device} is a folder; name a file or a device")
     return fd
 
 
-def _set_8n1(fd: int, baud: int) -> None:
+def _set_raw(fd: int, baud: int, even: bool) -> None:
     settings = termios.tcgetattr(fd)
     control = list(settings[6])
     control[termios.VMIN], control[termios.VTIME] = 1, 0
     speed = BAUD_RATES[baud]
-    flags = [0, 0, termios.CS8 | termios.CREAD | termios.CLOCAL, 0]
+    flags = [0, 0, termios.CS8 | termios.CREAD | termios.CLOCAL | (termios.PARENB if even else 0), 0]
     termios.tcsetattr(fd, termios.TCSANOW, [*flags, speed, speed, control])
 
 

@@ -75,11 +75,9 @@ _MEANINGS: Final = dict(_table())
 
 def meaning_of(vif: bytes) -> Meaning | None:
     """The meaning of a whole value information field; None for one without a place here, or with unknown extensions."""
-    if vif[0] in (_EXTENSION_FB, _EXTENSION_FD):
-        code, extensions = (vif[0], vif[1] & 0x7F), vif[2:]
-    else:
-        code, extensions = (vif[0] & 0x7F, None), vif[1:]
-    found = _MEANINGS.get(code)
+    extended = vif[0] in (_EXTENSION_FB, _EXTENSION_FD)
+    found = _MEANINGS.get((vif[0], vif[1] & 0x7F) if extended else (vif[0] & 0x7F, None))
+    extensions = vif[2 if extended else 1 :]
     if found is None or not extensions:
         return found
     combined = _combined(bytes(octet & 0x7F for octet in extensions))
