@@ -30,12 +30,13 @@ from concentrator_agent.server.heard import Heard
 from concentrator_agent.server.join import JoinServer
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
+from concentrator_agent.server.timekeeping import Notice, Timekeeper
+from concentrator_agent.server.tracking import Tracking
 from concentrator_agent.server.uplink import UplinkServer
 from edge import lean, sealedfile
 from edge.clock import Clock, SystemClock
 from edge.database import Database, StorageError
 from edge.outbox import Entry, Limits, Outbox
-from edge.timesync import host_synchronised
 from edge.ulids import Ulids
 from edge.watchdog import Watchdog
 from meterwire import messages
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH: Final = 500  # uplinks in one commit
 TICK_S: Final = 1.0
 SLOW_TICKS: Final = 10
-CLOCK_JUMP_S: Final = 1.0
+LEAPS: Final = "leaps"
 STUCK_AFTER_S: Final = 30.0
 
 
@@ -99,7 +100,7 @@ class ConcentratorApp:
             self.database.close()
 
     async def _open(self) -> None:
-        config, clock = self.config, self.clock
+        config = self.config
         directory = config.concentrator.state_dir
         self.credential = sealedfile.load_credential(config.credential_file)
         self._public_key = await self._keys.public_key()
@@ -110,7 +111,6 @@ class ConcentratorApp:
         except BaseException:
             self.database.close()
             raise
-        self._wall_minus_monotonic = clock.time() - clock.monotonic()
 
     def _build(self) -> None:
         config, clock, database = self.config, self.clock, self.database
@@ -124,13 +124,14 @@ class ConcentratorApp:
         self.sessions = Sessions(database.read, self.credential, config.server.cached_devices)
         self.table = DeviceTable(database, self._keys, audit)
         self.queue = DownlinkQueue(database, self.outbox, self.events, clock, audit)
+        self.time = Timekeeper(clock, config.clock.quality, leaps=store.setting(database.read, LEAPS) or b"")
         self.joins = JoinServer(database.read, self.credential, config.region, self._rng)
         self.dedupe = Dedupe(config.server.dedupe_ms / 1000)
         self.forwarders = Forwarders(
             plan,
             self.gate,
             clock,
-            ReceptionClock(clock, self._host_quality, self._suspicious_gateway),
+            ReceptionClock(clock, self.time.quality, self._suspicious_gateway),
             host=config.udp.host,
             port=config.udp.port,
             allowed=frozenset(str(eui) for eui in config.udp.allowed_gateways),
@@ -158,9 +159,10 @@ class ConcentratorApp:
             outbox=self.outbox,
             events=self.events,
             heard=self.heard,
+            keeper=self.time,
+            tracking=Tracking(self.time, self.events),
         )
         self._pending_events: list[Entry] = []
-        self._synchronised = host_synchronised()
         self._reported_dropped = self.outbox.stats().dropped
         if config.mqtt is not None:
             self._build_backhaul(ulids)
@@ -190,7 +192,7 @@ class ConcentratorApp:
             public_key=self.public_key,
             revision=lambda: self.table.revision,
             devices=lambda: self.table.count,
-            clock_state=lambda: messages.ClockState(self._host_quality()),
+            clock_state=lambda: messages.ClockState(self.time.quality()),
             outbox=self.outbox,
             forwarders=self.forwarders,
         )
@@ -231,7 +233,7 @@ class ConcentratorApp:
         return identity
 
     def _dates_known(self) -> bool:
-        return self._host_quality() == "ntp"
+        return self.time.quality() == "ntp"
 
     def _reconnect(self) -> None:
         if self.backhaul is not None:
@@ -327,7 +329,7 @@ class ConcentratorApp:
             await self.clock.sleep(TICK_S)
             tick += 1
             progress()
-            self._look_at_clock()
+            self._note_clock(self.time.look())
             self.forwarders.sweep()
             self.dedupe.forget(self.clock.monotonic())
             try:
@@ -343,10 +345,7 @@ class ConcentratorApp:
         await self.queue.expire()
         await self.outbox.expire()
         await self.downlink.save()
-        synchronised = host_synchronised()
-        if synchronised is not self._synchronised:
-            self._synchronised = synchronised
-            self._note(self.events.make("clock", reason="synchronised" if synchronised else "unsynchronised"))
+        self._note_clock(self.time.refresh())
         stats = self.outbox.stats()
         if stats.dropped > self._reported_dropped:
             oldest = messages.timestamp(stats.dropped_oldest_at) if stats.dropped_oldest_at is not None else None
@@ -363,19 +362,10 @@ class ConcentratorApp:
         if entry is not None:
             self._pending_events.append(entry)
 
-    def _look_at_clock(self) -> None:
-        offset = self.clock.time() - self.clock.monotonic()
-        jump = offset - self._wall_minus_monotonic
-        self._wall_minus_monotonic = offset
-        if abs(jump) >= CLOCK_JUMP_S:
-            log.warning("the clock jumped", extra={"seconds": round(jump, 3)})
-            self._note(self.events.make("clock", reason="jump", offset_ms=round(jump * 1000, 1)))
-
-    def _host_quality(self) -> messages.TimeQuality:
-        wanted = self.config.clock.quality
-        if wanted == "auto":
-            return "ntp" if self._synchronised else "free"
-        return wanted
+    def _note_clock(self, notices: list[Notice]) -> None:
+        for reason, detail in notices:
+            log.warning("the clock", extra={"reason": reason, **detail})
+            self._note(self.events.make("clock", reason=reason, **detail))
 
     def _suspicious_gateway(self, gateway: str, offset_s: float) -> None:
         self._note(

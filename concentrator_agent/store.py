@@ -89,6 +89,14 @@ BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END
 ALTER TABLE device ADD COLUMN transport_key BLOB;  -- sealed; NULL where the concentrator agrees no keys with the device
 ALTER TABLE staged ADD COLUMN transport_key BLOB
 """,
+    """
+ALTER TABLE device ADD COLUMN slot BLOB;   -- meterwire.messages.SlotEntry in JSON; NULL for a device without
+ALTER TABLE staged ADD COLUMN slot BLOB;
+CREATE TABLE track (                        -- what is known of a device's clock, in the slot that `state` names
+    dev_eui TEXT PRIMARY KEY REFERENCES device ON DELETE CASCADE,
+    state BLOB NOT NULL
+) WITHOUT ROWID
+""",
 )
 
 
@@ -102,6 +110,7 @@ class DeviceRow(NamedTuple):
     join_nonce: int
     joins: int
     transport_key: bytes | None = None
+    slot: bytes | None = None
 
 
 class SessionRow(NamedTuple):
@@ -131,6 +140,7 @@ class StagedRow(NamedTuple):
     mac: bytes | None = None
     same: int = 0
     transport_key: bytes | None = None
+    slot: bytes | None = None
 
 
 class DownlinkRow(NamedTuple):
@@ -204,14 +214,15 @@ WHERE s.action = 'put' AND d.dev_eui IS NULL
 UNION ALL
 SELECT 'change', s.dev_eui, iif(s.same, 'settings', 'keys') FROM staged s JOIN device d USING (dev_eui)
 WHERE s.action = 'put'
-AND (NOT s.same OR (s.join_eui, s.lorawan, s.is_foreign) IS NOT (d.join_eui, d.lorawan, d.is_foreign))
+AND (NOT s.same OR (s.join_eui, s.lorawan, s.is_foreign, s.slot) IS NOT (d.join_eui, d.lorawan, d.is_foreign, d.slot))
 """
 _NEW: Final = "(SELECT dev_eui FROM staged WHERE action = 'put' AND same = 0)"
 _APPLY: Final = (
-    "INSERT INTO device (dev_eui, join_eui, lorawan, is_foreign, root_key, transport_key) "
-    "SELECT dev_eui, join_eui, lorawan, is_foreign, root_key, transport_key FROM staged WHERE action = 'put' "
+    "INSERT INTO device (dev_eui, join_eui, lorawan, is_foreign, root_key, transport_key, slot) "
+    "SELECT dev_eui, join_eui, lorawan, is_foreign, root_key, transport_key, slot FROM staged WHERE action = 'put' "
     "ON CONFLICT (dev_eui) DO UPDATE SET join_eui = excluded.join_eui, lorawan = excluded.lorawan, "
-    "is_foreign = excluded.is_foreign, root_key = excluded.root_key, transport_key = excluded.transport_key",
+    "is_foreign = excluded.is_foreign, root_key = excluded.root_key, transport_key = excluded.transport_key, "
+    "slot = excluded.slot",
     f"UPDATE device SET last_dev_nonce = NULL WHERE dev_eui IN {_NEW}",  # noqa: S608
     f"DELETE FROM nonce WHERE dev_eui IN {_NEW}",  # noqa: S608
     f"DELETE FROM session WHERE dev_eui IN {_NEW}",  # noqa: S608
@@ -276,6 +287,15 @@ def set_downlink(connection: sqlite3.Connection, command: str, *, attempts: int,
 
 def forget_downlinks(connection: sqlite3.Connection, expired_before: float) -> None:
     connection.execute("DELETE FROM downlink WHERE done = 1 AND expires_at < ?", (expired_before,))
+
+
+def track(connection: sqlite3.Connection, dev_eui: str) -> bytes | None:
+    row = connection.execute("SELECT state FROM track WHERE dev_eui = ?", (dev_eui,)).fetchone()
+    return bytes(row[0]) if row else None
+
+
+def put_track(connection: sqlite3.Connection, dev_eui: str, state: bytes) -> None:
+    connection.execute("INSERT OR REPLACE INTO track VALUES (?, ?)", (dev_eui, state))
 
 
 def setting(connection: sqlite3.Connection, name: str) -> bytes | None:

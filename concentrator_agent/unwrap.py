@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from hmac import compare_digest
 from pathlib import Path
 
+import msgspec
+
 from concentrator_agent import store
 from concentrator_agent.enrolment.request import private_key as certificate_key
 from concentrator_agent.enrolment.wallet import WalletFile
@@ -18,12 +20,13 @@ from concentrator_agent.server.join import open_root_key, seal_root_key, seal_tr
 from edge.sealedfile import Credential, SealedFile, load_credential
 from meterwire import transport_key
 from meterwire.curves import PrivateKey
-from meterwire.errors import FormatError, MeterspanError
+from meterwire.errors import FormatError, MeterspanError, ValueOutOfRange
 from meterwire.ids import DevEUI, GatewayEUI
 from meterwire.lorawan.crypto import SessionKeys
 from meterwire.lorawan.plan import Region
 from meterwire.lorawan.region import by_name
-from meterwire.messages import DeviceEntry, WrappedKey
+from meterwire.messages import DeviceEntry, SlotEntry, WrappedKey
+from meterwire.slots import Slot
 
 
 class EntryRefused(Exception):
@@ -76,6 +79,7 @@ class Unwrapper:
             entry.lorawan,
             int(entry.foreign),
             transport_key=self._transport_key(entry),
+            slot=None if entry.slot is None else msgspec.json.encode(_checked(entry.slot)),
         )
         if entry.root_key is not None:
             key = self._unwrap(entry.root_key, entry.dev_eui, "root")
@@ -126,6 +130,15 @@ class Unwrapper:
 
     def _openers(self, wrapped: WrappedKey) -> Sequence[bytes | PrivateKey]:
         return (self._private_key,) if len(wrapped.epk) == transport_key.X25519_BYTES else self._certificate_keys
+
+
+def _checked(entry: SlotEntry) -> SlotEntry:
+    """A slot that exists. Raises EntryRefused."""
+    try:
+        Slot(**msgspec.structs.asdict(entry))
+    except ValueOutOfRange as error:
+        raise EntryRefused("format", str(error)) from None
+    return entry
 
 
 def unwrapper(request: Request) -> Unwrapper:

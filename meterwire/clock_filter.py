@@ -21,6 +21,7 @@ INITIAL_SWING: Final = 1e-6
 WANDER: Final = 0.8e-6  # of the rate in a day, where the temperature is even
 MAX_NOISE: Final = 400.0  # how much livelier than that an adapter can be thought to be, as a variance
 LEARNING: Final = 0.03
+LOOSE_S: Final = 1.0
 GATE: Final = 6.0  # innovations over so many standard deviations are outliers
 OUTLIERS: Final = 4  # so many that agree begin a new track
 MAX_RATE: Final = 120e-6  # crystals stay within it
@@ -85,10 +86,10 @@ class ClockFilter(msgspec.Struct):
     def measure(self, now: float, offset: float, stamp: float = STAMP_S) -> bool:
         """Take a frame's phase: at `now` the clock was `offset` ahead, stamped with standard deviation `stamp`.
 
-        False when it was left out as an outlier. Frames must come in order of time.
+        False when it was left out as an outlier, or came before the last one.
         """
         if now <= self.at:
-            return False
+            return self._strange(now, offset, stamp)  # our own clock was set back
         if now - self.at > MAX_GAP_S:
             self._begin(now, offset, stamp)
             return True
@@ -133,6 +134,12 @@ class ClockFilter(msgspec.Struct):
             self.x = [value + distance for value, distance in zip(self.x, self.other, strict=True)]
             self.other = None
             self.answered -= 1
+
+    def loosen(self) -> None:
+        """The device may have set its clock by something else than an answer: the next frame tells."""
+        self.p[0][0] += LOOSE_S**2
+        self.p[1][1] += INITIAL_RATE**2
+        self.frames, self.other = 1, None
 
     def shift(self, seconds: float) -> None:
         """The concentrator's own clock was set forward by so many seconds: adapters seem to be behind by them."""

@@ -1,12 +1,13 @@
 """Answers an uplink: composes the frame, chooses RX1 or RX2 by the duty-cycle ledger, and hands it to the gateway.
 
-Order: join-accept, acknowledgement and MAC answers, configuration, application, and the network's own MAC requests in
-what room is left (design 5.6: payload first).
+Order: join-accept, acknowledgement and MAC answers, configuration, the clock, application, and the network's own MAC
+requests in what room is left (design 5.6: payload first).
 """
 
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from concentrator_agent.server.sessions import Device, Session
 from concentrator_agent.server.windows import Window, book, data_windows, deafens, has_air, join_windows, power_dbm
 from edge.clock import Clock
 from edge.database import Database, StorageError
+from meterwire.clock_package import PORT as CLOCK_PORT
 from meterwire.errors import FormatError
 from meterwire.lorawan.dutycycle import DutyCycleLedger
 from meterwire.lorawan.frame import MAX_FOPTS
@@ -43,7 +45,8 @@ LONG_ANSWER_EVERY_S: Final = 20.0  # a gateway that was busy in RX1 answers at l
 class Response(msgspec.Struct, eq=False):
     """What an uplink calls for. Exactly one of `accept` (join) and `session` is set.
 
-    `wanted`: the device waits for any downlink (ADRACKReq, sticky answers).
+    `wanted`: the device waits for any downlink (ADRACKReq, sticky answers). `clock`: a payload for port 202 that tells
+    the device how its clock was at this uplink; `clock_unsent` is called when it does not go out.
     """
 
     uplink: Uplink
@@ -53,6 +56,8 @@ class Response(msgspec.Struct, eq=False):
     ack: bool = False
     wanted: bool = False
     answers: list[MacCommand] = msgspec.field(default_factory=list)
+    clock: bytes | None = None
+    clock_unsent: Callable[[], None] = lambda: None
 
 
 class _Frame(msgspec.Struct, frozen=True):
@@ -61,6 +66,7 @@ class _Frame(msgspec.Struct, frozen=True):
     phy: bytes
     item: Item | None = None
     asked: tuple[MacCommand, ...] = ()
+    clock: bool = False
 
 
 class Downlink:
@@ -93,7 +99,7 @@ class Downlink:
 
     def needed(self, response: Response) -> bool:
         """Whether there is anything to send in the windows of this uplink."""
-        if response.accept is not None or response.ack or response.wanted or response.answers:
+        if response.accept is not None or response.ack or response.wanted or response.answers or response.clock:
             return True
         device, session = response.device, response.session
         if device is None or session is None:
@@ -104,6 +110,7 @@ class Downlink:
         """Send it in the background; everything it stands for is durable by now."""
         if len(self._tasks) >= MAX_UNDER_WAY:
             self.counts["overload"] += 1
+            response.clock_unsent()
             return
         task = asyncio.ensure_future(self._respond(response))
         self._tasks.add(task)
@@ -184,10 +191,13 @@ class Downlink:
                     if item is not None:
                         item.in_the_air = False
                 if reason == "sent":
+                    if not frame.clock:
+                        response.clock_unsent()
                     await self._note_sent(session, frame)
                     return reason
                 if item is not None:
                     item.failure = reason
+        response.clock_unsent()
         return reason
 
     def _spare_the_ears(self, gateway: str, later: Window, earlier: Window, length: int) -> bool:
@@ -208,7 +218,11 @@ class Downlink:
             log.warning("MAC answers do not fit", extra={"dev_eui": device.dev_eui, "left": len(left_over)})
         used = sum(1 + command.length for command in answers)
         item, more = self._queue.next(device.dev_eui, room - HEADER_OCTETS - used)
-        used += len(item.row.payload) if item is not None else 0
+        fport, payload = (item.row.fport, item.row.payload) if item is not None else (None, b"")
+        clock = self._clock_goes_first(response, item, room - HEADER_OCTETS - used)
+        if clock is not None:
+            item, more, fport, payload = None, more or item is not None, CLOCK_PORT, clock
+        used += len(payload)
         in_fopts = sum(1 + command.length for command in answers)
         spare = min(MAX_FOPTS - in_fopts, room - HEADER_OCTETS - used)
         asked, later = mac.fitting(self._requests(session), max(0, spare))
@@ -216,14 +230,21 @@ class Downlink:
         phy = session.crypto.build(
             uplink=False,
             fcnt32=fcnt,
-            fport=item.row.fport if item is not None else None,
-            payload=item.row.payload if item is not None else b"",
+            fport=fport,
+            payload=payload,
             confirmed=bool(item is not None and item.row.confirmed),
             ack=response.ack,
             class_b_or_pending=more or bool(later),
             fopts=encode_commands([*answers, *asked]),
         )
-        return _Frame(phy, item, tuple(asked))
+        return _Frame(phy, item, tuple(asked), clock is not None)
+
+    def _clock_goes_first(self, response: Response, item: Item | None, room: int) -> bytes | None:
+        """The clock's payload when it fits and no configuration waits. The application can wait: it is of no uplink."""
+        clock = response.clock
+        if clock is None or len(clock) > room or (item is not None and item.is_configuration):
+            return None
+        return clock
 
     async def _try(self, uplink: Uplink, copy: Reception, window: Window, frame: _Frame) -> str:
         """One window at one gateway: "sent", or why not."""

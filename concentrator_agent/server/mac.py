@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from concentrator_agent.radio.base import Reception
-from meterwire.lorawan.gpstime import gps_seconds
 from meterwire.lorawan.mac_commands import (
     DeviceTimeAns,
     DeviceTimeReq,
@@ -100,8 +99,11 @@ def joined_parameters(plan: Region, desired: Parameters) -> Parameters:
     )
 
 
-def answers(commands: list[MacCommand], copies: list[Reception], plan: Region) -> list[MacCommand]:
-    """What the network answers to the requests in an uplink, of which `copies` are the receptions, best first."""
+def answers(commands: list[MacCommand], copies: list[Reception], plan: Region, gps: float | None) -> list[MacCommand]:
+    """What the network answers to the requests in an uplink, of which `copies` are the receptions, best first.
+
+    `gps`: GPS time at the end of the uplink by the radio's stamp, not that of processing; None where none can be told.
+    """
     given: list[MacCommand] = []
     best = copies[0]
     for command in commands:
@@ -110,9 +112,8 @@ def answers(commands: list[MacCommand], copies: list[Reception], plan: Region) -
             floor = plan.required_snr_db.get(factor, 0.0) if factor is not None else 0.0
             gateways = len({copy.gateway for copy in copies})
             given.append(LinkCheckAns(max(0, min(254, round(best.snr - floor))), min(255, gateways)))
-        elif isinstance(command, DeviceTimeReq):
-            # The end of the uplink by the radio's receive time, not the time of processing.
-            given.append(DeviceTimeAns.at(gps_seconds(best.received_at) % (1 << 32)))
+        elif isinstance(command, DeviceTimeReq) and gps is not None:
+            given.append(DeviceTimeAns.at(gps % (1 << 32)))
     return given
 
 

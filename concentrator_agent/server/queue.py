@@ -33,7 +33,11 @@ class Item(msgspec.Struct, eq=False):
     @property
     def order(self) -> tuple[int, int, str]:
         """Configuration before application, then higher priority, then older."""
-        return (0 if self.row.fport in _CONFIGURATION else 1, -self.row.priority, self.row.id)
+        return (0 if self.is_configuration else 1, -self.row.priority, self.row.id)
+
+    @property
+    def is_configuration(self) -> bool:
+        return self.row.fport in _CONFIGURATION
 
 
 class DownlinkQueue:

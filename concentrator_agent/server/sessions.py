@@ -5,11 +5,15 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from concentrator_agent import store
 from concentrator_agent.server import mac
+from concentrator_agent.server.track import Track
 from edge.sealedfile import Credential
 from meterwire.lorawan.crypto import Session as Crypto
 from meterwire.lorawan.crypto import SessionKeys
+from meterwire.slots import Slot
 
 SAME_ADDRESS_LIMIT: Final = 16  # devices that are tried for one DevAddr
 FCNT_DOWN_BLOCK: Final = 16
@@ -70,9 +74,11 @@ class Session:
 class Device:
     """A device of the table with its one or two sessions (an old one stays until the new one is heard)."""
 
-    __slots__ = ("dev_eui", "is_foreign", "lorawan", "sessions")
+    __slots__ = ("dev_eui", "is_foreign", "lorawan", "sessions", "slot", "track")
 
     def __init__(self, row: store.DeviceRow) -> None:
+        self.slot = _slot(row)
+        self.track: bytes | Track | None = None  # as stored until it is needed
         self.dev_eui = row.dev_eui
         self.lorawan = row.lorawan
         self.is_foreign = bool(row.is_foreign)
@@ -124,6 +130,8 @@ class Sessions:
         for session_row in store.sessions_of(self._read, dev_eui):
             keys = open_keys(self._credential, session_row)
             device.sessions.append(Session(session_row, keys))
+        if device.slot is not None:
+            device.track = store.track(self._read, dev_eui)
         self._devices[dev_eui] = device
         self._trim()
         return device
@@ -156,6 +164,10 @@ class Sessions:
             self.forget(oldest)
         if len(self._addresses) > 4 * self._limit:
             self._addresses.clear()
+
+
+def _slot(row: store.DeviceRow) -> Slot | None:
+    return None if row.slot is None else Slot(**msgspec.json.decode(row.slot, type=dict[str, int]))
 
 
 def seal_keys(credential: Credential, keys: SessionKeys, dev_eui: str, dev_addr: int, epoch: int) -> bytes:

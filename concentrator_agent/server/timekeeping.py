@@ -5,7 +5,7 @@ so every DeviceTimeAns does. A leap second therefore moves dates, never a slot; 
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -24,7 +24,7 @@ REFERENCED: Final = frozenset({"ntp", "gps"})
 MAX_LEAPS: Final = 8
 DAY_S: Final = 86_400.0
 
-Notice = tuple[str, dict[str, float]]
+Notice = tuple[str, dict[str, Any]]
 
 
 class Timekeeper:

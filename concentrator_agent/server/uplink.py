@@ -10,17 +10,20 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from concentrator_agent import store
-from concentrator_agent.distribution import Distribution
+from concentrator_agent.distribution import COUNTED_PORTS, Distribution
 from concentrator_agent.events import Events, link
-from concentrator_agent.server import mac
+from concentrator_agent.server import clock_service, mac
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.downlink import Downlink, Response
 from concentrator_agent.server.heard import Heard
 from concentrator_agent.server.join import JoinRefused, JoinServer
 from concentrator_agent.server.queue import DownlinkQueue, Item
 from concentrator_agent.server.sessions import Device, Session, Sessions
+from concentrator_agent.server.timekeeping import Timekeeper
+from concentrator_agent.server.tracking import Tracking
 from edge.database import Database, StorageError
 from edge.outbox import Entry, Outbox
+from meterwire.clock_package import PORT as CLOCK_PORT
 from meterwire.errors import CounterExhausted, MeterspanError, MicMismatch
 from meterwire.lorawan.crypto import Uplink as Frame
 from meterwire.lorawan.crypto import full_fcnt
@@ -32,7 +35,7 @@ from meterwire.lorawan.frame import (
     JoinRequest,
     parse,
 )
-from meterwire.lorawan.mac_commands import MacCommand, parse_commands
+from meterwire.lorawan.mac_commands import DeviceTimeReq, MacCommand, parse_commands
 from meterwire.lorawan.plan import Region
 
 log = logging.getLogger(__name__)
@@ -80,6 +83,8 @@ class UplinkServer:
         outbox: Outbox,
         events: Events,
         heard: Heard,
+        keeper: Timekeeper,
+        tracking: Tracking,
     ) -> None:
         self._plan = plan
         self._sessions = sessions
@@ -91,6 +96,8 @@ class UplinkServer:
         self._outbox = outbox
         self._events = events
         self._heard = heard
+        self._keeper = keeper
+        self._tracking = tracking
         self.counts: Counter[str] = Counter()
 
     async def process(self, uplinks: Sequence[Uplink]) -> None:
@@ -166,6 +173,7 @@ class UplinkServer:
         if self._for_application(frame):
             work.entries.append(self._distribution.entry(device, session, uplink.copies, fcnt, frame))
         response = Response(uplink, device, session, None, frame.confirmed, wanted or frame.adr_ack_req, answers)
+        self._look_at_clock(device, fcnt, frame, response, work)
         if self._downlink.needed(response):
             session.reserve_down()
             work.responses.append(response)
@@ -227,11 +235,32 @@ class UplinkServer:
             log.info("MAC commands cut", extra={"dev_eui": device.dev_eui, "cid": unknown[0], "octets": len(unknown)})
         sticky = mac.take_answers(session.mac, commands)
         session.mac_blob = session.mac.encode()
-        return mac.answers(commands, uplink.copies, self._plan), sticky
+        best = uplink.best
+        gps = self._keeper.gps(best.received_at) if self._keeper.may_tell(best.time_quality) else None
+        answers = mac.answers(commands, uplink.copies, self._plan, gps)
+        if any(isinstance(command, DeviceTimeReq) for command in commands):
+            self._tracking.may_have_set_its_clock(device)
+        return answers, sticky
+
+    def _look_at_clock(self, device: Device, fcnt: int, frame: Frame, response: Response, work: Work) -> None:
+        """Measure a telegram that has a slot, answer a question for the time."""
+        uplink = response.uplink
+        if frame.fport == CLOCK_PORT:
+            asked = clock_service.requests(frame.payload, device.dev_eui)
+            response.clock = clock_service.answer(asked, uplink, self._keeper)
+            if asked:
+                self._tracking.asked(device)
+        elif frame.fport in COUNTED_PORTS and device.slot is not None:
+            measured = self._tracking.measure(device, uplink, fcnt)
+            work.add(measured.entry)
+            work.writes.append(lambda connection: store.put_track(connection, device.dev_eui, measured.state))
+            response.clock = measured.answer
+            if measured.answer is not None:
+                response.clock_unsent = lambda: self._tracking.unsent(device)
 
     def _for_application(self, frame: Frame) -> bool:
         """Whether there is a telegram in it; a frame without application payload leaves only its counter."""
-        if frame.fport is None or frame.fport == 0:
+        if frame.fport is None or frame.fport in (0, CLOCK_PORT):
             return False
         if frame.fport > LAST_APPLICATION_PORT:
             self.counts["reserved_port"] += 1

@@ -25,12 +25,15 @@ from concentrator_agent.server.heard import Heard
 from concentrator_agent.server.join import JoinServer
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
+from concentrator_agent.server.timekeeping import Timekeeper
+from concentrator_agent.server.tracking import Tracking
 from concentrator_agent.server.uplink import UplinkServer
 from concentrator_agent.unwrap import Unwrapper
 from edge.clock import ManualClock
 from edge.database import Database
 from edge.outbox import Limits, Outbox
 from edge.sealedfile import Credential
+from edge.timesync import HostClock
 from edge.ulids import Ulids
 from meterwire import messages, transport_key
 from meterwire.ids import DevEUI, GatewayEUI, JoinEUI
@@ -187,6 +190,7 @@ class Lab:
             max_power_dbm=27,
             status_every_s=options.get("status_every_s", 0.0),
         )
+        self.keeper = Timekeeper(clock, options.get("quality", "ntp"), lambda: HostClock(True))
         self.uplink = UplinkServer(
             plan=EU868,
             sessions=self.sessions,
@@ -198,6 +202,8 @@ class Lab:
             outbox=self.outbox,
             events=self.events,
             heard=self.heard,
+            keeper=self.keeper,
+            tracking=Tracking(self.keeper, self.events),
         )
         self.dedupe = Dedupe(0.2)
         self._tmst = 1_000_000

@@ -1,0 +1,39 @@
+"""Answers to TS003's questions for the time (port 202): whole seconds, for every device that asks."""
+
+import logging
+from math import floor
+from typing import Final
+
+from concentrator_agent.server.dedupe import Uplink
+from concentrator_agent.server.timekeeping import Timekeeper
+from meterwire.clock_package import AppTimeAns, AppTimeReq, decode_up
+from meterwire.errors import FormatError
+from meterwire.lorawan.airtime import airtime_s
+
+log = logging.getLogger(__name__)
+
+_RANGE: Final = 1 << 32
+
+
+def requests(payload: bytes, dev_eui: str) -> list[AppTimeReq]:
+    """The questions for the time in an uplink of port 202; the answers to commands of ours need nothing done."""
+    try:
+        return [command for command in decode_up(payload) if isinstance(command, AppTimeReq)]
+    except FormatError as error:
+        log.info("clock package not readable", extra={"dev_eui": dev_eui, "error": str(error)})
+        return []
+
+
+def answer(asked: list[AppTimeReq], uplink: Uplink, keeper: Timekeeper) -> bytes | None:
+    """AppTimeAns to the last question; None where the clock is right and no answer required, or ours is worth nothing.
+
+    DeviceTime was taken as the frame began, in whole seconds.
+    """
+    best = uplink.best
+    if not asked or not keeper.may_tell(best.time_quality):
+        return None
+    began = keeper.gps(best.received_at) - airtime_s(len(uplink.phy), best.dr)
+    correction = (floor(began) - asked[-1].device_time + _RANGE // 2) % _RANGE - _RANGE // 2
+    if correction == 0 and not asked[-1].answer_required:
+        return None
+    return AppTimeAns(correction, asked[-1].token).encode()

@@ -1,0 +1,47 @@
+"""What is remembered of one device's clock and of how it keeps its slot; stored with its device."""
+
+import logging
+from typing import Final
+
+import msgspec
+
+from concentrator_agent.server.answers import Budget
+from meterwire.clock_filter import ClockFilter
+from meterwire.slots import Slot
+
+log = logging.getLogger(__name__)
+
+
+class Track(msgspec.Struct):
+    """What is known of one device's clock in the slot of `version`; `deviations` in ms since the last report."""
+
+    version: int
+    budget: Budget
+    clock: ClockFilter | None = None
+    asked: bool = False
+    deviations: list[float] = []
+    outside: int = 0
+    answers: int = 0
+    reported_at: float = 0.0
+
+    def encode(self) -> bytes:
+        return _encoder.encode(self)
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Track)
+
+
+def decode_track(stored: bytes | None, slot: Slot, now: float) -> Track:
+    """The stored track of a slot. A clock is worth keeping over a move; what was said of the old slot is not."""
+    track = None
+    if stored is not None:
+        try:
+            track = _decoder.decode(stored)
+        except msgspec.DecodeError:
+            log.warning("a stored clock track cannot be read; it begins anew")
+    if track is None:
+        return Track(slot.version, Budget(now), reported_at=now)
+    if track.version != slot.version:
+        track.version, track.deviations, track.outside = slot.version, [], 0
+    return track

@@ -1,0 +1,139 @@
+"""Follows the clock of every device that has a slot, tells it how that runs, and the portal how the slot is kept.
+
+An arrival counts when it came on the slot's channel at its data rate, near the planned moment: everything else is not
+sent by the slot. Answers go to the uplink that was measured, or not at all: the next one is measured anew.
+"""
+
+from typing import Final
+
+import msgspec
+
+from concentrator_agent.events import Events
+from concentrator_agent.server.dedupe import Uplink
+from concentrator_agent.server.disagreement import Disagreement
+from concentrator_agent.server.sessions import Device
+from concentrator_agent.server.timekeeping import Timekeeper, wire_quality
+from concentrator_agent.server.track import Track, decode_track
+from edge.outbox import Entry
+from meterwire.clock_filter import ClockFilter
+from meterwire.clock_package import MAX_UNCERTAINTY_MS, ClockAnswer
+from meterwire.lorawan.airtime import airtime_s
+from meterwire.messages import TimeQuality
+from meterwire.slots import FREQUENCIES_HZ, Slot
+
+STAMPS_S: Final[dict[TimeQuality, float]] = {"gps": 0.0005, "ntp": 0.001, "free": 0.001, "none": 0.001}
+FURTHEST_S: Final = 5.0  # from its planned moment a frame may lie and still be meant for it
+REPORT_EVERY_S: Final = 3600.0
+MAX_KEPT: Final = 128  # deviations between two reports
+OUTSIDE_ALARM: Final = 8  # frames outside that are reported though none came inside
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What an uplink led to: bytes for the store, an event for the portal, a payload for port 202."""
+
+    state: bytes
+    entry: Entry | None = None
+    answer: bytes | None = None
+
+
+class Tracking:
+    """Measures uplinks in slots. One for the whole concentrator; tracks are with their devices."""
+
+    def __init__(self, keeper: Timekeeper, events: Events) -> None:
+        self._keeper = keeper
+        self._events = events
+        self._disagreement = Disagreement()
+
+    def measure(self, device: Device, uplink: Uplink, fcnt: int) -> Measured:
+        """Take one new telegram of a device that has a slot."""
+        slot, best = device.slot, uplink.best
+        assert slot is not None
+        end = self._keeper.slot_time(best.received_at)
+        track = self._track(device, slot, end)
+        airtime = airtime_s(len(uplink.phy), best.dr)
+        begin = end - airtime
+        window = slot.window(end, airtime)
+        ours = best.dr == slot.data_rate and best.freq == FREQUENCIES_HZ[slot.channel]
+        answer = None
+        if ours and abs(window.offset_s) <= min(FURTHEST_S, slot.period_s / 4):
+            self._take(track, begin, -window.offset_s, best.time_quality)
+            answer = self._answer(slot, track, begin, best.time_quality, fcnt)
+        else:
+            track.outside += 1
+        return Measured(track.encode(), self._report(device.dev_eui, track, begin), answer)
+
+    def asked(self, device: Device) -> None:
+        """The device wants an answer: its next telegram in its slot gets one."""
+        if device.slot is not None:
+            self._track(device, device.slot, 0.0).asked = True
+
+    def may_have_set_its_clock(self, device: Device) -> None:
+        """The device asked for the network's time."""
+        if isinstance(device.track, Track) and device.track.clock is not None:
+            device.track.clock.loosen()
+
+    def unsent(self, device: Device) -> None:
+        """The last answer found no way to the device."""
+        track = device.track
+        if isinstance(track, Track) and track.clock is not None:
+            track.clock.unanswered()
+            track.budget.left += 1.0
+            track.answers -= 1
+
+    def _track(self, device: Device, slot: Slot, now: float) -> Track:
+        if not isinstance(device.track, Track):
+            device.track = decode_track(device.track, slot, now)
+        return device.track
+
+    def _take(self, track: Track, begin: float, ahead_s: float, quality: TimeQuality) -> None:
+        if track.clock is None:
+            track.clock = ClockFilter.start(begin, ahead_s, STAMPS_S[quality])
+        else:
+            before = track.clock.settled
+            fits = track.clock.measure(begin, ahead_s, STAMPS_S[quality])
+            if before:
+                self._keeper.disagreed = self._disagreement.note(begin, fits)
+        if len(track.deviations) < MAX_KEPT:
+            track.deviations.append(round(-ahead_s * 1000, 1))
+
+    def _answer(self, slot: Slot, track: Track, begin: float, quality: TimeQuality, fcnt: int) -> bytes | None:
+        clock = track.clock
+        if clock is None or not clock.settled or clock.at != begin or not self._keeper.may_tell(quality):
+            return None
+        due = track.budget.due(clock, begin, guard_s=slot.guard_ms / 1000, period_s=float(slot.period_s))
+        if not due and not track.asked:
+            return None
+        now = clock.estimate(begin)
+        offset_us, rate_ppb = round(now.offset * 1e6), round(clock.mean_rate(begin, track.budget.ahead_s) * 1e9)
+        uncertainty = min(MAX_UNCERTAINTY_MS, -(-round(now.bound * 1e6) // 1000))
+        answer = ClockAnswer(
+            fcnt & 0xFFFF, offset_us, rate_ppb, uncertainty, wire_quality(quality), self._keeper.leap_soon
+        )
+        payload = answer.encode()
+        clock.answer(offset_us / 1e6, rate_ppb / 1e9)
+        track.budget.spend()
+        track.asked = False
+        track.answers += 1
+        return payload
+
+    def _report(self, dev_eui: str, track: Track, now: float) -> Entry | None:
+        """At most hourly: how early and late the device was, as the event `slot`."""
+        if now - track.reported_at < REPORT_EVERY_S or not (track.deviations or track.outside >= OUTSIDE_ALARM):
+            return None
+        late = sorted(track.deviations)
+        estimate = track.clock.estimate(now) if track.clock is not None else None
+        entry = self._events.make(
+            "slot",
+            dev_eui,
+            n=len(late),
+            early_ms_p99=max(0.0, -late[len(late) // 100]) if late else None,
+            late_ms_p99=max(0.0, late[-1 - len(late) // 100]) if late else None,
+            median_ms=late[len(late) // 2] if late else None,
+            rate_ppb=round(estimate.rate * 1e9) if estimate is not None else None,
+            uncertainty_ms=round(estimate.bound * 1000, 1) if estimate is not None else None,
+            answers=track.answers,
+            outside=track.outside,
+            version=track.version,
+        )
+        track.deviations, track.outside, track.answers, track.reported_at = [], 0, 0, now
+        return entry
