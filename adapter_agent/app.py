@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random, SystemRandom
 
 from adapter_agent import button
+from adapter_agent.clock_talk import ClockTalk
 from adapter_agent.commissioning import Commissioning
 from adapter_agent.config import Loaded
 from adapter_agent.configuration import Configuration, ConfigurationFile
@@ -21,6 +22,7 @@ from adapter_agent.keys.trial import Trial
 from adapter_agent.keys.uplinks import KeyUplinks
 from adapter_agent.keystore import Keys, KeyStore
 from adapter_agent.nameplates import Nameplates
+from adapter_agent.own_slot import OwnSlot
 from adapter_agent.passing import PassThrough
 from adapter_agent.proofs import Proofs
 from adapter_agent.radio import RADIOS
@@ -37,13 +39,14 @@ from adapter_agent.state_folder import StateFolder
 from adapter_agent.timekeeping import Timekeeping
 from edge.clock import Clock
 from edge.watchdog import Watchdog
-from meterwire import config_records, key_messages
+from meterwire import clock_package, config_records, key_messages
 from meterwire.counter import Counter
 from meterwire.signed_day import is_day_frame
 
 log = logging.getLogger(__name__)
 
 REPORT_S = 3600.0
+DAY_S = 86_400.0
 
 
 class AdapterApp:
@@ -121,6 +124,8 @@ class AdapterApp:
     def downlink(self, port: int, payload: bytes) -> None:
         if port == config_records.PORT and self._parts is not None:
             self._parts.inbox.take(payload)
+        elif port == clock_package.PORT and self._parts is not None:
+            self._clock_answer(self._parts, payload)
         elif port == key_messages.PORT and self._parts is not None:
             if is_day_frame(payload, up=False) and self._parts.daybook is not None:
                 self._parts.daybook.request(payload)
@@ -130,12 +135,21 @@ class AdapterApp:
         else:
             log.info("a downlink for which nothing is set up here", extra={"port": port, "bytes": len(payload)})
 
+    def _clock_answer(self, parts: "_Parts", payload: bytes) -> None:
+        now, unix = self._clock.monotonic(), None
+        if parts.talk.take(payload):
+            unix = parts.time.unix()
+        if unix is not None:
+            parts.source.time_told(unix, now)
+        parts.sender.wake()
+
     # What the portal and people want
 
     def _configured(self, configuration: Configuration, anew: bool) -> None:
         if self._parts is None:
             return
         self._parts.source.configure(configuration)
+        self._parts.slot.configure(configuration.slot)
         self._parts.timer.retime(configuration.period_s or self._loaded.config.sampler.period_s)
         self._parts.sender.configured(anew)
         minutes = configuration.commissioning_minutes if anew else None
@@ -171,12 +185,18 @@ class AdapterApp:
         period_s = inbox.running.period_s or config.sampler.period_s
         timer = SlotTimer(config.adapter.dev_eui, period_s, config.sampler.jitter, self._random)
         time = Timekeeping(self._clock, state.file("clock"))
+        slot = OwnSlot(time, radio, self._clock, self._random, day_begins_s=timer.share * DAY_S)
+        slot.configure(inbox.running.slot)
+        radio.keep_clear(slot.clear_at)
+        talk = ClockTalk(time, slot, self._clock, self._random)
         registration = Registration(state.file("registration"), config.adapter.dev_eui)
         daybook = open_daybook(config, state, keys.ring, dates, self._clock)
         sender = Sender(
             radio,
             source,
             timer,
+            slot=slot,
+            talk=talk,
             inbox=inbox,
             registration=registration,
             keys=uplinks,
@@ -189,7 +209,7 @@ class AdapterApp:
             daybook=daybook,
         )
         source.nameplates.on_change = sender.wake
-        self._parts = _Parts(radio, source, timer, time, inbox, requests, registration, sender, daybook)
+        self._parts = _Parts(radio, source, timer, time, slot, talk, inbox, requests, registration, sender, daybook)
         if self._commissioning.active:  # the button was pressed before everything was there
             radio.hasten(True)
         elif not radio.epoch:
@@ -264,6 +284,8 @@ class _Parts:
     source: Source
     timer: SlotTimer
     time: Timekeeping
+    slot: OwnSlot
+    talk: ClockTalk
     inbox: Inbox
     requests: KeyRequests
     registration: Registration

@@ -9,13 +9,23 @@ import msgspec
 
 from adapter_agent.durable import Durable
 from meterwire import config_records
-from meterwire.config_records import Commissioning, MeterIdentity, Record, Registers, Reporting
+from meterwire.config_records import (
+    BeaconRecord,
+    Commissioning,
+    MeterIdentity,
+    PreviousRecord,
+    Record,
+    Registers,
+    Reporting,
+    SlotRecord,
+)
 from meterwire.errors import FormatError, MeterspanError
 from meterwire.registers import AGE
+from meterwire.slots import Slot
 
 log = logging.getLogger(__name__)
 
-Setting = MeterIdentity | Reporting | Registers | Commissioning
+Setting = MeterIdentity | Reporting | Registers | Commissioning | SlotRecord | BeaconRecord | PreviousRecord
 
 
 class Unusable(MeterspanError):
@@ -37,8 +47,19 @@ class Configuration:
 
     @property
     def period_s(self) -> float | None:
-        """Seconds between regular telegrams."""
-        return next((float(one.period_s) for one in self.settings if isinstance(one, Reporting)), None)
+        """Seconds between regular telegrams, also outside of a slot; a slot has its own period."""
+        slotted = None if self.slot is None else float(self.slot.period_s)
+        return next((float(one.period_s) for one in self.settings if isinstance(one, Reporting)), slotted)
+
+    @property
+    def slot(self) -> Slot | None:
+        """When, where and how fast the regular telegrams go out; None: at a time of the adapter's own."""
+        return next((one.slot for one in self.settings if isinstance(one, SlotRecord)), None)
+
+    @property
+    def previous(self) -> bool:
+        """Whether telegrams carry the previous value too."""
+        return any(isinstance(one, PreviousRecord) and one.carried for one in self.settings)
 
     @property
     def registers(self) -> Mapping[int, tuple[int, ...]]:

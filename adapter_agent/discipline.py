@@ -1,4 +1,4 @@
-"""The adapter's clock held to UTC: offset and rate of its crystal from the network's answers, and how wrong it may be."""
+"""The adapter's clock held to UTC: offset and rate of its crystal from answers, and how wrong it may be."""
 
 from collections import deque
 from dataclasses import dataclass

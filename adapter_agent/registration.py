@@ -19,6 +19,7 @@ from meterwire.config_records import (
     ReadIdentity,
     Record,
     Resolution,
+    SlotReport,
 )
 from meterwire.counter import LIMIT
 from meterwire.errors import MeterspanError
@@ -34,7 +35,7 @@ _SINGLE: Final = (CounterReport.type, CommissioningReport.type)  # once a sessio
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What there is to tell. `version` of the configuration that runs, `counter` the next inner one, `episode` of the
-    commissioning whose `seconds_left` is told, `resolutions` by register number.
+    commissioning whose `seconds_left` is told, `resolutions` by register number. `slot` is told again each `day`.
     """
 
     version: int
@@ -44,6 +45,8 @@ class Facts:
     episode: int = 0
     seconds_left: float = 0.0
     refusal: ConfigurationRefused | None = None
+    slot: SlotReport | None = None
+    day: int = 0
 
 
 class Registration:
@@ -79,19 +82,19 @@ class Registration:
 
     def due(self, facts: Facts) -> list[Record]:
         """The records still to be told."""
-        return [record for record in self._records(facts) if self._told.get(_key(record)) != _value(record)]
+        return [record for record in self._records(facts) if self._told.get(_key(record)) != _value(record, facts.day)]
 
     def parts(self, facts: Facts, limit: int) -> list[bytes]:
         """The payloads that tell them, each of at most `limit` bytes."""
         records = self.due(facts)
         return config_records.encode(facts.version, records, max(limit, LEAST_ROOM)) if records else []
 
-    def arrived(self, part: bytes, episode: int) -> None:
-        """A payload has been acknowledged; `episode` as in the facts that it was made of."""
+    def arrived(self, part: bytes, episode: int, day: int = 0) -> None:
+        """A payload has been acknowledged; `episode` and `day` as in the facts that it was made of."""
         for record in config_records.decode(part).records:
             if isinstance(record, CommissioningReport):
                 self._episode = episode
-            self._told[_key(record)] = _value(record)
+            self._told[_key(record)] = _value(record, day)
         self._remember()
 
     def _records(self, facts: Facts) -> Iterable[Record]:
@@ -101,6 +104,8 @@ class Registration:
         yield from facts.identities
         if facts.refusal is not None:
             yield facts.refusal
+        if facts.slot is not None:
+            yield facts.slot
         if facts.seconds_left > 0:
             if facts.episode != self._episode:
                 self._told.pop(bytes((CommissioningReport.type,)), None)
@@ -142,5 +147,7 @@ def _key(record: Record) -> bytes:
     return bytes((record.type,))
 
 
-def _value(record: Record) -> bytes:
+def _value(record: Record, day: int) -> bytes:
+    if isinstance(record, SlotReport):  # rate and uncertainty are never the same: they are told along, once a day
+        return record.version.to_bytes(2) + bytes((record.state,)) + day.to_bytes(4, signed=True)
     return b"" if record.type in _SINGLE else record.encode()

@@ -6,20 +6,23 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from adapter_agent.clock_talk import ClockTalk
 from adapter_agent.commissioning import Commissioning
 from adapter_agent.dates import Dates
 from adapter_agent.daybook import Daybook
 from adapter_agent.inbox import Inbox
 from adapter_agent.keys.uplinks import KeyUplinks
+from adapter_agent.own_slot import LEAD_S, OwnSlot
 from adapter_agent.pace import Pace
-from adapter_agent.radio.base import AdapterRadio, Sent
+from adapter_agent.radio.base import AdapterRadio, Planned, Sent
 from adapter_agent.registration import Facts, Registration
+from adapter_agent.sealing import Sealed
 from adapter_agent.slot_timer import SlotTimer
 from adapter_agent.source import Source
 from adapter_agent.waiting import wait_for_any
 from adapter_agent.walk import AIR_TO_POLL, Walk
 from edge.clock import Clock
-from meterwire import config_records, key_messages
+from meterwire import clock_package, config_records, key_messages
 from meterwire.errors import MeterspanError
 from meterwire.values_telegram import PORT as VALUES_PORT
 
@@ -34,6 +37,7 @@ WITHOUT_REPORT_S: Final = 60.0  # in commissioning, telegrams wait so long for t
 FAULT_S: Final = 60.0  # after a fault that needs a person, such as a full disk
 STEP_S: Final = 30.0  # longest wait without a sign of life
 HASTY_STEP_S: Final = 2.0  # … while somebody waits for what a meter says
+OTHERS_S: Final = 15.0  # what is not for the slot is not begun so shortly before it
 WITHIN_S: Final = 10 * STEP_S  # after that long without one, something is stuck
 
 
@@ -46,6 +50,8 @@ class Sender:
         source: Source,
         timer: SlotTimer,
         *,
+        slot: OwnSlot,
+        talk: ClockTalk,
         inbox: Inbox,
         registration: Registration,
         keys: KeyUplinks,
@@ -60,7 +66,7 @@ class Sender:
         self.sent = self.acknowledged = 0
         self._radio, self._source, self._timer, self._dates, self._clock = radio, source, timer, dates, clock
         self._inbox, self._registration, self._commissioning = inbox, registration, commissioning
-        self._keys = keys
+        self._keys, self._slot, self._talk = keys, slot, talk
         self._confirm_every, self._on_sent, self._progress = confirm_every, on_sent, progress
         self._daybook = daybook
         self._since_confirmed = 0
@@ -69,6 +75,7 @@ class Sender:
         self._walk = Walk()
         self._reports, self._polls = Pace(*REPORT_AGAIN_S), Pace(*REPORT_AGAIN_S)
         self._telegrams_due, self._first = 0.0, True
+        self._in_slot = False  # whether the next regular telegram goes out in the slot
 
     def wake(self) -> None:
         """Something has happened that may be worth an uplink."""
@@ -83,6 +90,7 @@ class Sender:
         self._reports.restart(now)
         if anew:
             self._telegrams_due = min(self._telegrams_due, self._monotonic(self._timer.next_after(self._clock.time())))
+            self._in_slot = False
         self.wake()
 
     def refused(self) -> None:
@@ -103,10 +111,17 @@ class Sender:
             await self._patiently(self._radio.ready(USUAL_SIZE))
             self._look()
             now = self._clock.monotonic()
-            if self._reports.due <= now and self._registration.due(self._facts()):
+            clear = self._slot.clear_at(now, OTHERS_S)
+            if self._in_slot and self._telegrams_due <= now:
+                await self._send_telegrams()
+            elif clear > now:  # nothing else comes near the slot
+                await self._patiently(self._clock.sleep(min(clear, max(self._telegrams_due, now)) - now))
+            elif self._reports.due <= now and self._registration.due(self._facts()):
                 await self._report()
             elif (said := self._keys_due()) is not None and said <= now:
                 await self._say_about_keys()
+            elif (talk := self._talk.due()) is not None and talk <= now:
+                await self._send(clock_package.PORT, self._talk.next(), confirmed=False)
             elif (poll := self._poll_due()) is not None and poll <= now:
                 await self._poll()
             elif (telegrams := self._telegrams_at()) is not None and telegrams <= now:
@@ -136,8 +151,10 @@ class Sender:
             self._begin_walk(now)
         if self._walk.active and not self._commissioning.active:
             self._walk.end()
-        if self._dates.stale:
+        if self._dates.stale or self._talk.asks_along():
             self._radio.want_time()
+        if self._telegrams_due > now + LEAD_S and self._in_slot != (self._slot.next(now + LEAD_S) is not None):
+            self._schedule()
 
     def _begin_walk(self, now: float) -> None:
         self._walk.begin()
@@ -153,7 +170,9 @@ class Sender:
             self._source.resolutions(),
             self._commissioning.episode,
             self._commissioning.seconds_left,
-            self._inbox.refusal,
+            self._inbox.refusal or self._slot.refused(self._inbox.running.version),
+            self._slot.report(),
+            self._slot.day,
         )
 
     async def _report(self) -> None:
@@ -164,7 +183,7 @@ class Sender:
             if sent is None or not sent.acknowledged:
                 self._reports.later(now)
                 return
-            self._registration.arrived(part, facts.episode)
+            self._registration.arrived(part, facts.episode, facts.day)
             if self._inbox.running is not running:
                 return  # an answer has brought a configuration: the rest of the report tells of that one
         self._reports.restart(now)
@@ -214,7 +233,8 @@ class Sender:
     async def _send_telegrams(self) -> None:
         regular = self._telegrams_due <= self._clock.monotonic()
         try:
-            something = await self._collect_and_send()
+            planned = self._slot.next(self._clock.monotonic()) if regular and self._in_slot else None
+            something = await self._collect_and_send(planned)
             if not something and self._dates.stale and regular:
                 await self._send(None, b"", confirmed=False)  # a silent meter is no reason to forget the date
             self._first = self._first and not something
@@ -222,15 +242,27 @@ class Sender:
             if self._first:
                 self._telegrams_due = now + FIRST_READING_S
             elif regular or something:
-                self._telegrams_due = self._monotonic(self._timer.next_after(self._clock.time()))
+                self._schedule()
         except MeterspanError as error:
             log.error("no telegram was made: %s", error, extra={"code": error.code})
             self._telegrams_due = self._clock.monotonic() + FAULT_S
             self._walk.read(self._clock.monotonic(), False, FAULT_S / AIR_TO_POLL)
 
-    async def _collect_and_send(self) -> bool:
-        """Whether there was anything to send."""
-        telegrams = await self._source.collect(self._radio.max_payload)
+    def _schedule(self) -> None:
+        """When the next regular telegram is made: for the slot, or at the timer's own time where there is none."""
+        now = self._clock.monotonic()
+        planned = self._slot.next(now + LEAD_S)
+        self._in_slot = planned is not None
+        if planned is None:
+            self._telegrams_due = self._monotonic(self._timer.next_after(self._clock.time()))
+        else:
+            self._telegrams_due = planned.at - LEAD_S
+
+    async def _collect_and_send(self, planned: Planned | None) -> bool:
+        """Whether there was anything to send. The first telegram goes into the slot, where that is `planned`."""
+        telegrams = await self._source.collect(
+            self._radio.max_payload if planned is None else self._radio.room(planned)
+        )
         if self._daybook is not None:
             for telegram in telegrams:
                 self._daybook.note(telegram.counter, VALUES_PORT, telegram.payload)
@@ -239,8 +271,8 @@ class Sender:
             self._since_confirmed += 1
             regular = 0 < self._confirm_every <= self._since_confirmed
             confirmed = regular or self._radio.uncertain or self._walk.urgent or bool(telegram.proves)
-            await self._patiently(self._radio.ready(len(telegram.payload)))
-            sent = await self._send(VALUES_PORT, telegram.payload, confirmed=confirmed, counter=telegram.counter)
+            sent = await self._send_one(telegram, confirmed, planned)
+            planned = None
             arrived = sent is not None and sent.acknowledged
             if arrived:
                 self._since_confirmed = 0
@@ -261,6 +293,18 @@ class Sender:
             await self._send(passed.port, passed.payload, confirmed=self._radio.uncertain)
         return bool(passing)
 
+    async def _send_one(self, telegram: Sealed, confirmed: bool, planned: Planned | None) -> Sent | None:
+        """In the slot; or at once where there is none, or where it was missed."""
+        sent = None
+        if planned is not None:
+            sent = await self._send(
+                VALUES_PORT, telegram.payload, confirmed=confirmed, counter=telegram.counter, planned=planned
+            )
+        if sent is None:
+            await self._patiently(self._radio.ready(len(telegram.payload)))
+            sent = await self._send(VALUES_PORT, telegram.payload, confirmed=confirmed, counter=telegram.counter)
+        return sent
+
     def _daybook_due(self) -> float | None:
         """What the daybook has comes after everything else, and not while somebody waits beside the adapter."""
         return None if self._daybook is None or self._walk.active else self._daybook.due()
@@ -274,10 +318,16 @@ class Sender:
             daybook.done(uplink, sent is not None and sent.acknowledged, self._airtime(size))
 
     async def _send(
-        self, port: int | None, payload: bytes, *, confirmed: bool, counter: int | None = None
+        self,
+        port: int | None,
+        payload: bytes,
+        *,
+        confirmed: bool,
+        counter: int | None = None,
+        planned: Planned | None = None,
     ) -> Sent | None:
         try:
-            sent = await self._patiently(self._radio.send(port, payload, confirmed=confirmed))
+            sent = await self._patiently(self._radio.send(port, payload, confirmed=confirmed, planned=planned))
         except MeterspanError as error:
             log.warning("not sent: %s", error, extra={"port": port, "counter": counter, "code": error.code})
             return None
@@ -293,7 +343,7 @@ class Sender:
         """Until the next thing to do, something worth telling, or a while; all times here are monotonic."""
         now = self._clock.monotonic()
         until = [now + (HASTY_STEP_S if self._commissioning.active else STEP_S)]
-        dues = (self._keys_due(), self._poll_due(), self._telegrams_at(), self._daybook_due())
+        dues = (self._keys_due(), self._talk.due(), self._poll_due(), self._telegrams_at(), self._daybook_due())
         until += [moment for moment in dues if moment is not None]
         if self._registration.due(self._facts()):
             until.append(self._reports.due)

@@ -81,9 +81,8 @@ class Timekeeping:
             log.warning("the clock is set: the network told it twice", extra={"alarm": "clock_step", "ahead_s": error})
         else:
             log.info("the clock was checked", extra={"ahead_s": error, "ppm": round(self.discipline.rate * 1e6, 2)})
-        if verdict in (Verdict.FIRST, Verdict.STEPPED):
-            self._save()
-        elif verdict is Verdict.TAKEN and (self._saved_at is None or sample.monotonic_s - self._saved_at >= SAVE_S):
+        rested = self._saved_at is None or sample.monotonic_s - self._saved_at >= SAVE_S
+        if verdict in (Verdict.FIRST, Verdict.STEPPED) or (verdict is Verdict.TAKEN and rested):
             self._save()
         return verdict
 

@@ -64,7 +64,7 @@ class EndDevice:
         self._available = available or _at_once
         self._state = store.load(clock.time())
         self._budget = AirBudget(self._state.ledger)
-        self._transmitter = Transmitter(phy, self._budget, clock, random, settings.power_dbm, self._save)
+        self._transmitter = Transmitter(phy, self._budget, clock, random, power_dbm=settings.power_dbm, save=self._save)
         self._joining = Joining(identity, settings, self._state, random)
         self._crypto: Session | None = None
         self._air = asyncio.Lock()

@@ -22,7 +22,7 @@ class Transmitter:
     """`save` makes the budget durable. `clear_at` is as in `AdapterRadio.keep_clear`."""
 
     def __init__(
-        self, phy: Phy, budget: AirBudget, clock: Clock, random: Random, power_dbm: int, save: Callable[[], None]
+        self, phy: Phy, budget: AirBudget, clock: Clock, random: Random, *, power_dbm: int, save: Callable[[], None]
     ) -> None:
         self.clear_at: Callable[[float, float], float] = _at_once
         self._phy, self._budget, self._clock, self._random = phy, budget, clock, random

@@ -1,0 +1,107 @@
+"""Port 202 on the adapter: asks for the time when the slot needs it, takes the answers, answers TS003's requests."""
+
+import logging
+from collections import deque
+from random import Random
+from typing import Final
+
+from adapter_agent.own_slot import OwnSlot
+from adapter_agent.pace import Pace
+from adapter_agent.timekeeping import Timekeeping
+from edge.clock import Clock
+from meterwire.clock_package import (
+    AppTimeReq,
+    ClockAnswer,
+    ClockQuality,
+    DeviceAppTimePeriodicityAns,
+    DeviceAppTimePeriodicityReq,
+    ForceDeviceResyncReq,
+    PackageVersionAns,
+    PackageVersionReq,
+    Up,
+    decode_down,
+)
+from meterwire.errors import FormatError
+from meterwire.lorawan.gpstime import gps_seconds
+
+log = logging.getLogger(__name__)
+
+ASK_SHARE: Final = 0.5  # of the guard: a clock that will be more uncertain asks …
+LOST_SHARE: Final = 1.0  # … and one that the slot cannot trust any more asks in every way
+AGAIN_S: Final = (60.0, 3600.0)
+SPREAD_S: Final = 60.0  # many adapters lose the same concentrator's time together
+MAX_WAITING: Final = 4
+TOKENS: Final = 16
+
+
+class ClockTalk:
+    """Times are monotonic seconds. Without a slot it asks for nothing."""
+
+    def __init__(self, time: Timekeeping, slot: OwnSlot, clock: Clock, random: Random) -> None:
+        self._time, self._slot, self._clock, self._random = time, slot, clock, random
+        self._ask = Pace(*AGAIN_S)
+        self._answers: deque[Up] = deque(maxlen=MAX_WAITING)
+        self._token, self._asking = 0, False
+
+    def take(self, payload: bytes) -> bool:
+        """A downlink on port 202; whether the clock was set by it."""
+        try:
+            commands = decode_down(payload)
+        except FormatError as error:
+            log.warning("a downlink on port 202 is refused: %s", error, extra={"code": error.code})
+            return False
+        taken = False
+        for command in commands:
+            match command:
+                case ClockAnswer():
+                    taken = self._answered(command) or taken
+                case PackageVersionReq():
+                    self._answers.append(PackageVersionAns())
+                case DeviceAppTimePeriodicityReq():
+                    self._answers.append(DeviceAppTimePeriodicityAns(self._device_time(), not_supported=True))
+                case ForceDeviceResyncReq() if command.transmissions:
+                    self._answers.append(self._request())
+        return taken
+
+    def asks_along(self) -> bool:
+        """Whether DeviceTimeReq should go with whatever is sent next."""
+        return self._slot.uncertain(LOST_SHARE)
+
+    def due(self) -> float | None:
+        """When to send `next`; None while there is nothing to say."""
+        if self._answers:
+            return self._clock.monotonic()
+        needed = self._slot.uncertain(ASK_SHARE)
+        if needed and not self._asking:
+            self._ask.restart(self._clock.monotonic() + self._random.uniform(0.0, SPREAD_S))
+        self._asking = needed
+        return self._ask.due if needed else None
+
+    def next(self) -> bytes:
+        """The payload to send now."""
+        if self._answers:
+            return self._answers.popleft().encode()
+        self._ask.later(self._clock.monotonic())
+        self._ask.due += self._random.uniform(0.0, SPREAD_S)
+        return self._request().encode()
+
+    def _answered(self, answer: ClockAnswer) -> bool:
+        if answer.quality is ClockQuality.NONE:
+            log.info("a clock answer of no quality is not used")
+            return False
+        return self._time.answered(
+            answer.fcnt_low,
+            answer.offset_us / 1e6,
+            answer.rate_ppb / 1e9,
+            answer.uncertainty_ms / 1000,
+            leap_soon=answer.leap_soon,
+        )
+
+    def _request(self) -> AppTimeReq:
+        self._token = (self._token + 1) % TOKENS
+        return AppTimeReq(self._device_time(), self._token, answer_required=True)
+
+    def _device_time(self) -> int:
+        """GPS seconds of this clock, which TS003 wants to know; 0 while it has none."""
+        unix = self._time.unix()
+        return 0 if unix is None else int(gps_seconds(unix)) & 0xFFFFFFFF

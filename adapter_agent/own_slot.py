@@ -1,0 +1,145 @@
+"""The adapter's slot: whether it may be used, when it comes next, what stays clear of it, and what is told about it."""
+
+import logging
+from random import Random
+from typing import Final
+
+from adapter_agent.radio.base import AdapterRadio, NotJoined, Planned
+from adapter_agent.timekeeping import Timekeeping
+from edge.clock import Clock
+from meterwire.config_records import ConfigurationRefused, SlotRecord, SlotReport, SlotState
+from meterwire.slots import Kind, Slot
+
+log = logging.getLogger(__name__)
+
+LEAD_S: Final = 1.0  # so long before its slot a telegram is made
+LEAST_ROOM: Final = Kind.VALUES.size  # bytes that a slot must carry
+HOLD_S: Final = 30.0  # what waited for the slot to pass goes out within that time …
+HOLD_SHARE: Final = 0.125  # … or within this share of the period
+DAY_S: Final = 86_400
+MAX_RATE_PPB: Final = 0x7FFFFF
+MAX_UNCERTAINTY_MS: Final = 0xFFFF
+
+
+class OwnSlot:
+    """Times are monotonic seconds. Without a slot it wants nothing and keeps nothing clear. [0150] to [0153]."""
+
+    def __init__(
+        self, time: Timekeeping, radio: AdapterRadio, clock: Clock, random: Random, *, day_begins_s: float = 0.0
+    ) -> None:
+        """`day_begins_s` after midnight UTC the adapter's own day begins, for the daily report."""
+        self._day_begins_s = day_begins_s
+        self._time, self._radio, self._clock, self._random = time, radio, clock, random
+        self._slot: Slot | None = None
+        self._hold: tuple[float, float] = (0.0, 0.0)  # Unix begin of an occurrence, and how long it holds others back
+        self._said: SlotState | None = None  # an adapter that never had a slot does not speak of any
+
+    def configure(self, slot: Slot | None) -> None:
+        """The slot that the running configuration names."""
+        self._slot = slot
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the slot cannot be used here, at most 20 characters; None where it can, or where there is none."""
+        slot = self._slot
+        if slot is None:
+            return None
+        try:
+            if not self._radio.carries(slot.channel, slot.data_rate):
+                return f"no channel {slot.channel} DR{slot.data_rate}"
+            return "slot too short" if self._radio.room(self._planned(slot, 0.0, 0.0)) < LEAST_ROOM else None
+        except NotJoined:
+            return None  # it shows once there is a session
+
+    def refused(self, version: int) -> ConfigurationRefused | None:
+        """What tells the refusal; `version` is the configuration's, of which the rest is in force."""
+        reason = self.refusal
+        return None if reason is None else ConfigurationRefused(version, SlotRecord.type, reason)
+
+    def next(self, monotonic_s: float) -> Planned | None:
+        """The first use of the slot from then on; None while there is none to be trusted."""
+        slot = self._slot
+        if slot is None or self.refusal is not None:
+            return None
+        return self._next(slot, monotonic_s)
+
+    @property
+    def state(self) -> SlotState:
+        """What the report says. A clock that is good enough for the next slot and not for a whole period changes
+        nothing of it: it would be told again and again.
+        """
+        slot = self._slot
+        if slot is None:
+            return SlotState.NONE
+        if self.refusal is not None:
+            return SlotState.REFUSED
+        if not self.uncertain(1.0):
+            return SlotState.IN_SLOT
+        lost = self._time.uncertainty() >= slot.guard_ms / 1000
+        return SlotState.NO_TRUST if lost or self._said is not SlotState.IN_SLOT else SlotState.IN_SLOT
+
+    def report(self) -> SlotReport | None:
+        """The echo of slot and clock as they are now; None as long as there never was a slot."""
+        state, uncertainty_s = self.state, self._time.uncertainty()
+        if self._said is None and state is SlotState.NONE:
+            return None
+        if state is not self._said:
+            log.info("slot: %s", state.name.lower(), extra={"reason": self.refusal})
+            self._said = state
+        return SlotReport(
+            0 if self._slot is None else self._slot.version,
+            state,
+            max(-MAX_RATE_PPB, min(MAX_RATE_PPB, round(self._time.discipline.rate * 1e9))),
+            round(min(uncertainty_s * 1000, MAX_UNCERTAINTY_MS)),
+        )
+
+    @property
+    def day(self) -> int:
+        """The day of the daily report: not all adapters report at midnight."""
+        unix = self._time.unix()
+        if self._slot is None or unix is None:
+            return 0
+        return int((unix - self._day_begins_s) // DAY_S)
+
+    def clear_at(self, monotonic_s: float, seconds: float) -> float:
+        """From when on something that takes `seconds` does not reach into the slot; what had to wait is spread."""
+        slot = self._slot
+        if slot is None or self.refusal is not None:
+            return monotonic_s
+        length, most = slot.length_ms / 1000, min(HOLD_S, HOLD_SHARE * slot.period_s)
+        clear = monotonic_s
+        planned = self._next(slot, monotonic_s - length - most)
+        while planned is not None:
+            begin = planned.at - slot.guard_ms / 1000
+            if clear + seconds <= begin:
+                break
+            clear = max(clear, begin + length + self._held_back(begin, most))
+            planned = self._next(slot, planned.at + length)
+        return clear
+
+    def uncertain(self, share: float) -> bool:
+        """Whether a period from now the clock may be wrong by more than `share` of the guard."""
+        slot = self._slot
+        if slot is None or self.refusal is not None:
+            return False
+        ahead = self._clock.monotonic() + slot.period_s
+        return self._time.discipline.uncertainty(ahead) >= share * slot.guard_ms / 1000
+
+    def _next(self, slot: Slot, monotonic_s: float) -> Planned | None:
+        discipline, guard = self._time.discipline, slot.guard_ms / 1000
+        unix = discipline.unix(monotonic_s)
+        if unix is None:
+            return None
+        at = discipline.monotonic(slot.send_at(unix))
+        spare = guard - discipline.uncertainty(at)
+        return self._planned(slot, at, spare / 2) if spare > 0 else None
+
+    def _planned(self, slot: Slot, at: float, late_s: float) -> Planned:
+        air = (slot.length_ms - 2 * slot.guard_ms) / 1000
+        return Planned(at, slot.channel, slot.data_rate, air, late_s)
+
+    def _held_back(self, begin: float, most: float) -> float:
+        """Drawn once for each use of the slot, so that asking twice does not make it longer."""
+        if abs(begin - self._hold[0]) > 1.0:
+            self._hold = begin, self._random.uniform(0.0, most)
+        return self._hold[1]
