@@ -2,7 +2,7 @@
 
 A tuning-fork crystal (-0.034 ppm/K² around 25 °C, up to 20 ppm off) follows the temperature of its place: daily swing,
 slow change from day to day. The concentrator sees every frame (900 s) with 1 ms of stamp noise, decides whether to
-answer, and loses 5 % of its answers. The error is that of the moment of sending against the slot, without the first days.
+answer, and loses 5 % of its answers. The error is that of sending against the slot, without the first days.
 
 `p9999_ms_two_answers`: the error that 99.99 % of all frames keep, the worst of the places indoors, with at most two
 answers a day; `p9999_ms_one_answer` with one. `answers_per_day`: of the former. The same per place behind the names.

@@ -47,6 +47,7 @@ MAX_BATCH: Final = 500  # uplinks in one commit
 TICK_S: Final = 1.0
 SLOW_TICKS: Final = 10
 LEAPS: Final = "leaps"
+CLOCK_LEVELS: Final = {"settled": logging.INFO, "agreed": logging.INFO, "synchronised": logging.INFO}
 STUCK_AFTER_S: Final = 30.0
 
 
@@ -124,7 +125,8 @@ class ConcentratorApp:
         self.sessions = Sessions(database.read, self.credential, config.server.cached_devices)
         self.table = DeviceTable(database, self._keys, audit)
         self.queue = DownlinkQueue(database, self.outbox, self.events, clock, audit)
-        self.time = Timekeeper(clock, config.clock.quality, leaps=store.setting(database.read, LEAPS) or b"")
+        self._leaps = store.setting(database.read, LEAPS) or b""
+        self.time = Timekeeper(clock, config.clock.quality, leaps=self._leaps)
         self.joins = JoinServer(database.read, self.credential, config.region, self._rng)
         self.dedupe = Dedupe(config.server.dedupe_ms / 1000)
         self.forwarders = Forwarders(
@@ -346,12 +348,19 @@ class ConcentratorApp:
         await self.outbox.expire()
         await self.downlink.save()
         self._note_clock(self.time.refresh())
+        await self._keep_leaps()
         stats = self.outbox.stats()
         if stats.dropped > self._reported_dropped:
             oldest = messages.timestamp(stats.dropped_oldest_at) if stats.dropped_oldest_at is not None else None
             self._note(self.events.make("outbox_dropped", count=stats.dropped - self._reported_dropped, oldest=oldest))
             log.error("the outbox was full: the oldest entries were dropped", extra={"dropped": stats.dropped})
             self._reported_dropped = stats.dropped
+
+    async def _keep_leaps(self) -> None:
+        leaps = self.time.leaps()
+        if leaps != self._leaps:
+            await self.database.run(lambda connection: store.put_setting(connection, LEAPS, leaps))
+            self._leaps = leaps
 
     async def _put_events(self) -> None:
         events, self._pending_events = self._pending_events, []
@@ -364,7 +373,7 @@ class ConcentratorApp:
 
     def _note_clock(self, notices: list[Notice]) -> None:
         for reason, detail in notices:
-            log.warning("the clock", extra={"reason": reason, **detail})
+            log.log(CLOCK_LEVELS.get(reason, logging.WARNING), "clock: %s", reason, extra=detail)
             self._note(self.events.make("clock", reason=reason, **detail))
 
     def _suspicious_gateway(self, gateway: str, offset_s: float) -> None:

@@ -41,7 +41,7 @@ class Timekeeper:
         self._jumped = 0.0  # s since the clock was last believed
         self._jumped_at: float | None = None  # monotonic
         self._leaps = _read(leaps)  # Unix times of leap seconds that the table of GPS time does not have
-        self.disagreed = False  # adapters whose clocks are known say something else
+        self.disagreed = self._said_disagreed = False  # devices whose clocks are known say something else
 
     def quality(self) -> TimeQuality:
         if self._wanted == "auto":
@@ -86,6 +86,9 @@ class Timekeeper:
         self._offset = offset
         if abs(jump) >= JUMP_S:
             return self._jump(jump, now, monotonic)
+        if self.disagreed is not self._said_disagreed:
+            self._said_disagreed = self.disagreed
+            return [("contradicted" if self.disagreed else "agreed", {})]
         if self._jumped_at is not None and monotonic - self._jumped_at >= SETTLE_S and self.quality() == "ntp":
             return self._believe()
         return []

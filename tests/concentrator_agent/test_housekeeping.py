@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from concentrator_agent import store
 from concentrator_agent.app import ConcentratorApp
 from concentrator_agent.modes import Side
 from concentrator_agent.radio.forwarders import MAX_GATEWAYS, ONLINE_WITHIN_S
 from edge.clock import ManualClock
 from edge.outbox import Entry
+from edge.timesync import HostClock
 from meterwire import messages
 from meterwire.lorawan.frame import MAX_PHY
 from tests.concentrator_agent.field import EUI, GATEWAY, Gateway, Portal, config_for, eventually, join, running
@@ -58,6 +60,18 @@ async def test_a_jump_of_the_clock_is_reported_with_its_size(app: ConcentratorAp
     clock.jump(-3600)
     event = await reported(app, clock, "clock")
     assert (event.reason, event.detail["offset_ms"]) == ("jump", -3_600_000.0)
+
+
+async def test_a_leap_second_is_remembered(
+    app: ConcentratorApp, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.time, "_ask", lambda: HostClock(True, leap=True))
+    app.time.refresh()
+    await clock.advance(2)
+    clock.jump(-1)
+    assert (await reported(app, clock, "clock")).reason == "leap_second"
+    await passing(clock, 11)
+    assert store.setting(app.database.read, "leaps") == b"[1767225600.0]"
 
 
 async def test_uplinks_go_on_whatever_the_clock_does(app: ConcentratorApp, clock: ManualClock) -> None:

@@ -82,6 +82,10 @@ def test_adapters_that_disagree_outvote_a_free_clock_only(keeper: Timekeeper) ->
     keeper.disagreed = True
     assert not keeper.may_tell("free")
     assert keeper.may_tell("ntp")
+    assert keeper.look() == [("contradicted", {})]
+    assert keeper.look() == []
+    keeper.disagreed = False
+    assert keeper.look() == [("agreed", {})]
 
 
 async def test_a_leap_second_moves_the_date_and_no_slot(kernel: Kernel) -> None:
