@@ -37,6 +37,11 @@ class Sampler:
         self._sent_at: float | None = None
         self._told: set[str] = set()
 
+    @property
+    def period_s(self) -> float:
+        """Seconds between regular telegrams where nothing else is configured."""
+        return self._config.period_s
+
     def configure(self, registers: Mapping[int, Sequence[int]]) -> None:
         """Input -> dictionary indices to send instead of the file's; inputs that are not named keep those."""
         self._configured = {input_: [by_index(index) for index in indices] for input_, indices in registers.items()}

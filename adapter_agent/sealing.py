@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from adapter_agent.carriage import Carriage
 from adapter_agent.config import Sealing as SealingConfig
 from adapter_agent.dates import Dates
 from adapter_agent.sampler import Sample
@@ -12,7 +13,7 @@ from meterwire.counter import Counter
 from meterwire.errors import KeyMemoryError
 from meterwire.ids import DevEUI
 from meterwire.keymemory import KeyEntry, KeyMemory
-from meterwire.registers import AGE, IDENTITY, REGISTERS, register_number
+from meterwire.registers import AGE, IDENTITY, REGISTERS, previous_number, register_number
 from meterwire.seal import Mode, Value, ValuesSealer
 from meterwire.values_telegram import HEADER_LENGTH, encode_body
 
@@ -53,7 +54,9 @@ class Sealing:
         self._on_sealed = on_sealed
         self._mode = _MODES[config.mode]
         numbers = [register_number(index, input_) for index in REGISTERS for input_ in range(8)]
+        numbers += [previous_number(input_) for input_ in range(8)]
         self._widths = dict.fromkeys(numbers, config.least_width) if config.least_width > 1 else {}
+        self._carriage = Carriage()
         self._sealers: dict[int, tuple[KeyEntry, ValuesSealer]] = {}
         self._alarm = ""
 
@@ -61,6 +64,10 @@ class Sealing:
     def upcoming(self) -> int:
         """The counter that the next telegram uses."""
         return self._counter.upcoming
+
+    def carry_previous(self, period_s: float | None) -> None:
+        """Telegrams, `period_s` apart, also carry the value before; None: they do not."""
+        self._carriage.configure(period_s)
 
     def seal(self, samples: Sequence[Sample], limit: int) -> list[Sealed]:
         """Telegrams of at most `limit` bytes that carry all samples; none while no key is valid (an alarm is logged).
@@ -77,13 +84,23 @@ class Sealing:
         sealer = self._sealer(entry)
         room = limit - HEADER_LENGTH - entry.key.tag_length
         telegrams = []
-        for values in self._pack(samples, room):
+        for packed in self._pack(samples, room):
             counter = self._counter.next()
+            values = packed if now is None else self._with_previous(counter, packed, room, now)
             proves = tuple(value.register >> 5 for value in values if value.register & 31 == IDENTITY)
             telegrams.append(Sealed(counter, sealer.seal(counter, values, self._mode), proves))
             if self._on_sealed is not None and now is not None:
                 self._on_sealed(entry, now)
         return telegrams
+
+    def _with_previous(self, counter: int, values: list[Value], room: int, now: float) -> list[Value]:
+        """As many previous values as there is room for beside the values, which come first."""
+        full = values
+        for step in self._carriage.due(counter, values, now):
+            if self._size([*full, step]) <= room:
+                full = [*full, step]
+        self._carriage.note(counter, values, now)
+        return full
 
     def _pack(self, samples: Iterable[Sample], room: int) -> list[list[Value]]:
         """Values filled into as few telegrams as fit, each with the age of the readings in it."""

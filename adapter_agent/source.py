@@ -140,6 +140,8 @@ class SealingSource:
 
     def configure(self, configuration: Configuration) -> None:
         self._sampler.configure(configuration.registers)
+        period_s = configuration.slot.period_s if configuration.slot is not None else configuration.period_s
+        self._sealing.carry_previous((period_s or self._sampler.period_s) if configuration.previous else None)
 
     def want_proof(self) -> None:
         self._proofs.want()
