@@ -35,6 +35,8 @@ def open_records(upper: Upper, address: Address, key: Key16 | None, last_counter
     UnsupportedSecurity for other modes, TagMismatch for a wrong or absent key and for changed bytes, ReplayError for
     a counter that has not risen above `last_counter`.
     """
+    if upper.afl is not None and upper.mode != MODE_7:
+        raise UnsupportedSecurity("the telegram has a MAC, and its security mode none")  # one bit makes 7A a 78
     if upper.mode == PLAIN:
         return Opened(upper.data, None)
     if upper.mode not in (MODE_5, MODE_7):
