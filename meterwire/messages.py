@@ -89,6 +89,7 @@ EventKind = Literal[
     "outbox_dropped",  # detail: count, oldest
     "clock",  # reason: jump | settled | unsynchronised | synchronised | leap_second | contradicted | gateway_off
     "slot",  # how a device keeps its slot; detail: n, early_ms_p99, late_ms_p99, median_ms, rate_ppb, uncertainty_ms …
+    "rate_proposed",  # another data rate would suit a device with a slot; detail: dr, margin (dB), version of the slot
     "certificate",  # reason: issued | expiring ; detail: hours_left
 ]
 
