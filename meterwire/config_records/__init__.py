@@ -9,6 +9,14 @@ from meterwire.config_records.down import (
     Registers,
     Reporting,
 )
+from meterwire.config_records.slots import (
+    BEACON_PERIODS,
+    BeaconRecord,
+    PreviousRecord,
+    SlotRecord,
+    SlotReport,
+    SlotState,
+)
 from meterwire.config_records.telegram import (
     HEADER_LENGTH,
     MAX_PAYLOAD,
@@ -36,6 +44,7 @@ from meterwire.config_records.up import (
 )
 
 __all__ = [
+    "BEACON_PERIODS",
     "HEADER_LENGTH",
     "MAX_COMMISSIONING_MIN",
     "MAX_FIRMWARE",
@@ -47,6 +56,7 @@ __all__ = [
     "RECORDS",
     "SLOWEST_PAYLOAD",
     "Assembly",
+    "BeaconRecord",
     "Commissioning",
     "CommissioningReport",
     "ConfigurationRefused",
@@ -56,11 +66,15 @@ __all__ = [
     "MeterIdentity",
     "OwnIdentity",
     "Part",
+    "PreviousRecord",
     "ReadIdentity",
     "Record",
     "Registers",
     "Reporting",
     "Resolution",
+    "SlotRecord",
+    "SlotReport",
+    "SlotState",
     "UnknownRecord",
     "decode",
     "encode",

@@ -1,6 +1,6 @@
 """Records that configure an adapter. A configuration is complete: what it does not name keeps the local default.
 
-Types 0x10 to 0x1F stay reserved for slots and clocks.
+Types 0x10 to 0x1F belong to slots and clocks: `slots`.
 """
 
 from dataclasses import dataclass

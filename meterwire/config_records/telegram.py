@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from meterwire.config_records.down import Commissioning, MeterIdentity, Registers, Reporting
+from meterwire.config_records.slots import BeaconRecord, PreviousRecord, SlotRecord, SlotReport
 from meterwire.config_records.up import (
     CommissioningReport,
     ConfigurationRefused,
@@ -34,7 +35,7 @@ class UnknownRecord:
         return self.value
 
 
-Down = MeterIdentity | Reporting | Registers | Commissioning
+Down = MeterIdentity | Reporting | Registers | Commissioning | SlotRecord | BeaconRecord | PreviousRecord
 Up = (
     CounterReport
     | FirmwareReport
@@ -43,6 +44,7 @@ Up = (
     | Resolution
     | CommissioningReport
     | ConfigurationRefused
+    | SlotReport
 )
 Record = Down | Up | UnknownRecord
 
@@ -52,6 +54,9 @@ _KINDS = (
     Reporting,
     Registers,
     Commissioning,
+    SlotRecord,
+    BeaconRecord,
+    PreviousRecord,
     CounterReport,
     FirmwareReport,
     OwnIdentity,
@@ -59,6 +64,7 @@ _KINDS = (
     Resolution,
     CommissioningReport,
     ConfigurationRefused,
+    SlotReport,
 )
 RECORDS: Mapping[int, Callable[[bytes], Record]] = MappingProxyType({kind.type: kind.decode for kind in _KINDS})
 

@@ -1,9 +1,12 @@
 """Explains the records of port 33: every field by name, identities also as the meter they name."""
 
+from dataclasses import asdict
+
 from meterwire import config_records as records
 from meterwire.explain.context import Explanation
 from meterwire.identity import meter_of
 from meterwire.registers import REGISTERS, split_number
+from meterwire.slots import FREQUENCIES_HZ
 
 
 def explain(record: records.Record) -> Explanation:
@@ -38,6 +41,15 @@ def _fields(record: records.Record) -> Explanation:
         case records.ConfigurationRefused(version, record_type, reason):
             refused = {"version": version, "record_type": f"0x{record_type:02X}", "reason": reason}
             return {"name": "configuration refused"} | refused
+        case records.SlotRecord(slot):
+            return {"name": "slot", "frequency_hz": FREQUENCIES_HZ[slot.channel]} | asdict(slot)
+        case records.BeaconRecord():
+            return {"name": "beacon"} | asdict(record)
+        case records.PreviousRecord(carried):
+            return {"name": "previous value", "value": carried}
+        case records.SlotReport(version, state, rate_ppb, uncertainty_ms):
+            clock = {"rate_ppb": rate_ppb, "uncertainty_ms": uncertainty_ms}
+            return {"name": "slot report", "version": version, "state": _STATES[state]} | clock
         case _:
             return {"name": None, "value": record.encode().hex()}
 
@@ -46,6 +58,13 @@ _KINDS = {
     records.IdentityKind.NONE: "the meter tells nothing",
     records.IdentityKind.SERVER_ID: "SML server id",
     records.IdentityKind.TEXT: "text",
+}
+
+_STATES = {
+    records.SlotState.IN_SLOT: "sends in the slot",
+    records.SlotState.NONE: "has no slot",
+    records.SlotState.NO_TRUST: "does not trust its clock",
+    records.SlotState.REFUSED: "refused the slot",
 }
 
 

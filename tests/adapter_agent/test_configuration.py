@@ -143,7 +143,7 @@ def test_an_empty_configuration_is_the_defaults_under_its_own_version():
     ("version", "records", "record_type", "reason"),
     [
         (0, [Reporting(60)], 0, "version 0 is factory"),
-        (5, [UnknownRecord(0x10, b"slot")], 0x10, "unknown record"),
+        (5, [UnknownRecord(0x1F, b"slot")], 0x1F, "unknown record"),
         (5, [CounterReport(1)], 0x81, "unknown record"),
         (5, [Reporting(60), Reporting(61)], 0x02, "given twice"),
         (5, [MeterIdentity(0, b"1"), MeterIdentity(0, b"2")], 0x01, "given twice"),

@@ -8,6 +8,7 @@ from meterwire.config_records import (
     RECORDS,
     SLOWEST_PAYLOAD,
     Assembly,
+    BeaconRecord,
     Commissioning,
     CommissioningReport,
     ConfigurationRefused,
@@ -17,21 +18,37 @@ from meterwire.config_records import (
     MeterIdentity,
     OwnIdentity,
     Part,
+    PreviousRecord,
     ReadIdentity,
     Record,
     Registers,
     Reporting,
     Resolution,
+    SlotRecord,
+    SlotReport,
+    SlotState,
     UnknownRecord,
     decode,
     encode,
 )
 from meterwire.errors import FormatError, LimitExceeded, ValueOutOfRange
 from meterwire.ids import DevEUI
+from meterwire.slots import Slot
 
 printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=20)
 names = st.binary(min_size=1, max_size=20)
 inputs = st.integers(0, 7)
+slots = st.builds(
+    Slot,
+    channel=st.integers(0, 7),
+    phase_ms=st.integers(0, 59_999),
+    period_s=st.sampled_from((60, 300, 900, 3600, 86400)),
+    data_rate=st.integers(0, 5),
+    guard_ms=st.integers(0, 2000),
+    length_ms=st.integers(4001, 8000),
+    version=st.integers(1, 0xFFFF),
+)
+rates = st.integers(-(1 << 23), (1 << 23) - 1)
 records = st.lists(
     st.one_of(
         st.builds(MeterIdentity, inputs, names),
@@ -47,6 +64,16 @@ records = st.lists(
         st.builds(ConfigurationRefused, st.integers(0, 0xFFFF), st.integers(0, 0xFF), printable),
         st.builds(CounterReport, st.integers(0, (1 << 32) - 1)),
         st.builds(FirmwareReport, printable),
+        st.builds(SlotRecord, slots),
+        st.builds(
+            BeaconRecord,
+            st.integers(8_630_000, 8_699_999).map(lambda steps: steps * 100),
+            st.integers(0, 5),
+            st.sampled_from((60, 300, 900, 3600)),
+            st.integers(0, 59_999),
+        ),
+        st.builds(PreviousRecord, st.booleans()),
+        st.builds(SlotReport, st.integers(0, 0xFFFF), st.sampled_from(SlotState), rates, st.integers(0, 0xFFFF)),
         st.builds(UnknownRecord, st.integers(0, 255).filter(lambda kind: kind not in RECORDS), st.binary(max_size=45)),
     ),
     max_size=30,
@@ -78,6 +105,14 @@ LAID_OUT: list[tuple[Record, str]] = [
     (Resolution(7 << 5 | 11, -3), "8502ebfd"),
     (CommissioningReport(1800), "86020708"),
     (ConfigurationRefused(17, 3, "too many"), "870b001103" + b"too many".hex()),
+    (SlotRecord(Slot(1, 123_456, 900, 5, 20, 108, 2)), "100d000201020001e24005" + "0014006c"),
+    (SlotRecord(Slot(7, 86_399_998, 86400, 0, 2000, 8000, 65535)), "100dffff07040526" + "5bfe0007d01f40"),
+    (BeaconRecord(869_525_000, 3, 900, 30_000), "110a84add20303840000" + "7530"),
+    (PreviousRecord(False), "120100"),
+    (PreviousRecord(True), "120101"),
+    (SlotReport(2, SlotState.IN_SLOT, 12_345, 15), "9008000200003039000f"),
+    (SlotReport(0, SlotState.NONE, -1, 65535), "9008000001ffffffffff"),
+    (SlotReport(65535, SlotState.REFUSED, -(1 << 23), 0), "9008ffff03800000" + "0000"),
 ]
 
 
@@ -103,7 +138,7 @@ def test_all_parts_together_give_what_was_encoded(version: int, given_records: l
 
 
 def test_parts_may_come_in_any_order_and_twice() -> None:
-    given_records = [UnknownRecord(0x10, bytes([n]) * 40) for n in range(3)]
+    given_records = [UnknownRecord(0x1E, bytes([n]) * 40) for n in range(3)]
     first, second, third = map(decode, encode(1, given_records))
     assembly = Assembly()
     assert [assembly.add(part) for part in (third, third, first)] == [None, None, None]
@@ -111,7 +146,7 @@ def test_parts_may_come_in_any_order_and_twice() -> None:
 
 
 def test_another_version_starts_afresh() -> None:
-    many = [UnknownRecord(0x10, bytes(40)), UnknownRecord(0x11, bytes(40))]
+    many = [UnknownRecord(0x1E, bytes(40)), UnknownRecord(0x1F, bytes(40))]
     old, new = map(decode, encode(1, many)), map(decode, encode(2, many))
     assembly = Assembly()
     assert assembly.add(next(old)) is None
@@ -163,6 +198,24 @@ def test_another_version_starts_afresh() -> None:
         ("000301018703001103", "4 to 23 bytes, not 3"),
         ("00030101870400110307", "printable ASCII"),
         ("000301018704001103ff", "printable ASCII"),
+        ("00030101100c000201020001e24005001400", "13 bytes, not 12"),
+        ("00030101100d000001020001e240050014006c", "version is 1 to 65535, not 0"),
+        ("00030101100d000208020001e240050014006c", "channels 0 to 7, not 8"),
+        ("00030101100d000201050001e240050014006c", "periods number 0 to 4, not 5"),
+        ("00030101100d00020102000dbba0050014006c", "0 to 899999 ms in this period, not 900000"),
+        ("00030101100d000201020001e240060014006c", "data rates 0 to 5, not 6"),
+        ("00030101100d000201020001e2400507d1ffff", "0 to 2000 ms, not 2001"),
+        ("00030101100d000201020001e2400500140028", "longer than its guards"),
+        ("00030101100d000201020001e2400500141f41", "at most 8000 ms, not 8001"),
+        ("000301011109" + "00" * 9, "10 bytes, not 9"),
+        ("00030101110a" + "00" * 10, "between 863000000 and 870000000 Hz"),
+        ("00030101110a84add206038400000000", "data rate is 0 to 5, not 6"),
+        ("00030101110a84add203038500000000", "60, 300, 900, 3600 s, not 901"),
+        ("00030101110a84add2030384000dbba0", "inside its period of 900 s"),
+        ("00030101120102", r"carried \(1\) or not \(0\), not 2"),
+        ("000301011200", "1 bytes, not 0"),
+        ("00030101900700020000303900", "8 bytes, not 7"),
+        ("0003010190080002040030390000", "0 to 3, not 4"),
     ],
 )
 def test_a_damaged_telegram_is_refused(payload: str, cause: str) -> None:
@@ -222,6 +275,15 @@ def test_no_bytes_raise_anything_but_a_format_error(payload: bytes) -> None:
         (0, ConfigurationRefused(0, 0, "")),
         (0, ConfigurationRefused(0, 0, "x" * 21)),
         (0, ConfigurationRefused(0, 0, "zu groß")),
+        (0, BeaconRecord(869_525_050, 3, 900, 0)),
+        (0, BeaconRecord(870_000_000, 3, 900, 0)),
+        (0, BeaconRecord(869_525_000, -1, 900, 0)),
+        (0, BeaconRecord(869_525_000, 3, 86400, 0)),
+        (0, BeaconRecord(869_525_000, 3, 900, 900_000)),
+        (0, SlotReport(65536, SlotState.NONE, 0, 0)),
+        (0, SlotReport(0, SlotState.NONE, 1 << 23, 0)),
+        (0, SlotReport(0, SlotState.NONE, -(1 << 23) - 1, 0)),
+        (0, SlotReport(0, SlotState.NONE, 0, 65536)),
         (0, UnknownRecord(256, b"")),
         (0, UnknownRecord(1, bytes(46))),
     ],

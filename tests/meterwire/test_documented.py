@@ -52,7 +52,7 @@ def test_the_vectors_shown_are_those_of_the_tests() -> None:
 
 def test_the_configuration_telegrams_shown_are_readable_and_name_every_record() -> None:
     shown = re.findall(r"`(\d{4} \d\d \d\d · [0-9a-f ·]+)`", TEXT)
-    assert len(shown) == 3
+    assert len(shown) == 5
     for telegram in shown:
         part = config_records.decode(bytes.fromhex(telegram.replace("·", "")))
         assert not any(isinstance(record, config_records.UnknownRecord) for record in part.records)

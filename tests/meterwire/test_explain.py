@@ -518,7 +518,45 @@ class TestRecords:
                     "reason": "big",
                 },
             ),
-            ("1001ff", {"type": "0x10", "name": None, "value": "ff"}),
+            (
+                "100d000201020001e240050014006c",
+                {
+                    "type": "0x10",
+                    "name": "slot",
+                    "frequency_hz": 868_300_000,
+                    "channel": 1,
+                    "phase_ms": 123_456,
+                    "period_s": 900,
+                    "data_rate": 5,
+                    "guard_ms": 20,
+                    "length_ms": 108,
+                    "version": 2,
+                },
+            ),
+            (
+                "110a84add203038400007530",
+                {
+                    "type": "0x11",
+                    "name": "beacon",
+                    "frequency_hz": 869_525_000,
+                    "data_rate": 3,
+                    "period_s": 900,
+                    "phase_ms": 30_000,
+                },
+            ),
+            ("120101", {"type": "0x12", "name": "previous value", "value": True}),
+            (
+                "9008000202003039000f",
+                {
+                    "type": "0x90",
+                    "name": "slot report",
+                    "version": 2,
+                    "state": "does not trust its clock",
+                    "rate_ppb": 12_345,
+                    "uncertainty_ms": 15,
+                },
+            ),
+            ("1f01ff", {"type": "0x1F", "name": None, "value": "ff"}),
         ],
     )
     def test_each_is_shown_by_its_fields(self, record: str, shown: dict[str, Any]) -> None:
