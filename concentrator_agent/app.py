@@ -162,7 +162,7 @@ class ConcentratorApp:
             events=self.events,
             heard=self.heard,
             keeper=self.time,
-            tracking=Tracking(self.time, self.events),
+            tracking=Tracking(self.time, self.events, plan),
         )
         self._pending_events: list[Entry] = []
         self._reported_dropped = self.outbox.stats().dropped

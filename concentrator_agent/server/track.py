@@ -13,7 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class Track(msgspec.Struct):
-    """What is known of one device's clock in the slot of `version`; `deviations` in ms since the last report."""
+    """What is known of one device's clock in the slot of `version`; `deviations` in ms since the last report.
+
+    `snrs` (whole dB) of the last frames; `proposed` is the data rate proposed last, at `proposed_at` (slot time).
+    """
 
     version: int
     budget: Budget
@@ -23,6 +26,9 @@ class Track(msgspec.Struct):
     outside: int = 0
     answers: int = 0
     reported_at: float = 0.0
+    snrs: list[int] = []
+    proposed: int | None = None
+    proposed_at: float = 0.0
 
     def encode(self) -> bytes:
         return _encoder.encode(self)
@@ -44,4 +50,5 @@ def decode_track(stored: bytes | None, slot: Slot, now: float) -> Track:
         return Track(slot.version, Budget(now), reported_at=now)
     if track.version != slot.version:
         track.version, track.deviations, track.outside = slot.version, [], 0
+        track.snrs, track.proposed = [], None
     return track

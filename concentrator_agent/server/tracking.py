@@ -11,6 +11,7 @@ import msgspec
 from concentrator_agent.events import Events
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.disagreement import Disagreement
+from concentrator_agent.server.proposals import FEWEST, propose
 from concentrator_agent.server.sessions import Device
 from concentrator_agent.server.timekeeping import Timekeeper, wire_quality
 from concentrator_agent.server.track import Track, decode_track
@@ -18,28 +19,31 @@ from edge.outbox import Entry
 from meterwire.clock_filter import ClockFilter
 from meterwire.clock_package import MAX_UNCERTAINTY_MS, ClockAnswer
 from meterwire.lorawan.airtime import airtime_s
+from meterwire.lorawan.plan import Region
 from meterwire.messages import TimeQuality
 from meterwire.slots import FREQUENCIES_HZ, Slot
 
 STAMPS_S: Final[dict[TimeQuality, float]] = {"gps": 0.0005, "ntp": 0.001, "free": 0.001, "none": 0.001}
 FURTHEST_S: Final = 5.0  # from its planned moment a frame may lie and still be meant for it
 REPORT_EVERY_S: Final = 3600.0
+PROPOSE_EVERY_S: Final = 86_400.0
 MAX_KEPT: Final = 128  # deviations between two reports
 OUTSIDE_ALARM: Final = 8  # frames outside that are reported though none came inside
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What an uplink led to: bytes for the store, an event for the portal, a payload for port 202."""
+    """What an uplink led to: bytes for the store, events for the portal, a payload for port 202."""
 
     state: bytes
-    entry: Entry | None = None
+    entries: tuple[Entry, ...] = ()
     answer: bytes | None = None
 
 
 class Tracking:
     """Measures uplinks in slots. One for the whole concentrator; tracks are with their devices."""
 
-    def __init__(self, keeper: Timekeeper, events: Events) -> None:
+    def __init__(self, keeper: Timekeeper, events: Events, plan: Region) -> None:
+        self._plan = plan
         self._keeper = keeper
         self._events = events
         self._disagreement = Disagreement()
@@ -57,10 +61,12 @@ class Tracking:
         answer = None
         if ours and abs(window.offset_s) <= min(FURTHEST_S, slot.period_s / 4):
             self._take(track, begin, -window.offset_s, best.time_quality)
+            track.snrs = [*track.snrs[1 - FEWEST :], round(best.snr)]
             answer = self._answer(slot, track, begin, best.time_quality, fcnt)
         else:
             track.outside += 1
-        return Measured(track.encode(), self._report(device.dev_eui, track, begin), answer)
+        entries = self._report(device.dev_eui, track, begin), self._propose(device.dev_eui, slot, track, begin)
+        return Measured(track.encode(), tuple(entry for entry in entries if entry is not None), answer)
 
     def asked(self, device: Device) -> None:
         """The device wants an answer: its next telegram in its slot gets one."""
@@ -115,6 +121,19 @@ class Tracking:
         track.asked = False
         track.answers += 1
         return payload
+
+    def _propose(self, dev_eui: str, slot: Slot, track: Track, now: float) -> Entry | None:
+        """Once a day: the data rate that would do better, as the event `rate_proposed`."""
+        found = propose(self._plan, slot.data_rate, track.snrs)
+        if found is None:
+            track.proposed = None
+            return None
+        if found[0] == track.proposed and now - track.proposed_at < PROPOSE_EVERY_S:
+            return None
+        if track.proposed is not None and now - track.proposed_at < REPORT_EVERY_S:
+            return None
+        track.proposed, track.proposed_at = found[0], now
+        return self._events.make("rate_proposed", dev_eui, dr=found[0], margin=found[1], version=track.version)
 
     def _report(self, dev_eui: str, track: Track, now: float) -> Entry | None:
         """At most hourly: how early and late the device was, as the event `slot`."""

@@ -247,12 +247,13 @@ class UplinkServer:
         uplink = response.uplink
         if frame.fport == CLOCK_PORT:
             asked = clock_service.requests(frame.payload, device.dev_eui)
-            response.clock = clock_service.answer(asked, uplink, self._keeper)
-            if asked:
-                self._tracking.asked(device)
+            if asked and device.slot is not None:
+                self._tracking.asked(device)  # whole seconds would be of no use to it
+            else:
+                response.clock = clock_service.answer(asked, uplink, self._keeper)
         elif frame.fport in COUNTED_PORTS and device.slot is not None:
             measured = self._tracking.measure(device, uplink, fcnt)
-            work.add(measured.entry)
+            work.entries += measured.entries
             work.writes.append(lambda connection: store.put_track(connection, device.dev_eui, measured.state))
             response.clock = measured.answer
             if measured.answer is not None:

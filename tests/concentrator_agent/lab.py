@@ -203,7 +203,7 @@ class Lab:
             events=self.events,
             heard=self.heard,
             keeper=self.keeper,
-            tracking=Tracking(self.keeper, self.events),
+            tracking=Tracking(self.keeper, self.events, EU868),
         )
         self.dedupe = Dedupe(0.2)
         self._tmst = 1_000_000

@@ -26,6 +26,7 @@ class Device:
         self.lab, self.mote = lab, Mote(number)
         self.ahead, self.rate = 0.0, ppm * 1e-6
         self.planned = 0.0
+        self.slot = SLOT
         self.answers: list[ClockAnswer] = []
         self.deaf = False
 
@@ -43,9 +44,9 @@ class Device:
         for _ in range(count):
             fcnt = self.mote.fcnt
             frame = self.mote.frame(payload, fport=fport)
-            end = self.planned - self.ahead + late + airtime_s(len(frame), SLOT.data_rate)
+            end = self.planned - self.ahead + late + airtime_s(len(frame), self.slot.data_rate)
             await self.lab.clock.advance(end - self.lab.clock.time())
-            for transmission in await self.lab.hear(frame, dr=SLOT.data_rate, freq=FREQUENCY):
+            for transmission in await self.lab.hear(frame, dr=self.slot.data_rate, freq=FREQUENCY):
                 self._take(transmission.phy, fcnt)
             self.planned += SLOT.period_s
             self.ahead += self.rate * SLOT.period_s
@@ -248,7 +249,8 @@ async def test_a_device_that_asks_gets_an_answer_with_its_next_telegram(lab: Lab
     await device.send(4)
     assert not device.answers
     right = int(lab.keeper.gps(clock.time()))
-    await lab.hear(device.mote.frame(AppTimeReq(right, 1, answer_required=False).encode(), fport=PORT))
+    asked = AppTimeReq(right, 1, answer_required=True).encode()
+    assert await lab.hear(device.mote.frame(asked, fport=PORT)) == []
     await device.send(2)
     assert device.answers
 
@@ -272,3 +274,15 @@ async def test_a_new_slot_keeps_what_is_known_of_the_clock(lab: Lab) -> None:
     assert track is not None
     stored = msgspec.msgpack.decode(track)
     assert (stored["version"], stored["clock"]["frames"]) == (2, 13)
+
+
+async def test_a_better_data_rate_is_proposed_once_a_day(lab: Lab) -> None:
+    slow = msgspec.structs.replace(SLOT, data_rate=0, length_ms=2000)
+    device = Device(lab, 0.0)
+    await device.begin(slot=slow)
+    device.slot = slow
+    await device.send(24)
+    (event,) = lab.reported("rate_proposed")
+    assert (event.detail["dr"], event.detail["margin"]) == (4, 25.0)
+    await device.send(96)
+    assert len(lab.reported("rate_proposed")) == 2
