@@ -132,8 +132,6 @@ class Discipline:
         line = self._line
         if line is None or self._doubted is not None:
             return inf
-        if self._after_leap(monotonic_s):
-            return inf  # nobody but the network knows
         age = abs(monotonic_s - line.monotonic_s)
         return line.uncertainty_s + (line.rate_uncertainty + self._wander) * age
 
@@ -150,7 +148,9 @@ class Discipline:
     # Answers
 
     def take(self, sample: Sample, *, leap_soon: bool = False) -> Verdict:
-        """An answer has come. `leap_soon`: within a day a leap second may."""
+        """An answer has come. `leap_soon`: within a day a leap second may. Slots go on evenly through it; a network
+        that counts otherwise afterwards is believed at once.
+        """
         verdict = self._take(sample)
         if verdict not in (Verdict.DOUBTED, Verdict.OLD):
             self._leap_day = int(sample.unix_s // DAY_S) if leap_soon else None
@@ -165,8 +165,9 @@ class Discipline:
         if age < 0:
             return Verdict.OLD
         error = sample.unix_s - line.at(sample.monotonic_s)
-        possible = line.uncertainty_s + sample.uncertainty_s + 2 * MAX_RATE * age
-        if self._after_leap(sample.monotonic_s) and abs(abs(error) - 1.0) <= possible:
+        noise = line.uncertainty_s + sample.uncertainty_s
+        likely, possible = noise + (line.rate_uncertainty + self._wander) * age, noise + 2 * MAX_RATE * age
+        if self._after_leap(sample.monotonic_s) and abs(error) > likely and abs(abs(error) - 1.0) <= likely:
             self._begin(sample)
             return Verdict.STEPPED
         if abs(error) > possible:

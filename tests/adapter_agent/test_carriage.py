@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from adapter_agent.carriage import SLACK_S
 from edge.clock import ManualClock
 from meterwire import config_records
-from meterwire.config_records import PreviousRecord, Reporting, SlotRecord
+from meterwire.config_records import PreviousRecord, SlotRecord
 from meterwire.previous import MAX_GROWTH, earlier
 from meterwire.registers import IDENTITY, register_number
 from meterwire.seal import InnerKey, Value, ValuesOpener
@@ -128,11 +128,12 @@ async def test_whatever_is_told_is_what_the_telegram_before_carried(steps):
 async def test_an_adapter_in_its_slot_carries_what_the_configuration_asks_for(tmp_path):
     house = House(tmp_path, more="[commissioning]\nminutes = 0")
     try:
-        house.network.after_report = config_records.encode(3, [SlotRecord(slot()), PreviousRecord(True), Reporting(60)])
+        given = slot(period_s=60, phase_ms=30_000)
+        house.network.after_report = config_records.encode(3, [SlotRecord(given), PreviousRecord(True)])
         async with house.running():
-            await house.pass_time(1000, every_s=10, raw=100_000)
-            await house.pass_time(310, every_s=10, raw=101_000)
-        last = house.telegrams[-1]
-        assert earlier(ValuesOpener(InnerKey(INNER_KEY), DEV_EUI).open(last.payload, last.counter))
+            await house.pass_time(400)
+        opener = ValuesOpener(InnerKey(INNER_KEY), DEV_EUI)
+        opened = [opener.open(sent.payload, sent.counter) for sent in house.telegrams[-3:]]
+        assert [len(earlier(values)) for values in opened] == [1, 1, 1]
     finally:
         house.close()

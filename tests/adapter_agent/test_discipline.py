@@ -140,14 +140,23 @@ def test_a_worse_answer_does_not_spoil_a_better_clock():
 
 
 @pytest.mark.parametrize("second", [0.0, 1.0, -1.0])
-def test_after_a_possible_leap_second_nothing_is_trusted_until_the_next_answer(second):
+def test_slots_go_on_evenly_through_a_leap_second_and_a_network_that_counts_otherwise_is_believed(second):
     crystal, discipline = Crystal(0.0), Discipline()
     discipline.take(crystal.sample(80_000.0, told=True), leap_soon=True)
-    assert discipline.uncertainty(DAY_S - 1.0) < 0.05
-    assert discipline.uncertainty(DAY_S + 1.0) == inf
-    discipline.take(crystal.sample(DAY_S + 100.0, error_s=second))
+    assert discipline.uncertainty(DAY_S + 1.0) < 0.05
+    verdict = discipline.take(crystal.sample(DAY_S + 100.0, error_s=second))
+    assert verdict is (Verdict.STEPPED if second else Verdict.TAKEN)
     assert discipline.uncertainty(DAY_S + 101.0) < 0.05
     assert error(discipline, crystal, DAY_S + 200.0) == pytest.approx(second, abs=0.01)
+
+
+def test_a_second_more_on_any_other_day_is_doubted():
+    crystal, discipline = Crystal(0.0), Discipline()
+    discipline.take(crystal.sample(0.0), leap_soon=True)
+    assert discipline.take(crystal.sample(100.0, error_s=1.0)) is Verdict.DOUBTED, "before midnight"
+    plain = Discipline()
+    plain.take(crystal.sample(80_000.0))
+    assert plain.take(crystal.sample(DAY_S + 1.0, error_s=3.0)) is Verdict.DOUBTED
 
 
 def test_a_restart_without_loss_of_power_goes_on_where_it_was():
