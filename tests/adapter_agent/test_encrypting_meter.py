@@ -6,18 +6,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapter_agent.keys.holding import Holding
 from adapter_agent.passing import MAX_BYTES
 from adapter_agent.simulation.mbus_meter import Bus, MbusMeter
 from meterwire.config_records import IdentityKind, ReadIdentity
 from meterwire.ids import MeterId
+from meterwire.key_messages import KeyDelivery, KeyPurpose, Place, mac_keys, wrap
 from meterwire.seal import Key16
 from meterwire.wmbus import decode_upper, open_records
-from tests.adapter_agent.cast import opened
+from tests.adapter_agent.cast import DEV_EUI, opened
 from tests.adapter_agent.house import House, reported
 
 ID = MeterId.parse("1EMH0012345678")
-KEY = Key16(bytes(range(16)))
+KEY, TRANSPORT = Key16(bytes(range(16))), Key16(bytes([0xA0] * 16))
 
 
 class Mains:
@@ -112,19 +112,16 @@ async def test_a_telegram_that_is_too_long_to_pass_is_an_alarm_and_not_cut_into_
 
 
 async def test_a_key_that_is_delivered_later_turns_passed_telegrams_into_values(house):
-    home = house(BriefMeter(ID, Mains(), KEY))
-    async with home.asked() as app:
+    home = house(BriefMeter(ID, Mains(), KEY), transport_keys=[{"partner": "portal", "key": TRANSPORT.reveal().hex()}])
+    async with home.asked():
         await home.wait(150)
         assert home.on(19)
         assert not home.telegrams
-        ring = app._parts.requests._ring
-        ring.change(_with_meter_key(ring.holding))
+        delivery = KeyDelivery(1, Place(KeyPurpose.METER, 0), None, None, wrap(TRANSPORT, KEY), KEY.check_value())
+        home.network.about_keys.append(delivery.encode(mac_keys(TRANSPORT).down, DEV_EUI))
+        await home.wait(70)  # it comes with the answer to the next uplink
         passed = len(home.on(19))
         await home.wait(200)
     assert home.telegrams
     assert all(opened(sent.payload, sent.counter)[1] == 12_345_678 for sent in home.telegrams)
     assert len(home.on(19)) <= passed + 1  # one may have waited already
-
-
-def _with_meter_key(holding: Holding) -> Holding:
-    return Holding(holding.root, holding.inner, holding.partners, {0: KEY})
