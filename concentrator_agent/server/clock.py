@@ -9,6 +9,7 @@ from meterwire.messages import TimeQuality
 
 WRAP: Final = 1 << 32
 MAX_DEVIATION_S: Final = 5.0  # a gateway's clock further off than this is not believed
+MAX_APART_S: Final = 0.5  # … nor is one so far off while NTP keeps our own: nobody authenticates a gateway
 MAX_LATENESS_S: Final = 1.0  # a copy that seems to have waited longer means that a clock was set or a gateway restarted
 MIN_OVER_S: Final = 60.0
 MINIMA: Final = 16  # minutes that the line of a counter's drift goes through
@@ -38,15 +39,22 @@ class ReceptionClock:
 
     def stamp(self, gateway: str, tmst: int, arrival: float, gateway_time: float | None) -> tuple[float, TimeQuality]:
         """(Unix time of the end of reception, what it rests on). Never later than `arrival` by our own clock."""
-        if gateway_time is not None:
-            offset = gateway_time - arrival
-            if -MAX_DEVIATION_S <= offset <= MAX_DEVIATION_S:
-                return gateway_time, "gps"
-            self._on_suspicion(gateway, offset)
         tie = self._ties.get(gateway)
         if tie is None:
             tie = self._ties[gateway] = _Tie()
-        return tie.unix(tmst, arrival), self._host_quality()
+        ours, quality = tie.unix(tmst, arrival), self._host_quality()
+        if gateway_time is not None:
+            offset = gateway_time - arrival
+            known = quality == "ntp" and abs(gateway_time - ours) > MAX_APART_S
+            if -MAX_DEVIATION_S <= offset <= MAX_DEVIATION_S and not known:
+                return gateway_time, "gps"
+            self._on_suspicion(gateway, offset)
+        return ours, quality
+
+    def counter(self, gateway: str, unix: float) -> int | None:
+        """The value (32 bits, us) that the gateway's counter will have at a Unix time soon; None before it was heard."""
+        tie = self._ties.get(gateway)
+        return None if tie is None else tie.counter(unix)
 
 
 class _Tie:
@@ -86,6 +94,11 @@ class _Tie:
             self._best = point
         self._last, self._turns = tmst, turns
         return counter + (point[1] if known is None else min(known, point[1]))
+
+    def counter(self, unix: float) -> int | None:
+        """The least delay makes it early by as much: below a millisecond on a local network."""
+        offset = self._known(unix)
+        return None if offset is None else round((unix - offset) * 1e6) % WRAP
 
     def _known(self, arrival: float) -> float | None:
         """The least offset of the last minutes, as it should be now."""

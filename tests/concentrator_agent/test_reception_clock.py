@@ -80,3 +80,28 @@ def test_stamps_are_right_within_a_millisecond_whatever_the_counters_drift(stamp
         at, _ = stamps.stamp("g", tmst, T + sent + 0.0002 + dice.expovariate(200.0), None)
         errors.append(abs(at - T - sent))
     assert max(errors[300:]) < 0.001
+
+
+def test_a_gateways_time_is_not_believed_against_a_clock_that_ntp_keeps(
+    stamps: ReceptionClock, suspicious: list[tuple[str, float]]
+) -> None:
+    """Four seconds would move every adapter that is told the time by it."""
+    assert stamps.stamp("g", 0, T, T + 4) == (T, "ntp")
+    assert suspicious == [("g", 4.0)]
+
+
+def test_a_clock_that_runs_free_takes_the_gateways_time(clock: ManualClock) -> None:
+    assert ReceptionClock(clock, lambda: "free").stamp("g", 0, T, T + 4) == (T + 4, "gps")
+
+
+@pytest.mark.parametrize("ppm", [-40, 0, 20])
+def test_the_counter_at_a_moment_to_come_is_known(stamps: ReceptionClock, ppm: float) -> None:
+    assert stamps.counter("g", T) is None
+    dice = random.Random(3)
+    start = 2**32 - 600_000_000  # wraps on the way
+    for number in range(300):
+        sent = number * 4.0
+        tmst = (start + round(sent * (1e6 + ppm))) % 2**32
+        stamps.stamp("g", tmst, T + sent + 0.0002 + dice.expovariate(200.0), None)
+    told = stamps.counter("g", T + 1210.0)
+    assert told == pytest.approx((start + round(1210.0 * (1e6 + ppm))) % 2**32, abs=1000)
