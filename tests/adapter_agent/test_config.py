@@ -117,3 +117,21 @@ def test_a_wrong_configuration_ends_with_code_2(tmp_path, capsys):
         assert main([command, "--config", str(file), *extra]) == 2
         assert "nonsense" in capsys.readouterr().err
     assert main(["run", "--config", str(tmp_path / "absent.toml")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        ('interface = "mbus"\naddress = "251"', "no M-Bus address"),
+        ('interface = "mbus"\nevery_s = 0', "every_s"),
+        ('interface = "wmbus"\nmeter = "1 EMH 00 1234"', "no meter identifier"),
+    ],
+)
+def test_how_a_meter_is_found_on_its_bus_is_checked(keys, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        checked(f'{MINIMAL}\n[[input]]\nnumber = 1\ndevice = "x"\n{keys}\n')
+
+
+def test_an_m_bus_meter_is_not_asked_over_standard_input():
+    with pytest.raises(ConfigError, match="only listens"):
+        checked(f'{MINIMAL}\n[[input]]\nnumber = 1\ndevice = "-"\ninterface = "mbus"\n')
