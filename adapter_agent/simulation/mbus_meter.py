@@ -92,11 +92,15 @@ class MbusMeter:
 
 
 class Bus:
-    """A pseudo-terminal at `path` with one meter behind it, which answers until the block ends."""
+    """A pseudo-terminal at `path` with one meter behind it, which answers until the block ends.
+
+    `heard` and `said` count the octets of the meter's side.
+    """
 
     def __init__(self, meter: MbusMeter, path: Path, clock: Clock) -> None:
         self.requests: list[bytes] = []
         self.connected = True
+        self.heard = self.said = 0
         self._meter, self._path, self._clock = meter, path, clock
         self._buffer = bytearray()
 
@@ -117,11 +121,14 @@ class Bus:
         os.close(self._theirs)
 
     def _hear(self) -> None:
-        self._buffer += os.read(self._ours, 4096)
+        data = os.read(self._ours, 4096)
+        self.heard += len(data)
+        self._buffer += data
         while (request := self._request()) is not None:
             self.requests.append(request)
             answer = self._meter.answer(request, self._clock.time()) if self.connected else b""
             if answer:
+                self.said += len(answer)
                 os.write(self._ours, answer)
         del self._buffer[:-MAX_REQUEST]
 

@@ -1,6 +1,5 @@
 """A whole adapter at an M-Bus meter that encrypts by itself: what arrives with and without its key."""
 
-import asyncio
 import os
 from contextlib import asynccontextmanager
 
@@ -13,6 +12,7 @@ from meterwire.ids import MeterId
 from meterwire.key_messages import KeyDelivery, KeyPurpose, Place, mac_keys, wrap
 from meterwire.seal import Key16
 from meterwire.wmbus import decode_upper, open_records
+from tests.adapter_agent.bus import Carried
 from tests.adapter_agent.cast import DEV_EUI, opened
 from tests.adapter_agent.house import House, reported
 
@@ -33,10 +33,11 @@ class BriefMeter(MbusMeter):
 
 
 class Encrypted(House):
-    """The house's adapter asks a meter on a bus; the clock moves in small steps while bytes travel."""
+    """The house's adapter asks a meter on a bus; the clock waits while bytes travel."""
 
-    def __init__(self, folder, meter, **keys) -> None:
+    def __init__(self, folder, carried, meter, **keys) -> None:
         super().__init__(folder, "[commissioning]\nminutes = 0\n[sampler]\nperiod_s = 60", **keys)
+        self.carried = carried
         self.server_id = None  # nobody pushes here
         self.bus = Bus(meter, folder / "bus", self.clock)
         device = f'device = "{os.ttyname(self.slave)}"'
@@ -50,20 +51,18 @@ class Encrypted(House):
                 yield app
 
     async def wait(self, seconds: float) -> None:
-        for _ in range(int(seconds * 4)):
-            await asyncio.sleep(0.001)
-            await self.clock.advance(0.25, settle=5)
+        await self.carried.wait(seconds, self.clock, self.bus)
 
     def on(self, port: int) -> list[bytes]:
         return [sent.payload for sent in self.sent if sent.port == port]
 
 
 @pytest.fixture
-def house(tmp_path):
-    made = []
+def house(tmp_path, monkeypatch):
+    made, carried = [], Carried(monkeypatch)
 
     def make(meter, **keys):
-        made.append(Encrypted(tmp_path, meter, **keys))
+        made.append(Encrypted(tmp_path, carried, meter, **keys))
         return made[-1]
 
     yield make

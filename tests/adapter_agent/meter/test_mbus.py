@@ -19,6 +19,7 @@ from meterwire.ids import MeterId
 from meterwire.seal import Key16
 from meterwire.wmbus import Address, LongFrame, decode_long, seal_5
 from meterwire.wmbus.wired import short
+from tests.adapter_agent.bus import Carried
 
 ID = MeterId.parse("1EMH0012345678")
 KEY = Key16(bytes(range(16)))
@@ -41,7 +42,8 @@ def said(device) -> bytes:
 class Asked:
     """An input at a bus, on a clock that moves only when told."""
 
-    def __init__(self, folder, device, **settings) -> None:
+    def __init__(self, folder, carried, device, **settings) -> None:
+        self.carried = carried
         self.clock, self.readings, self.passed, self.key = ManualClock(), [], [], KEY
         self.bus = mbus_meter.Bus(device, folder / "bus", self.clock)
         self.input = Input(device=str(folder / "bus"), interface="mbus", baud=2400, every_s=60, **settings)
@@ -56,14 +58,18 @@ class Asked:
             await asyncio.gather(task, return_exceptions=True)
 
     async def wait(self, seconds: float) -> None:
-        for _ in range(int(seconds * 10)):
-            await asyncio.sleep(0.001)
-            await self.clock.advance(0.1, settle=3)
+        await self.carried.wait(seconds, self.clock, self.bus)
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    carried = Carried(monkeypatch)
+    return lambda device, **settings: Asked(tmp_path, carried, device, **settings)
 
 
 @pytest.mark.parametrize("mode", [5, 7])
-async def test_a_meter_that_encrypts_is_asked_and_opened(tmp_path, mode):
-    station = Asked(tmp_path, meter(mode=mode))
+async def test_a_meter_that_encrypts_is_asked_and_opened(asked, mode):
+    station = asked(meter(mode=mode))
     await station.run(70)
     assert len(station.readings) == 2
     for reading in station.readings:
@@ -77,21 +83,21 @@ async def test_a_meter_that_encrypts_is_asked_and_opened(tmp_path, mode):
 
 
 @pytest.mark.parametrize("address", ["1", "254", "12345678A8150002", "FFFFFFFFFFFFFFFF", "1234FFFFA815FFFF"])
-async def test_a_meter_is_found_under_each_of_its_addresses(tmp_path, address):
-    station = Asked(tmp_path, meter(), address=address)
+async def test_a_meter_is_found_under_each_of_its_addresses(asked, address):
+    station = asked(meter(), address=address)
     await station.run(5)
     assert len(station.readings) == 1
 
 
-async def test_another_address_is_asked_three_times_and_gives_nothing(tmp_path):
-    station = Asked(tmp_path, meter(), address="7")
+async def test_another_address_is_asked_three_times_and_gives_nothing(asked):
+    station = asked(meter(), address="7")
     await station.run(20)
     assert station.readings == []
     assert station.bus.requests == [short(0x40, 7)] * 3
 
 
-async def test_a_meter_that_was_unplugged_is_read_again_when_it_is_back(tmp_path):
-    station = Asked(tmp_path, meter())
+async def test_a_meter_that_was_unplugged_is_read_again_when_it_is_back(asked):
+    station = asked(meter())
     station.bus.connected = False
     with station.bus:
         task = asyncio.create_task(read_inputs([station.input], station.clock, station.decoding.feed))
@@ -104,8 +110,8 @@ async def test_a_meter_that_was_unplugged_is_read_again_when_it_is_back(tmp_path
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_key_that_comes_later_opens_what_was_passed_through(tmp_path):
-    station = Asked(tmp_path, meter())
+async def test_a_key_that_comes_later_opens_what_was_passed_through(asked):
+    station = asked(meter())
     station.key = None
     with station.bus:
         task = asyncio.create_task(read_inputs([station.input], station.clock, station.decoding.feed))
