@@ -12,7 +12,8 @@ from concentrator_agent.backhaul.commands import Commands
 from concentrator_agent.backhaul.link import Backhaul
 from concentrator_agent.backhaul.outbox_pump import OutboxPump
 from concentrator_agent.backhaul.presence import Presence
-from concentrator_agent.config import Config
+from concentrator_agent.clock_watch import ClockWatch
+from concentrator_agent.config import BeaconSettings, Config
 from concentrator_agent.devices import DeviceTable
 from concentrator_agent.distribution import Distribution
 from concentrator_agent.enrolment.identity import Identity
@@ -23,6 +24,7 @@ from concentrator_agent.modes import Gate
 from concentrator_agent.radio.base import Reception
 from concentrator_agent.radio.forwarders import Forwarder, Forwarders
 from concentrator_agent.rootkeys import KeyProcess, KeyService
+from concentrator_agent.server.beacon import BeaconSender
 from concentrator_agent.server.clock import ReceptionClock
 from concentrator_agent.server.dedupe import Dedupe
 from concentrator_agent.server.downlink import Downlink
@@ -30,7 +32,6 @@ from concentrator_agent.server.heard import Heard
 from concentrator_agent.server.join import JoinServer
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
-from concentrator_agent.server.timekeeping import Notice, Timekeeper
 from concentrator_agent.server.tracking import Tracking
 from concentrator_agent.server.uplink import UplinkServer
 from edge import lean, sealedfile
@@ -46,8 +47,6 @@ log = logging.getLogger(__name__)
 MAX_BATCH: Final = 500  # uplinks in one commit
 TICK_S: Final = 1.0
 SLOW_TICKS: Final = 10
-LEAPS: Final = "leaps"
-CLOCK_LEVELS: Final = {"settled": logging.INFO, "agreed": logging.INFO, "synchronised": logging.INFO}
 STUCK_AFTER_S: Final = 30.0
 
 
@@ -125,15 +124,17 @@ class ConcentratorApp:
         self.sessions = Sessions(database.read, self.credential, config.server.cached_devices)
         self.table = DeviceTable(database, self._keys, audit)
         self.queue = DownlinkQueue(database, self.outbox, self.events, clock, audit)
-        self._leaps = store.setting(database.read, LEAPS) or b""
-        self.time = Timekeeper(clock, config.clock.quality, leaps=self._leaps)
+        self._pending_events: list[Entry] = []
+        self.clock_watch = ClockWatch(clock, config.clock.quality, database, self.events, self._note)
+        self.time = self.clock_watch.keeper
         self.joins = JoinServer(database.read, self.credential, config.region, self._rng)
         self.dedupe = Dedupe(config.server.dedupe_ms / 1000)
+        self.reception_clock = ReceptionClock(clock, self.time.quality, self.clock_watch.suspicious_gateway)
         self.forwarders = Forwarders(
             plan,
             self.gate,
             clock,
-            ReceptionClock(clock, self.time.quality, self._suspicious_gateway),
+            self.reception_clock,
             host=config.udp.host,
             port=config.udp.port,
             allowed=frozenset(str(eui) for eui in config.udp.allowed_gateways),
@@ -164,7 +165,6 @@ class ConcentratorApp:
             keeper=self.time,
             tracking=Tracking(self.time, self.events, plan),
         )
-        self._pending_events: list[Entry] = []
         self._reported_dropped = self.outbox.stats().dropped
         if config.mqtt is not None:
             self._build_backhaul(ulids)
@@ -214,6 +214,17 @@ class ConcentratorApp:
             ulids=ulids,
         )
 
+    def _beacon(self, settings: BeaconSettings) -> BeaconSender:
+        return BeaconSender(
+            settings,
+            self.config.eui,
+            clock=self.clock,
+            keeper=self.time,
+            reception_clock=self.reception_clock,
+            downlink=self.downlink,
+            gateways=self.forwarders.online,
+        )
+
     def _identity(self) -> Identity | None:
         """The certificate to show to the broker, and what keeps it in force; None where it is not from [enrolment]."""
         config, clock = self.config, self.clock
@@ -251,6 +262,8 @@ class ConcentratorApp:
             jobs += [self.backhaul.run(), self.backhaul.heartbeat(), self.pump.run()]
         if self.keeper is not None:
             jobs.append(self.keeper.run())
+        if self.config.beacon.enabled:
+            jobs.append(self._beacon(self.config.beacon).run(self.watchdog.register("beacon", STUCK_AFTER_S)))
         tasks = [asyncio.ensure_future(job) for job in jobs]
         stopping = asyncio.ensure_future(self._until_stopped())
         self.ready.set()
@@ -331,7 +344,7 @@ class ConcentratorApp:
             await self.clock.sleep(TICK_S)
             tick += 1
             progress()
-            self._note_clock(self.time.look())
+            self.clock_watch.look()
             self.forwarders.sweep()
             self.dedupe.forget(self.clock.monotonic())
             try:
@@ -347,20 +360,13 @@ class ConcentratorApp:
         await self.queue.expire()
         await self.outbox.expire()
         await self.downlink.save()
-        self._note_clock(self.time.refresh())
-        await self._keep_leaps()
+        await self.clock_watch.refresh()
         stats = self.outbox.stats()
         if stats.dropped > self._reported_dropped:
             oldest = messages.timestamp(stats.dropped_oldest_at) if stats.dropped_oldest_at is not None else None
             self._note(self.events.make("outbox_dropped", count=stats.dropped - self._reported_dropped, oldest=oldest))
             log.error("the outbox was full: the oldest entries were dropped", extra={"dropped": stats.dropped})
             self._reported_dropped = stats.dropped
-
-    async def _keep_leaps(self) -> None:
-        leaps = self.time.leaps()
-        if leaps != self._leaps:
-            await self.database.run(lambda connection: store.put_setting(connection, LEAPS, leaps))
-            self._leaps = leaps
 
     async def _put_events(self) -> None:
         events, self._pending_events = self._pending_events, []
@@ -370,23 +376,6 @@ class ConcentratorApp:
     def _note(self, entry: Entry | None) -> None:
         if entry is not None:
             self._pending_events.append(entry)
-
-    def _note_clock(self, notices: list[Notice]) -> None:
-        for reason, detail in notices:
-            log.log(CLOCK_LEVELS.get(reason, logging.WARNING), "clock: %s", reason, extra=detail)
-            self._note(self.events.make("clock", reason=reason, **detail))
-
-    def _suspicious_gateway(self, gateway: str, offset_s: float) -> None:
-        self._note(
-            self.events.rated(
-                "clock",
-                reason="gateway_off",
-                key=(gateway,),
-                every_s=3600.0,
-                gw=gateway,
-                offset_ms=round(offset_s * 1000),
-            )
-        )
 
     def _gateway_changed(self, forwarder: Forwarder) -> None:
         reason = "online" if forwarder.online else "offline"

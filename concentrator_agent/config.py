@@ -144,6 +144,20 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
     quality: Literal["auto", "ntp", "free", "none"] = "auto"
 
 
+class BeaconSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and when the beacon is sent; as the adapters are told by record 0x11 of port 33."""
+
+    enabled: bool = False
+    frequency_hz: int = 869_525_000
+    data_rate: Annotated[int, Meta(ge=0, le=5)] = 3
+    period_s: Literal[60, 300, 900, 3600] = 900
+    phase_ms: Annotated[int, Meta(ge=0, lt=3_600_000)] = 0
+
+    def __post_init__(self) -> None:
+        if self.phase_ms >= self.period_s * 1000:
+            raise ValueError(f"phase_ms lies outside the period of {self.period_s} s")
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True):
     format: Literal["console", "json"] = "console"
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -160,6 +174,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     region: RegionSettings = msgspec.field(default_factory=RegionSettings)
     server: Server = msgspec.field(default_factory=Server)
     clock: Clock = msgspec.field(default_factory=Clock)
+    beacon: BeaconSettings = msgspec.field(default_factory=BeaconSettings)
     log: Log = msgspec.field(default_factory=Log)
 
     @property
@@ -183,6 +198,11 @@ def load(path: Path) -> Config:
         raise document.error(
             "enrolment", "the certificate is for a broker with TLS, and there is none", "write [mqtt] with tls = true"
         )
+    if config.beacon.enabled:
+        try:
+            config.region.plan.sub_band(config.beacon.frequency_hz)
+        except FrequencyPlanError as error:
+            raise document.error("beacon.frequency_hz", str(error), "take a frequency of the region") from None
     gate = config.concentrator.gate
     if Interface(config.concentrator.interface) in gate.off:
         raise document.error(

@@ -141,6 +141,10 @@ class Forwarders:
     def gateways_online(self) -> int:
         return sum(forwarder.online for forwarder in self.known.values())
 
+    def online(self) -> list[str]:
+        """The EUIs of the gateways that are heard at present."""
+        return [forwarder.eui for forwarder in self.known.values() if forwarder.online]
+
     def sweep(self) -> None:
         """Notice gateways that fell silent; to be called every few seconds."""
         now = self._clock.monotonic()

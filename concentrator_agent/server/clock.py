@@ -52,7 +52,7 @@ class ReceptionClock:
         return ours, quality
 
     def counter(self, gateway: str, unix: float) -> int | None:
-        """The value (32 bits, us) that the gateway's counter will have at a Unix time soon; None before it was heard."""
+        """The value (32 bits, us) of the gateway's counter at a Unix time soon; None before it was heard."""
         tie = self._ties.get(gateway)
         return None if tie is None else tie.counter(unix)
 

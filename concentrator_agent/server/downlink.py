@@ -116,6 +116,24 @@ class Downlink:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def broadcast(self, wanted: Transmission, opens_at: float) -> str:
+        """A frame for everybody, at `opens_at` (Unix s) and with no more power than allowed: "sent", or why not."""
+        window = Window(number=0, after_s=0.0, freq=wanted.freq, dr=wanted.dr)
+        ledger = self._ledger(wanted.gateway)
+        if not has_air(ledger, window, len(wanted.phy), opens_at):
+            return "duty_cycle"
+        power = min(wanted.power_dbm, power_dbm(self._plan, wanted.freq, self._max_power_dbm))
+        book(ledger, window, len(wanted.phy), opens_at)
+        try:
+            await self._radio.send(msgspec.structs.replace(wanted, power_dbm=power))
+        except TransmissionRefused as refused:
+            self.counts[f"gateway_{refused.reason}"] += 1
+            return REFUSED
+        except InterfaceClosed:
+            return REFUSED
+        self.counts["broadcast"] += 1
+        return "sent"
+
     async def drain(self) -> None:
         """Wait for what is being sent."""
         if self._tasks:
