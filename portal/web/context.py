@@ -56,6 +56,7 @@ _NAV: list[tuple[str | Promise, list[tuple[str, str | Promise, str, Action]]]] =
         _("Operations"),
         [
             ("readings", _("Readings"), "reading", "readings.view"),
+            ("keys", _("Keys"), "key", "keys.view"),
             ("approvals", _("Approvals"), "approval", "keys.view"),
             ("archive", pgettext_lazy("place", "Archive"), "archive", "fleet.view"),
             ("certificates", _("Certificates"), "certificate", "pki.view"),

@@ -42,6 +42,13 @@ POST_ONLY = {
     "login-passkey",
     "login-question",
     "approval-withdraw",
+    "campaign-pause",
+    "campaign-resume",
+    "campaign-retry",
+    "delivery-retry",
+    "handover-file",
+    "handover-acknowledge",
+    "handover-withdraw",
 }
 PATTERNS: dict[str, URLPattern] = {str(p.name): p for p in urls.urlpatterns}
 GUARDED = {name: p for name, p in PATTERNS.items() if name not in OPEN | OWN}
@@ -61,8 +68,8 @@ def address(name: str, world: World) -> str:
         "choose": world.cast.organisation,
         "approval": world.approval,
         "approval-withdraw": world.approval,
-        "factor-remove": world.factor,
         "concentrator-certificates": world.concentrator,
+        "concentrator-revoke": world.concentrator,
         "enrolment-password": world.concentrator,
         "certificate-revoke": world.certificate,
         "enrolment": world.enrolment,
@@ -74,6 +81,16 @@ def address(name: str, world: World) -> str:
         rows[name] = world.batch
     if name.startswith("pairing"):
         rows[name] = world.blocked if name == "pairing-unblock" else world.pairing
+    if name == "factor-remove":
+        rows[name] = world.factor  # from then on the operator's password alone is too little for deeds with keys
+    if name == "key" or name.startswith("key-"):
+        rows[name] = world.key
+    if name.startswith(("campaign", "schedule")):
+        rows[name] = world.campaign if name.startswith("campaign") else world.schedule
+    if name == "delivery-retry":
+        rows[name] = world.campaign.deliveries.get(adapter=world.adapter)
+    if name.startswith("handover"):
+        rows[name] = world.handover
     if name == "archive-restore":
         return reverse(name, args=["adapters", world.archived.pk])
     url = reverse(name, args=[rows.get(name, world.adapter).pk])

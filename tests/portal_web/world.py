@@ -8,6 +8,8 @@ from typing import Any
 
 from allauth.mfa.models import Authenticator
 from asgiref.sync import async_to_sync
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.utils import timezone
 
 from meterwire.messages import ulid
@@ -18,8 +20,12 @@ from provisioning.approvals.models import Approval
 from provisioning.approvals.services import request
 from provisioning.batches.models import Batch
 from provisioning.batches.services import create_series
+from provisioning.campaigns.models import Campaign, LmnHandover, Schedule
+from provisioning.campaigns.services import plan, prepare_handover, schedule
 from provisioning.fleet.models import Adapter, Concentrator, Site
 from provisioning.fleet.services import archive_adapter
+from provisioning.keys.models import DeviceKey, Purpose
+from provisioning.keys.services import issue_key
 from provisioning.pairing.models import Pairing, WrongClaim
 from provisioning.pki.models import Certificate, Enrolment, ManufacturerAuthority
 from provisioning.pki.services import issue_by_vault, trust_manufacturer
@@ -90,6 +96,32 @@ class World:
     def manufacturer(self) -> ManufacturerAuthority:
         """One that is trusted."""
         return trust_manufacturer(STAGE, self.cast.organisation, name=f"{self.mark} maker", pem=pki.some_authority())
+
+    @cached_property
+    def key(self) -> DeviceKey:
+        """The adapter's inner key."""
+        return self.cast.inner_key(self.adapter)
+
+    @cached_property
+    def campaign(self) -> Campaign:
+        """One over the site that could take place nowhere: its only delivery failed."""
+        DeviceKey.objects.filter(adapter=self.adapter, purpose=Purpose.TRANSPORT).update(state="retiring")
+        return plan(self.cast.custodian, self.cast.organisation, scope=self.site, reason=f"{self.mark} yearly")
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Every year, from tomorrow on."""
+        first = self.now + timedelta(days=1)
+        return schedule(self.cast.custodian, self.cast.organisation, period_days=365, first_at=first, scope=self.site)
+
+    @cached_property
+    def handover(self) -> LmnHandover:
+        """Of one LMN key that nobody uses yet."""
+        key = issue_key(STAGE, self.adapter, Purpose.LMN)
+        name, public = f"{self.mark} gateway", recipient_key()
+        return prepare_handover(
+            self.cast.custodian, self.cast.organisation, [key], name=name, public_key=public, reason=self.mark
+        )
 
     @cached_property
     def factor(self) -> Authenticator:
@@ -217,3 +249,9 @@ def body(answer: Any) -> bytes:
         return b"".join([chunk async for chunk in answer.streaming_content])
 
     return async_to_sync(collect)()
+
+
+def recipient_key() -> str:
+    """A new public key on P-256, in PEM."""
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

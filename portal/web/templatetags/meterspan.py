@@ -219,4 +219,5 @@ def key_purpose(purpose: str) -> str:
         Purpose.NWK: _("Network session key"),
         Purpose.APP: _("Application session key"),
         Purpose.STORAGE: _("Storage key"),
+        Purpose.METER: _("Meter's own key"),
     }.get(Purpose(purpose), _("Control key"))
