@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 
 from meterwire.errors import MeterspanError
 from meterwire.ids import DevEUI, GatewayEUI
-from meterwire.messages import MAX_DEVICES, Abp, DeviceEntry, DevicesCommand, WrappedKey
+from meterwire.messages import MAX_DEVICES, Abp, DeviceEntry, DevicesCommand, SlotEntry, WrappedKey
 from meterwire.transport_key import entropy_bytes, wrap
 from provisioning.fleet.models import Adapter, Concentrator, DeviceChange
 from provisioning.keys.kek import KeyDamaged
@@ -100,11 +100,11 @@ def _entries(
             " let it enrol, or compare the key's fingerprint and approve it."
         )
     wrapper = _Wrapper(concentrator, vault, entropy)
-    keys = _keys_of(adapters, concentrator.eui)
+    keys, slots = _keys_of(adapters, concentrator.eui), _slots_of(concentrator, adapters)
     entries = []
     for row in adapters:
         try:
-            entry = _entry(row, keys.get(row.pk, {}), wrapper)
+            entry = _entry(row, keys.get(row.pk, {}), slots.get(row.pk), wrapper)
         except KeyDamaged:
             logger.exception("%s is left out of the device table of %s", row.dev_eui, concentrator.eui)
             continue
@@ -122,7 +122,16 @@ def _keys_of(adapters: QuerySet[Adapter], partner: str) -> dict[int, dict[str, D
     return found
 
 
-def _entry(adapter: Adapter, keys: dict[str, DeviceKey], wrapper: "_Wrapper") -> DeviceEntry | None:
+def _slots_of(concentrator: Concentrator, adapters: QuerySet[Adapter]) -> dict[int, SlotEntry]:
+    """By adapter: its slot here. Asked through the relation, because slots are above keys."""
+    names = [f"slot__{name}" for name in SlotEntry.__struct_fields__]
+    rows = adapters.order_by().filter(slot__concentrator=concentrator).values_list("pk", *names)
+    return {pk: SlotEntry(*figures) for pk, *figures in rows}
+
+
+def _entry(
+    adapter: Adapter, keys: dict[str, DeviceKey], slot: SlotEntry | None, wrapper: "_Wrapper"
+) -> DeviceEntry | None:
     """None for a device without the keys it is served by: it is not in the table until it has them."""
     root: WrappedKey | None = None
     abp: Abp | None = None
@@ -146,6 +155,7 @@ def _entry(adapter: Adapter, keys: dict[str, DeviceKey], wrapper: "_Wrapper") ->
         lorawan=adapter.lorawan,  # type: ignore[arg-type]
         foreign=adapter.kind == Adapter.Kind.FOREIGN,
         transport_key=wrapper.wrap(adapter, keys[Purpose.TRANSPORT]) if Purpose.TRANSPORT in keys else None,
+        slot=slot,
     )
 
 

@@ -9,6 +9,7 @@ from provisioning.pairing.services.identity import confirm, found_identity
 from provisioning.pairing.services.photo import set_photo
 from provisioning.pairing.services.resolve import resolve_mismatch
 from provisioning.pairing.services.scans import adapter_by_scan
+from provisioning.pairing.services.slot_upkeep import follow_rate, hear_echo, renew_slot
 from provisioning.pairing.services.steps import record_step
 
 __all__ = [
@@ -19,11 +20,14 @@ __all__ = [
     "clear_wrong_claims",
     "confirm",
     "desired_configuration",
+    "follow_rate",
     "found_identity",
+    "hear_echo",
     "move",
     "pair",
     "record_step",
     "refresh_configuration",
+    "renew_slot",
     "replace_adapter",
     "replace_meter",
     "resolve_mismatch",

@@ -20,6 +20,7 @@ from provisioning.pairing.services import steps
 from provisioning.pairing.services.configuration import refresh_configuration
 from provisioning.pairing.services.opening import MAX_INPUT, end_pairing, open_pairing, refuse_unless_free
 from provisioning.pairing.services.places import release as release_adapter
+from provisioning.pairing.services.slots import settle_slot
 from provisioning.pairing.services.values import kilowatt_hours
 
 
@@ -168,9 +169,10 @@ def _follow(actor: Actor, old: Pairing, adapter: Adapter, point: MeteringPoint, 
 
 
 def _let_go(actor: Actor, pairing: Pairing, release: bool) -> None:
-    refresh_configuration(pairing.adapter)
     if release:
         release_adapter(actor, pairing.adapter)
+    settle_slot(actor, pairing.adapter)
+    refresh_configuration(pairing.adapter)
 
 
 def _refuse_if_elsewhere(adapter: Adapter, point: MeteringPoint) -> None:

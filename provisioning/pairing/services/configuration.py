@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from meterwire.config_records import MeterIdentity, Record, Registers, Reporting
+from meterwire.config_records import MeterIdentity, PreviousRecord, Record, Registers, Reporting, SlotRecord
 from meterwire.errors import MeterspanError
 from meterwire.ids import MeterId
 from meterwire.registers import REGISTERS
+from meterwire.slots import Kind
 from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited, record
 from provisioning.errors import Invalid
 from provisioning.fleet.access import require_at
 from provisioning.fleet.models import Adapter, Meter
 from provisioning.pairing.models import Configuration, Pairing
+from provisioning.pairing.services.slots import settle_slot
+from provisioning.slots.models import Assignment
 
 MAX_VERSION = 0xFFFF
 MIN_PERIOD_S, MAX_PERIOD_S = 60, 86_400
@@ -23,16 +26,19 @@ MAX_REGISTERS = 8  # of one input; more do not fit into a telegram of the slowes
 
 
 def desired_configuration(adapter: Adapter) -> tuple[Record, ...]:
-    """All records: the registered identity of each paired input, and what an operator set."""
+    """All records: the registered identity of each paired input, what an operator set, and the slot."""
     if adapter.kind != Adapter.Kind.METERSPAN:
         return ()
     return _records(adapter, Configuration.objects.filter(adapter=adapter).first())
 
 
-def refresh_configuration(adapter: Adapter) -> Configuration:
-    """Raise the version when what is wanted has changed. Belongs inside the transaction of the change."""
+def refresh_configuration(adapter: Adapter, slot: Assignment | None = None) -> Configuration:
+    """Raise the version when what is wanted has changed. Belongs inside the transaction of the change.
+
+    `slot` is the adapter's, where the caller has it at hand.
+    """
     row = Configuration.objects.filter(adapter=adapter).first() or Configuration(adapter=adapter)
-    records = wire(_records(adapter, row)) if adapter.kind == Adapter.Kind.METERSPAN else ""
+    records = wire(_records(adapter, row, slot)) if adapter.kind == Adapter.Kind.METERSPAN else ""
     made = row._state.adding
     if row.records != records:
         row.version = row.version % MAX_VERSION + 1
@@ -56,6 +62,7 @@ def set_reporting(
         text = json.dumps(wanted, sort_keys=True) if wanted else ""
         before = {"period_s": row.period_s, "registers": row.registers}
         Configuration.objects.filter(adapter=adapter).update(period_s=period_s, registers=text)
+        settle_slot(actor, adapter)
         row = refresh_configuration(adapter)
         after = {"period_s": period_s, "registers": text}
         changed = {name: [before[name], after[name]] for name in after if before[name] != after[name]}
@@ -75,10 +82,22 @@ def _octets(meter: Meter | None) -> bytes:
     return bytes.fromhex(meter.server_id) if meter.server_id else MeterId.parse(meter.meter_id).server_id()
 
 
-def _records(adapter: Adapter, row: Configuration | None) -> tuple[Record, ...]:
+def _records(adapter: Adapter, row: Configuration | None, slot: Assignment | None = None) -> tuple[Record, ...]:
     held = Pairing.objects.filter(adapter=adapter, to_at=None, meter__isnull=False).order_by("input")
     named = [MeterIdentity(pairing.input, _octets(pairing.meter)) for pairing in held.select_related("meter")]
-    return (*named, *(() if row is None else _reporting(row)))
+    return (
+        *named,
+        *(() if row is None else _reporting(row)),
+        *_slot(slot or Assignment.objects.filter(adapter=adapter).first()),
+    )
+
+
+def _slot(row: Assignment | None) -> Iterable[Record]:
+    """Without a slot the adapter sends at jittered times."""
+    if row is not None and (slot := row.slot) is not None:
+        yield SlotRecord(slot)
+        if row.size >= Kind.VALUES_PREVIOUS:
+            yield PreviousRecord(True)
 
 
 def _reporting(row: Configuration) -> Iterable[Record]:

@@ -1,5 +1,6 @@
 """The one way in which a pairing opens and the one in which it ends, inside the transaction of a service."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from provisioning.pairing.models import ALL_REGISTERS, Pairing
 from provisioning.pairing.services import steps
 from provisioning.pairing.services.configuration import refresh_configuration
 from provisioning.pairing.services.places import settle
+from provisioning.pairing.services.slots import settle_slot
 
 MAX_INPUT = 7
 
@@ -33,6 +35,7 @@ def open_pairing(
     **said: Any,
 ) -> Pairing:
     """The adapter moves to the point, the pairing opens, its configuration is wanted. Conflict by the constraints."""
+    before = adapter.concentrator_id
     settle(actor, adapter, point.site, heard)
     with validation.unique(_("Somebody else paired this adapter or metering point meanwhile; look again.")):
         pairing = Pairing.objects.create(
@@ -47,8 +50,11 @@ def open_pairing(
             **said,
         )
     steps.begin(pairing, from_at, claimed or {}, _table(adapter.concentrator_id))
-    refresh_configuration(adapter)
-    record(adapter.organisation, actor, "pairing.created", pairing, facts(pairing))
+    moved = adapter.concentrator_id != before
+    slot = settle_slot(actor, adapter, _levels(adapter, heard), recorded=True, announced=moved)
+    refresh_configuration(adapter, slot)
+    data = facts(pairing) | ({} if slot is None else {"slot": str(slot)})
+    record(adapter.organisation, actor, "pairing.created", pairing, data)
     return pairing
 
 
@@ -88,6 +94,13 @@ def facts(pairing: Pairing) -> dict[str, object]:
         "to_at": pairing.to_at,
         "reason": pairing.reason,
     }
+
+
+def _levels(adapter: Adapter, heard: Heard | None) -> Mapping[int, float]:
+    """At which level its concentrator heard it."""
+    if heard is None or adapter.concentrator is None:
+        return {}
+    return heard(adapter, [adapter.concentrator])
 
 
 def _table(concentrator_id: int | None) -> dict[str, Any]:

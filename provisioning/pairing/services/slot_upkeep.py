@@ -1,0 +1,38 @@
+"""What the radio tells about slots afterwards: another data rate, an echo, a place that no longer fits."""
+
+from datetime import datetime
+
+from meterwire.config_records import SlotReport
+from provisioning.accounts.actors import Actor
+from provisioning.audit.services import audited
+from provisioning.fleet.models import Adapter
+from provisioning.pairing.services.configuration import refresh_configuration
+from provisioning.pairing.services.slots import settle_slot
+from provisioning.slots import services as slots
+from provisioning.slots.models import Assignment
+
+
+def renew_slot(actor: Actor, adapter: Adapter) -> None:
+    """For the bridge: slot and configuration of an adapter that was moved or archived otherwise than by a pairing."""
+    with audited(adapter.organisation):
+        adapter.refresh_from_db(fields=["concentrator", "archived_at"])
+        settle_slot(actor, adapter)
+        refresh_configuration(adapter)
+
+
+def follow_rate(actor: Actor, adapter: Adapter, data_rate: int) -> bool:
+    """The concentrator proposes another data rate; True when slot and configuration have changed with it."""
+    row = Assignment.objects.filter(adapter=adapter).first()
+    if row is None or not slots.propose(row, data_rate):
+        return False
+    with audited(adapter.organisation):
+        row = slots.change_rate(actor, adapter, data_rate)
+        refresh_configuration(adapter)
+    return True
+
+
+def hear_echo(actor: Actor, adapter: Adapter, report: SlotReport, at: datetime) -> None:
+    """What the adapter says of its slot; sent again where it runs one that we do not know."""
+    with audited(adapter.organisation):
+        if slots.echoed(actor, adapter, report, at):
+            refresh_configuration(adapter)

@@ -1,0 +1,55 @@
+"""Concentrators that hear adapters which others serve; what that means for slots is told, and nothing moves."""
+
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from provisioning.accounts.actors import Actor
+from provisioning.audit.services import audited, record
+from provisioning.fleet.models import Adapter, Concentrator
+from provisioning.slots.models import Assignment, Neighbour, Occupancy
+from provisioning.slots.services.site import Site, occupancies
+
+KEPT = timedelta(days=14)
+MAX_NEIGHBOURS = 8  # of one adapter
+
+
+def heard_by(actor: Actor, adapter: Adapter, concentrator: Concentrator, at: datetime, rssi: float | None) -> bool:
+    """Note that a concentrator which does not serve the adapter heard it at `at`; True when that brings a conflict.
+
+    A new neighbour's time is taken where it is free. Where the slot meets another one there it is marked, and cured by
+    the adapter's next slot. Concentrators of other organisations do not count.
+    """
+    if concentrator.organisation_id != adapter.organisation_id or concentrator.pk == adapter.concentrator_id:
+        return False
+    expires = min(at, timezone.now()) + KEPT
+    known = Neighbour.objects.filter(adapter=adapter, concentrator=concentrator)
+    if known.update(heard_at=at, expires_at=expires, rssi=rssi):
+        return False
+    with audited(adapter.organisation):
+        if Neighbour.objects.filter(adapter=adapter).count() >= MAX_NEIGHBOURS:
+            return False
+        row = Assignment.objects.filter(adapter=adapter, concentrator__isnull=False).first()
+        conflict = False
+        served = None if row is None else row.concentrator_id
+        Site(concentrator.pk, () if served is None else (served,))
+        if row is not None:
+            conflict = _occupy(row, concentrator.pk)
+        neighbour = Neighbour(adapter=adapter, concentrator=concentrator, rssi=rssi, heard_at=at, expires_at=expires)
+        neighbour.conflict = conflict
+        neighbour.save(force_insert=True)
+        data = {"concentrator": concentrator.eui, "conflict": conflict}
+        record(adapter.organisation, actor, "slot.neighbour_found", adapter, data)
+    return conflict
+
+
+def _occupy(row: Assignment, concentrator: int) -> bool:
+    """Take the slot's time at a neighbour; True when others that are served there meet it."""
+    new = next(one for one in occupancies(row, [concentrator]) if one.concentrator_id == concentrator)
+    met = Occupancy.objects.filter(
+        concentrator=concentrator, served=True, first__lt=new.last, last__gt=new.first, begin__lt=new.end,
+        end__gt=new.begin,
+    )  # fmt: skip
+    new.shared = new.shared or met.exists()
+    new.save(force_insert=True)
+    return new.shared
