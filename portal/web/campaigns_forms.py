@@ -115,7 +115,7 @@ class TermsForm(forms.Form):
         text = self.cleaned_data["dev_eui"]
         if not text:
             return None
-        row = self._adapters(self._access.user).filter(dev_eui=text).first()
+        row: Adapter | None = self._adapters(self._access.user).filter(dev_eui=text).first()
         if row is None:
             raise forms.ValidationError(_("There is no such adapter here; look at its label, or register it."))
         return row

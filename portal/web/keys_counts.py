@@ -106,7 +106,7 @@ def _months_on(now: datetime, number: int) -> datetime:
     """The beginning, in the portal's time zone, of the month that comes `number` months after this one."""
     local = timezone.localtime(now)
     index = local.year * 12 + local.month - 1 + number
-    return timezone.make_aware(datetime(index // 12, index % 12 + 1, 1), timezone.get_current_timezone())
+    return datetime(index // 12, index % 12 + 1, 1, tzinfo=timezone.get_current_timezone())
 
 
 shelf: Shelf[Key, Counts] = Shelf(take, FRESH_S)

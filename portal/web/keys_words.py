@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy
 
 from portal.web import figures
 from portal.web.states import Form, State
-from provisioning.campaigns.models import Campaign, Delivery, LmnHandover
+from provisioning.campaigns.models import Campaign, Delivery, LmnHandover, Schedule
 from provisioning.campaigns.reasons import REASONS
 from provisioning.keys.models import DeviceKey, Purpose
 from provisioning.keys.services.issue import INPUT
@@ -59,7 +59,7 @@ def title(key: DeviceKey) -> str:
 
 def of_campaign(row: Campaign) -> State:
     """Running, paused, done, cancelled; done with failures needs somebody."""
-    if row.state == Campaign.State.DONE and getattr(row, "failed", 0):
+    if row.state == Campaign.State.DONE and getattr(row, "failed", False):
         return State("bad", _("done, not everywhere"))
     return State(_CAMPAIGN_FORMS[row.state], str(Campaign.State(row.state).label).lower())
 
@@ -85,7 +85,7 @@ def reason(code: str, message: str = "") -> str:
     return str(REASONS.get(code, message or code))
 
 
-def scope_name(row: Campaign) -> str:
+def scope_name(row: Campaign | Schedule) -> str:
     """Whose keys a campaign or schedule replaces."""
     if row.adapter is not None:
         return figures.eui(row.adapter.dev_eui)

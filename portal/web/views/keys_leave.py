@@ -132,9 +132,7 @@ def _shown(request: PageRequest, row: DeviceKey, reason: str, context: dict[str,
         messages.error(request, str(error), extra_tags="bad")
         return redirect("key-reveal", row.pk)
     value = " ".join(revealed.value[at : at + 4] for at in range(0, len(revealed.value), 4)).upper()
-    answer = render(request, "keys/once.html", {**context, "value": value, "seconds": SHOWN_S})
-    answer["Cache-Control"] = "no-store"
-    return answer
+    return render(request, "keys/once.html", {**context, "value": value, "seconds": SHOWN_S})
 
 
 def _file(content: str, name: str) -> HttpResponse:
