@@ -15,6 +15,7 @@ from adapter_agent.radio.state import RadioState
 from edge.clock import Clock
 
 STEP_S: Final = 60.0  # longest sleep at a stretch, so that a clock that was set is noticed
+PUNCTUAL_S: Final = 1e-5
 LATENCY_SHARE: Final = 0.25  # of each new measurement
 
 
@@ -74,7 +75,7 @@ class Transmitter:
             await self._clock.sleep(min(wait, STEP_S))
 
     async def _wait_for(self, planned: Planned) -> None:
-        while (wait := planned.at - self._latency_s - self._clock.monotonic()) > 0:
+        while (wait := planned.at - self._latency_s - self._clock.monotonic()) > PUNCTUAL_S:
             await self._clock.sleep(wait)
         if -wait > planned.late_s:
             raise SlotMissed(f"the slot began {-wait:.3f} s before the frame was ready")

@@ -10,6 +10,7 @@ DAY_S: Final = 86_400.0
 CURVE: Final = -0.034e-6  # per K², around TURNOVER_C: a tuning fork
 TURNOVER_C: Final = 25.0
 CLOSE_ENOUGH_S: Final = 1e-7
+SHORTEST_S: Final = 1e-6  # what floating point would swallow is no sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +60,4 @@ class CrystalClock:
             wait += error
             if abs(error) <= CLOSE_ENOUGH_S:
                 break
-        await self._true.sleep(wait)
+        await self._true.sleep(max(wait, SHORTEST_S) if seconds > 0 else 0.0)
