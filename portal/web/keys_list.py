@@ -67,8 +67,8 @@ def chosen(access: Access, query: QueryDict) -> Choice:
         state=_known(query.get("state", ""), KeyState.values),
         site=places.filter(pk=int(site)).first() if site.isdecimal() and len(site) < 12 else None,
         text=query.get("q", "").strip()[: adapters.MAX_SEARCH],
-        due=query.get("due") == "1",
-        failed=query.get("failed") == "1",
+        due=query.get("only") == "due",
+        failed=query.get("only") == "failed",
     )
 
 
