@@ -34,6 +34,7 @@ from portal.bridge.key_port import KeyPort
 from portal.bridge.keys import Keys
 from portal.bridge.mail import Mail
 from portal.bridge.pages import Pages
+from portal.bridge.slots import Slots
 from portal.bridge.steps import News, Steps
 from portal.telemetry.directory import Directory
 from portal.telemetry.pipeline import Pipeline
@@ -85,6 +86,7 @@ class Bridge:
         self._configurations = Configurations(time.time, time.monotonic)
         self._key_port = KeyPort([Keys(vault()), Days(vault())])
         self._steps, self._news = Steps(time.time), News()
+        self._slots = Slots(time.monotonic)
         self._heartbeat = Heartbeat(settings.name, vault())
         self._doorkeeper = Doorkeeper(vault())
         self._inbox: asyncio.Queue[Mail | None] = asyncio.Queue(MAX_MAILS)
@@ -250,6 +252,7 @@ class Bridge:
             try:
                 changes = await self._in(self._side, lambda: self._steps.advance(news))  # noqa: B023
                 self._pages.tell(changes.messages())
+                await self._in(self._side, lambda: self._slots.advance(news.adapters, news.events))  # noqa: B023
                 if not self._link.connected:
                     continue
                 due = await self._in(self._side, self._configurations.due)

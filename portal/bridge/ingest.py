@@ -13,6 +13,7 @@ from meterwire.messages import Event, Result, parse_timestamp
 from portal.bridge.days import look_again
 from portal.bridge.key_port import deliver
 from portal.bridge.mail import Mail, Refusal
+from portal.bridge.slots import EVENTS as SLOT_EVENTS
 from portal.telemetry.arrivals import AdapterRecord, Arrival, Batch, Source, moment
 from portal.telemetry.live import Changes
 from portal.telemetry.pipeline import Pipeline
@@ -30,7 +31,8 @@ GONE = (OperationalError, InterfaceError)  # the database is away or busy: the s
 class Outcome:
     """What a committed batch leads to: receipts by concentrator, changes for open pages, figures, news for pairings.
 
-    The news are adapters that joined, reported or sent a first reading, and concentrators with another device table.
+    The news are adapters that joined, reported or sent a first reading, concentrators with another device table, and
+    events that concern slots.
     """
 
     receipts: dict[str, list[Result]] = field(default_factory=lambda: defaultdict(list))
@@ -38,6 +40,7 @@ class Outcome:
     figures: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     adapters: set[int] = field(default_factory=set)
     concentrators: set[int] = field(default_factory=set)
+    events: set[str] = field(default_factory=set)
 
 
 class Ingest:
@@ -143,6 +146,8 @@ class Ingest:
         for row in rows:
             if row.kind == "joined" and row.adapter_id is not None:
                 outcome.adapters.add(row.adapter_id)
+            if row.kind in SLOT_EVENTS:
+                outcome.events.add(row.pk)
             if row.organisation_id is not None:
                 outcome.changes.add(row.organisation_id, "event", row.adapter_id, row.concentrator_id, None)
 

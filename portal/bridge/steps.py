@@ -36,6 +36,7 @@ class Told(Protocol):
 
     adapters: set[int]
     concentrators: set[int]
+    events: set[str]
 
 
 @dataclass
@@ -44,11 +45,14 @@ class News:
 
     adapters: set[int] = field(default_factory=set)
     concentrators: set[int] = field(default_factory=set)
+    events: set[str] = field(default_factory=set)
 
     def add(self, told: Told) -> None:
         """Bounded: what finds no room is found by the sweep."""
         if len(self.adapters) < MAX_NEWS:
             self.adapters |= told.adapters
+        if len(self.events) < MAX_NEWS:
+            self.events |= told.events
         self.concentrators |= told.concentrators
 
 

@@ -14,6 +14,7 @@ from meterwire.config_records import (
     Part,
     ReadIdentity,
     Resolution,
+    SlotReport,
 )
 from meterwire.errors import FormatError
 from meterwire.identity import shown
@@ -96,6 +97,9 @@ def _take(reported: dict[str, Any], record: object, at: datetime) -> None:
             reported.setdefault("resolutions", {})[str(record.register)] = record.exponent
         case CommissioningReport():
             reported["commissioning_until"] = str(at + timedelta(seconds=record.seconds_left))
+        case SlotReport():
+            echo = {"version": record.version, "state": int(record.state), "rate_ppb": record.rate_ppb}
+            reported["slot"] = {**echo, "uncertainty_ms": record.uncertainty_ms, "at": str(at)}
         case ConfigurationRefused():
             reported["refused"] = record.version
             reported["refusal"] = record.reason

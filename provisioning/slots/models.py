@@ -59,6 +59,7 @@ class Assignment(models.Model):
     guard_ms = models.PositiveSmallIntegerField(default=0)
     length_ms = models.PositiveSmallIntegerField(default=0)
     version = models.PositiveIntegerField(default=0)
+    dev_addr = models.CharField(max_length=8, blank=True)  # of its last join; neighbours know it by that
     overlap_ms = models.PositiveIntegerField(default=0)
     assigned_at = models.DateTimeField(default=timezone.now)
 
@@ -72,6 +73,8 @@ class Assignment(models.Model):
     proposals = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
+        # Serves the question whom a neighbour heard.
+        indexes = [models.Index(fields=["organisation", "dev_addr"], name="slot_dev_addr")]
         constraints = [
             models.CheckConstraint(condition=Q(version__lte=65535), name="slot_version_16_bits"),
             models.CheckConstraint(condition=Q(channel__lte=7, data_rate__lte=5), name="slot_channel_and_rate"),

@@ -6,106 +6,187 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0002_sealed_telemetry'),
-        ('fleet', '0002_certificates_and_revocation'),
+        ("accounts", "0002_sealed_telemetry"),
+        ("fleet", "0002_certificates_and_revocation"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Assignment',
+            name="Assignment",
             fields=[
-                ('adapter', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='slot', serialize=False, to='fleet.adapter')),
-                ('channel', models.PositiveSmallIntegerField(default=0)),
-                ('phase_ms', models.PositiveIntegerField(default=0)),
-                ('period_s', models.PositiveIntegerField(default=900)),
-                ('data_rate', models.PositiveSmallIntegerField(default=0)),
-                ('size', models.PositiveSmallIntegerField(default=16)),
-                ('guard_ms', models.PositiveSmallIntegerField(default=0)),
-                ('length_ms', models.PositiveSmallIntegerField(default=0)),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('overlap_ms', models.PositiveIntegerField(default=0)),
-                ('assigned_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('echoed_version', models.PositiveIntegerField(blank=True, null=True)),
-                ('echoed_state', models.PositiveSmallIntegerField(blank=True, choices=[(0, 'Sends in its slot'), (1, 'Has no slot'), (2, 'Does not trust its clock'), (3, 'Refused its slot')], null=True)),
-                ('rate_ppb', models.IntegerField(blank=True, null=True)),
-                ('uncertainty_ms', models.PositiveIntegerField(blank=True, null=True)),
-                ('echoed_at', models.DateTimeField(blank=True, null=True)),
-                ('proposed_rate', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('proposals', models.PositiveSmallIntegerField(default=0)),
-                ('concentrator', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='slots', to='fleet.concentrator')),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.organisation')),
+                (
+                    "adapter",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="slot",
+                        serialize=False,
+                        to="fleet.adapter",
+                    ),
+                ),
+                ("channel", models.PositiveSmallIntegerField(default=0)),
+                ("phase_ms", models.PositiveIntegerField(default=0)),
+                ("period_s", models.PositiveIntegerField(default=900)),
+                ("data_rate", models.PositiveSmallIntegerField(default=0)),
+                ("size", models.PositiveSmallIntegerField(default=16)),
+                ("guard_ms", models.PositiveSmallIntegerField(default=0)),
+                ("length_ms", models.PositiveSmallIntegerField(default=0)),
+                ("version", models.PositiveIntegerField(default=0)),
+                ("overlap_ms", models.PositiveIntegerField(default=0)),
+                ("assigned_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("echoed_version", models.PositiveIntegerField(blank=True, null=True)),
+                (
+                    "echoed_state",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        choices=[
+                            (0, "Sends in its slot"),
+                            (1, "Has no slot"),
+                            (2, "Does not trust its clock"),
+                            (3, "Refused its slot"),
+                        ],
+                        null=True,
+                    ),
+                ),
+                ("rate_ppb", models.IntegerField(blank=True, null=True)),
+                ("uncertainty_ms", models.PositiveIntegerField(blank=True, null=True)),
+                ("echoed_at", models.DateTimeField(blank=True, null=True)),
+                ("proposed_rate", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("proposals", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "concentrator",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="slots",
+                        to="fleet.concentrator",
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.organisation"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Neighbour',
+            name="Neighbour",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('rssi', models.FloatField(blank=True, null=True)),
-                ('heard_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('conflict', models.BooleanField(default=False)),
-                ('adapter', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='neighbours', to='fleet.adapter')),
-                ('concentrator', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='neighbours', to='fleet.concentrator')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("rssi", models.FloatField(blank=True, null=True)),
+                ("heard_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("conflict", models.BooleanField(default=False)),
+                (
+                    "adapter",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="neighbours", to="fleet.adapter"
+                    ),
+                ),
+                (
+                    "concentrator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="neighbours", to="fleet.concentrator"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Occupancy',
+            name="Occupancy",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first', models.PositiveBigIntegerField()),
-                ('last', models.PositiveBigIntegerField()),
-                ('begin', models.PositiveIntegerField()),
-                ('end', models.PositiveIntegerField()),
-                ('served', models.BooleanField(default=True)),
-                ('shared', models.BooleanField(default=False)),
-                ('assignment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='occupancies', to='slots.assignment')),
-                ('concentrator', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='occupancies', to='fleet.concentrator')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("first", models.PositiveBigIntegerField()),
+                ("last", models.PositiveBigIntegerField()),
+                ("begin", models.PositiveIntegerField()),
+                ("end", models.PositiveIntegerField()),
+                ("served", models.BooleanField(default=True)),
+                ("shared", models.BooleanField(default=False)),
+                (
+                    "assignment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="occupancies", to="slots.assignment"
+                    ),
+                ),
+                (
+                    "concentrator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="occupancies", to="fleet.concentrator"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SlotPlan',
+            name="SlotPlan",
             fields=[
-                ('concentrator', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='slot_plan', serialize=False, to='fleet.concentrator')),
-                ('quantum_ms', models.PositiveSmallIntegerField(default=2)),
-                ('guard_ms', models.PositiveSmallIntegerField(default=60)),
-                ('reserve', models.PositiveSmallIntegerField(default=25)),
-                ('previous', models.BooleanField(default=False)),
-                ('full_since', models.DateTimeField(blank=True, null=True)),
+                (
+                    "concentrator",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="slot_plan",
+                        serialize=False,
+                        to="fleet.concentrator",
+                    ),
+                ),
+                ("quantum_ms", models.PositiveSmallIntegerField(default=2)),
+                ("guard_ms", models.PositiveSmallIntegerField(default=60)),
+                ("reserve", models.PositiveSmallIntegerField(default=25)),
+                ("previous", models.BooleanField(default=False)),
+                ("full_since", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('quantum_ms__in', [2, 3, 4, 5, 6, 8, 10])), name='slot_plan_quantum'), models.CheckConstraint(condition=models.Q(('guard_ms__lte', 2000)), name='slot_plan_guard'), models.CheckConstraint(condition=models.Q(('reserve__lte', 500)), name='slot_plan_reserve')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("quantum_ms__in", [2, 3, 4, 5, 6, 8, 10])), name="slot_plan_quantum"
+                    ),
+                    models.CheckConstraint(condition=models.Q(("guard_ms__lte", 2000)), name="slot_plan_guard"),
+                    models.CheckConstraint(condition=models.Q(("reserve__lte", 500)), name="slot_plan_reserve"),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='assignment',
-            constraint=models.CheckConstraint(condition=models.Q(('version__lte', 65535)), name='slot_version_16_bits'),
+            model_name="assignment",
+            constraint=models.CheckConstraint(condition=models.Q(("version__lte", 65535)), name="slot_version_16_bits"),
         ),
         migrations.AddConstraint(
-            model_name='assignment',
-            constraint=models.CheckConstraint(condition=models.Q(('channel__lte', 7), ('data_rate__lte', 5)), name='slot_channel_and_rate'),
+            model_name="assignment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("channel__lte", 7), ("data_rate__lte", 5)), name="slot_channel_and_rate"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='assignment',
-            constraint=models.CheckConstraint(condition=models.Q(('concentrator', None), models.Q(('length_ms__gt', 0), ('version__gte', 1)), _connector='OR'), name='slot_held_has_length'),
+            model_name="assignment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("concentrator", None), models.Q(("length_ms__gt", 0), ("version__gte", 1)), _connector="OR"
+                ),
+                name="slot_held_has_length",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='neighbour',
-            constraint=models.UniqueConstraint(fields=('adapter', 'concentrator'), name='neighbour_once'),
+            model_name="neighbour",
+            constraint=models.UniqueConstraint(fields=("adapter", "concentrator"), name="neighbour_once"),
         ),
         migrations.AddIndex(
-            model_name='occupancy',
-            index=models.Index(fields=['first', 'begin'], name='occupancy_place'),
+            model_name="occupancy",
+            index=models.Index(fields=["first", "begin"], name="occupancy_place"),
         ),
         migrations.AddConstraint(
-            model_name='occupancy',
-            constraint=models.UniqueConstraint(fields=('assignment', 'concentrator'), name='occupancy_once'),
+            model_name="occupancy",
+            constraint=models.UniqueConstraint(fields=("assignment", "concentrator"), name="occupancy_once"),
         ),
         migrations.AddConstraint(
-            model_name='occupancy',
-            constraint=models.CheckConstraint(condition=models.Q(('end__gt', models.F('begin')), ('end__lte', 60000), ('last__gt', models.F('first'))), name='occupancy_in_minute'),
+            model_name="occupancy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("end__gt", models.F("begin")), ("end__lte", 60000), ("last__gt", models.F("first"))
+                ),
+                name="occupancy_in_minute",
+            ),
         ),
     ]

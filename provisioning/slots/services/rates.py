@@ -2,7 +2,7 @@
 
 from provisioning.slots.models import Assignment
 
-SLOWER_AFTER, FASTER_AFTER = 2, 4  # in a row; a rate that is too fast loses frames, one too slow only costs room
+SLOWER_AFTER, FASTER_AFTER = 1, 2  # in a row, one a day; a rate that is too fast loses frames, one too slow only room
 
 
 def propose(row: Assignment, data_rate: int) -> bool:

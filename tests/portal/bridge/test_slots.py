@@ -1,0 +1,92 @@
+"""What the bridge makes of echoes, proposed data rates, neighbours and moved adapters."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from meterwire.config_records import SlotReport, SlotState
+from meterwire.messages import Event, timestamp
+from portal.bridge.mail import Mail
+from portal.bridge.slots import Slots
+from provisioning.accounts.actors import System
+from provisioning.fleet.models import Concentrator
+from provisioning.fleet.services import move_adapter
+from provisioning.pairing.models import Configuration
+from provisioning.slots.models import Assignment, Neighbour
+from provisioning.slots.services import assign
+from tests.portal.bridge.peer import new_id
+from tests.portal.installed import Installed
+from tests.portal.stage import Stage
+
+OPERATOR = System("operator")
+
+
+@pytest.fixture
+def installed(db: None) -> Installed:
+    made = Installed(Stage())
+    assign(OPERATOR, made.device.row, period_s=900, data_rate=2)
+    return made
+
+
+@pytest.fixture
+def happen(installed: Installed) -> Callable[..., None]:
+    """An event of a concentrator, followed at once."""
+    slots = Slots(lambda: 0.0)
+
+    def event(concentrator: Concentrator, kind: Any, named: bool = True, **detail: Any) -> None:
+        name = installed.device.row.dev_eui if named else None
+        told = Event(new_id(), timestamp(installed.later()), kind, dev_eui=name, detail=detail)
+        outcome = installed.ingest.run([Mail(concentrator.eui, event=told)], int(installed.later() * 1e6))
+        slots.advance(outcome.adapters, outcome.events)
+
+    return event
+
+
+def slot_of(installed: Installed) -> Assignment:
+    return Assignment.objects.get(adapter=installed.device.row)
+
+
+def beside(installed: Installed) -> Concentrator:
+    return Concentrator.objects.create(
+        organisation=installed.stage.organisation, eui="00800000aa000099", name="Beside", key_approved_at=None
+    )
+
+
+def test_an_echo_is_kept_and_a_newer_one_is_skipped(installed: Installed) -> None:
+    outcome = installed.report(SlotReport(7, SlotState.NO_TRUST, 900, 300))
+    Slots(lambda: 0.0).advance(outcome.adapters, outcome.events)
+    row = slot_of(installed)
+    assert (row.echoed_version, row.echoed_state, row.rate_ppb, row.uncertainty_ms) == (7, 2, 900, 300)
+    assert row.version == 8
+    assert "100d0008" in Configuration.objects.get(adapter=installed.device.row).records
+
+
+def test_a_proposal_for_the_present_slot_counts_and_an_older_one_does_not(
+    installed: Installed, happen: Callable[..., None]
+) -> None:
+    serving = installed.stage.concentrator
+    for version in (1, 9, 1):
+        happen(serving, "rate_proposed", dr=5, margin=9.5, version=version)
+    assert slot_of(installed).data_rate == 5
+    happen(serving, "rate_proposed", dr=0, margin=1.0, version=1)
+    happen(serving, "rate_proposed", dr="slow", version=2)
+    assert (slot_of(installed).data_rate, slot_of(installed).version) == (5, 2)
+
+
+def test_who_hears_an_address_elsewhere_becomes_a_neighbour(installed: Installed, happen: Callable[..., None]) -> None:
+    other = beside(installed)
+    happen(installed.stage.concentrator, "joined", dev_addr="26011bda")
+    happen(other, "heard", named=False, dev_addr="26011bda", rssi=-111.0, count=3)
+    happen(other, "heard", named=False, dev_addr="26011bdb", rssi=-111.0, count=3)
+    found = Neighbour.objects.get()
+    assert (found.adapter, found.concentrator, found.rssi) == (installed.device.row, other, -111.0)
+    happen(installed.stage.concentrator, "heard", rssi=-80.0, count=1)
+    assert Neighbour.objects.count() == 1
+
+
+def test_an_adapter_that_was_moved_by_hand_gets_its_slot_at_the_other_concentrator(installed: Installed) -> None:
+    other = beside(installed)
+    move_adapter(OPERATOR, installed.device.row, site=installed.device.row.site, concentrator=other)
+    Slots(lambda: 0.0).advance((), ())
+    assert slot_of(installed).concentrator == other
