@@ -76,6 +76,28 @@ class Room:
                 return Place(channel, minutes[0] * MINUTE_MS + offset * self._quantum)
         return None
 
+    def fill(self, wish: Wish, count: int) -> int:
+        """Place up to `count` alike ones without saying where, for planning; how many of them found room."""
+        length, frames = -(-wish.length_ms // self._quantum), max(wish.period_s // FRAME_S, 1)
+        each = length * (MINUTES * 60 // wish.period_s)
+        most = left = max(min(count, (self.limit - self.used) // each), 0)
+        for channel, minutes in self._choices(min(wish.period_s, FRAME_S)):
+            runs = _runs(self._free(channel, minutes), length)
+            while runs and left:
+                offset = (runs & -runs).bit_length() - 1
+                for minute in minutes:
+                    self._masks[channel * FRAME_MINUTES + minute] |= (1 << length) - 1 << offset
+                runs = runs >> offset + length << offset + length
+                left -= min(left, frames)  # longer periods take turns in one place
+        self.used += each * (most - left)
+        return most - left
+
+    def copy(self) -> "Room":
+        """The same room, to plan in."""
+        other = Room(self._quantum, 0)
+        other._masks, other.used, other.limit = self._masks[:], self.used, self.limit
+        return other
+
     def least_overlap(self, wish: Wish) -> Place:
         """Where a slot meets the least of others, looking at starts a quarter of its length apart."""
         length = -(-wish.length_ms // self._quantum)
