@@ -166,7 +166,8 @@ def encode_body(values: Iterable[Value], widths: Mapping[int, int] = MappingProx
 
     An identity hash takes 4 bytes, whatever its value and `widths`.
     """
-    body, seen = bytearray(), set()
+    body = bytearray()
+    seen: set[int] = set()
     for value in values:
         number = value.register
         index, input_ = _split(number)
