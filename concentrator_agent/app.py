@@ -24,6 +24,7 @@ from concentrator_agent.modes import Gate
 from concentrator_agent.radio.base import Reception
 from concentrator_agent.radio.forwarders import Forwarder, Forwarders
 from concentrator_agent.rootkeys import KeyProcess, KeyService
+from concentrator_agent.second_module import SecondModule
 from concentrator_agent.server.beacon import BeaconSender
 from concentrator_agent.server.clock import ReceptionClock
 from concentrator_agent.server.dedupe import Dedupe
@@ -127,6 +128,10 @@ class ConcentratorApp:
         self._pending_events: list[Entry] = []
         self.clock_watch = ClockWatch(clock, config.clock.quality, database, self.events, self._note)
         self.time = self.clock_watch.keeper
+        self.second = SecondModule(
+            config, credential=self.credential, database=database, queue=self.queue, outbox=self.outbox,
+            events=self.events, audit=audit, gate=self.gate, clock=clock, ulids=ulids, dated=self._dates_known,
+        )  # fmt: skip
         self.joins = JoinServer(database.read, self.credential, config.region, self._rng)
         self.dedupe = Dedupe(config.server.dedupe_ms / 1000)
         self.reception_clock = ReceptionClock(clock, self.time.quality, self.clock_watch.suspicious_gateway)
@@ -155,13 +160,15 @@ class ConcentratorApp:
             plan=plan,
             sessions=self.sessions,
             joins=self.joins,
-            distribution=Distribution(ulids),
+            distribution=Distribution(ulids, self.second.opening),
             downlink=self.downlink,
             queue=self.queue,
             database=database,
             outbox=self.outbox,
             events=self.events,
             heard=self.heard,
+            target=self.second.outbox,
+            partner=self.second.partner,
             keeper=self.time,
             tracking=Tracking(self.time, self.events, plan),
         )
@@ -202,6 +209,7 @@ class ConcentratorApp:
             eui=config.eui,
             table=self.table,
             queue=self.queue,
+            partner=self.second.partner,
             sessions=self.sessions,
             pump=self.pump,
             outbox=self.outbox,
@@ -260,6 +268,8 @@ class ConcentratorApp:
         jobs = [self._serve_uplinks(), self._keep_house(), self.watchdog.run(), self.gate.run(self.clock)]
         if self.backhaul is not None:
             jobs += [self.backhaul.run(), self.backhaul.heartbeat(), self.pump.run()]
+        if self.second.target is not None:
+            jobs.append(self.second.target.run())
         if self.keeper is not None:
             jobs.append(self.keeper.run())
         if self.config.beacon.enabled:
@@ -350,7 +360,7 @@ class ConcentratorApp:
             try:
                 await self._slow_housekeeping(tick)
                 await self._put_events()
-            except StorageError as error:
+            except (StorageError, sealedfile.SealedFileError) as error:
                 log.error("housekeeping could not store", extra={"error": str(error)})
 
     async def _slow_housekeeping(self, tick: int) -> None:
@@ -359,6 +369,7 @@ class ConcentratorApp:
         lean.release()
         await self.queue.expire()
         await self.outbox.expire()
+        await self.second.look_after()
         await self.downlink.save()
         await self.clock_watch.refresh()
         stats = self.outbox.stats()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from concentrator_agent.modes import GateSettings, Interface, Mode
+from concentrator_agent.modes import Gate, GateSettings, Interface, Mode
 from edge import config as toml
 from edge.mqtt import Tls
 from meterwire.ids import GatewayEUI
@@ -69,6 +69,40 @@ class Mqtt(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def tls_settings(self) -> Tls | None:
         return Tls(self.ca_file, self.cert_file, self.key_file) if self.tls else None
+
+
+class TargetMqtt(msgspec.Struct, frozen=True, kw_only=True):
+    """Another system's broker, for values that are opened here; `{dev_eui}` in the topic stands for the adapter."""
+
+    host: str
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8883
+    tls: bool = True
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    client_id: Annotated[str, Meta(max_length=64)] = ""
+    topic: Annotated[str, Meta(pattern=r"^[^+#\x00]{1,200}\Z")] = "meterspan/values/{dev_eui}"
+    interface: Literal["lan", "mobile", "han"] = "lan"
+    keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
+    reconnect_max_s: Seconds = 30.0
+
+    def __post_init__(self) -> None:
+        if not self.tls and (self.ca_file or self.cert_file or self.key_file):
+            raise ValueError("certificate files are given, but 'tls' is false")
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("'cert_file' and 'key_file' belong together")
+
+    @property
+    def tls_settings(self) -> Tls | None:
+        return Tls(self.ca_file, self.cert_file, self.key_file) if self.tls else None
+
+
+class Targets(msgspec.Struct, frozen=True, kw_only=True):
+    """Where opened values go beside the portal, which only ever gets them sealed."""
+
+    mqtt: TargetMqtt | None = None
 
 
 class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +204,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     udp: Udp = msgspec.field(default_factory=Udp)
     mqtt: Mqtt | None = None
     enrolment: Enrolment | None = None
+    targets: Targets = msgspec.field(default_factory=Targets)
     outbox: Outbox = msgspec.field(default_factory=Outbox)
     region: RegionSettings = msgspec.field(default_factory=RegionSettings)
     server: Server = msgspec.field(default_factory=Server)
@@ -213,5 +248,12 @@ def load(path: Path) -> Config:
     if gate.mode is Mode.STAND_ALONE and config.concentrator.interface == "han":
         raise document.error(
             "concentrator.interface", "the HAN is closed in stand-alone mode", "use 'lan' or 'mobile', or mode = 'smgw'"
+        )
+    target = config.targets.mqtt
+    if target is not None and not Gate(config.concentrator.gate).ever_open(Interface(target.interface)):
+        raise document.error(
+            "targets.mqtt.interface",
+            f"the interface '{target.interface}' is never open in this mode",
+            "take it out of 'off' or choose another one",
         )
     return config

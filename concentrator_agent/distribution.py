@@ -1,9 +1,10 @@
-"""Where an authenticated uplink goes, and in what form: today every target is the portal (design 4, uplink walk)."""
+"""Where an authenticated uplink goes, and in what form: to the portal as it came, opened to another target [0239]."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from concentrator_agent.opening import Opened, Opening
 from concentrator_agent.radio.base import Reception
 from concentrator_agent.server.sessions import Device, Session
 from edge.outbox import Entry
@@ -20,14 +21,22 @@ RESENT_BEHIND: Final = 4096  # so far behind the last inner counter a telegram c
 _encode = msgspec.json.Encoder().encode
 
 
+class Route(NamedTuple):
+    """`telegram` goes to the portal, sealed as it came; `opened` are its values where the key is shared with us."""
+
+    telegram: Entry
+    opened: Opened | None
+
+
 class Distribution:
     """Makes the outbox entries of one uplink and keeps the inner counter of its session."""
 
-    def __init__(self, ulids: Ulids) -> None:
+    def __init__(self, ulids: Ulids, opening: Opening) -> None:
         self._ulids = ulids
+        self._opening = opening
 
-    def entry(self, device: Device, session: Session, copies: list[Reception], fcnt: int, frame: Uplink) -> Entry:
-        """The telegram for the portal; moves `session.counter` forward."""
+    def route(self, device: Device, session: Session, copies: list[Reception], fcnt: int, frame: Uplink) -> Route:
+        """Moves `session.counter` forward."""
         best = copies[0]
         fport, payload = frame.fport or 0, frame.payload
         counter = None
@@ -50,7 +59,14 @@ class Distribution:
             counter=counter,
             epoch=session.epoch,
         )
-        return Entry(telegram.id, KIND, best.received_at, _encode(telegram))
+        opened = None
+        if fport == values_telegram.PORT and counter is not None:
+            opened = self._opening.open(telegram, counter, best.received_at)
+        return Route(Entry(telegram.id, KIND, best.received_at, _encode(telegram)), opened)
+
+    def forget(self, dev_eui: str) -> None:
+        """What was routed of this device was not stored."""
+        self._opening.forget(dev_eui)
 
 
 def _restore(session: Session, payload: bytes) -> int | None:

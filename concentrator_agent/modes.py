@@ -94,6 +94,11 @@ class Gate:
             return False
         return interface in OPEN[self.settings.mode, self._side]
 
+    def ever_open(self, interface: Interface) -> bool:
+        """Whether it is open at any time in this mode."""
+        opened = (OPEN[mode, side] for mode, side in OPEN if mode is self.settings.mode)
+        return interface not in self.settings.off and any(interface in some for some in opened)
+
     def door(self, interface: Interface, way_out: Callable[P, R]) -> "Door[P, R]":
         """`way_out` behind the gate: calling the door raises InterfaceClosed while `interface` is closed."""
         return Door(self, interface, way_out)

@@ -97,6 +97,13 @@ CREATE TABLE track (                        -- what is known of a device's clock
     state BLOB NOT NULL
 ) WITHOUT ROWID
 """,
+    outbox.schema("target")  # opened values on their way to another system
+    + """;
+CREATE TABLE opened (                       -- the highest inner counter whose values were forwarded opened
+    dev_eui TEXT PRIMARY KEY,
+    counter INTEGER NOT NULL
+) WITHOUT ROWID
+""",
 )
 
 
@@ -296,6 +303,16 @@ def track(connection: sqlite3.Connection, dev_eui: str) -> bytes | None:
 
 def put_track(connection: sqlite3.Connection, dev_eui: str, state: bytes) -> None:
     connection.execute("INSERT OR REPLACE INTO track VALUES (?, ?)", (dev_eui, state))
+
+
+def opened(connection: sqlite3.Connection, dev_eui: str) -> int:
+    """The highest inner counter that was forwarded opened; -1 before the first."""
+    row = connection.execute("SELECT counter FROM opened WHERE dev_eui = ?", (dev_eui,)).fetchone()
+    return int(row[0]) if row else -1
+
+
+def put_opened(connection: sqlite3.Connection, dev_eui: str, counter: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO opened VALUES (?, ?)", (dev_eui, counter))
 
 
 def setting(connection: sqlite3.Connection, name: str) -> bytes | None:

@@ -13,12 +13,18 @@ from edge.clock import Clock
 from edge.database import Database
 from meterwire.errors import LimitExceeded
 
-SCHEMA = """
-CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, kind TEXT NOT NULL, at REAL NOT NULL,
+
+def schema(name: str) -> str:
+    """The tables of the outbox of that name, for the migrations of its database."""
+    return f"""
+CREATE TABLE {name} (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, kind TEXT NOT NULL, at REAL NOT NULL,
     body BLOB NOT NULL);
-CREATE TABLE outbox_dropped (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL, oldest REAL);
-INSERT INTO outbox_dropped VALUES (1, 0, NULL)
-"""
+CREATE TABLE {name}_dropped (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL, oldest REAL);
+INSERT INTO {name}_dropped VALUES (1, 0, NULL)
+"""  # noqa: S608 (a constant)
+
+
+SCHEMA = schema("outbox")
 ROW_BYTES = 64  # what SQLite needs beside the body, roughly; part of the bound
 MAX_BODY_BYTES = 128 * 1024
 
@@ -58,9 +64,13 @@ class Stats(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    """The queue as tables of `database` (whose migrations contain SCHEMA). `wake` is called after each new commit."""
+    """The queue as tables of `database` (whose migrations contain `schema(name)`, a constant of the program). `wake` is
+    called after each new commit.
+    """
 
-    def __init__(self, database: Database, limits: Limits, clock: Clock) -> None:
+    def __init__(self, database: Database, limits: Limits, clock: Clock, name: str = "outbox") -> None:
+        self._name = name
+        self._count_query = f"SELECT count(*), coalesce(sum(length(body) + {ROW_BYTES}), 0) FROM {name}"  # noqa: S608
         self._database = database
         self._limits = limits
         self._clock = clock
@@ -82,7 +92,7 @@ class Outbox:
             if len(entry.body) > MAX_BODY_BYTES:
                 raise LimitExceeded(f"an outbox entry of {len(entry.body)} bytes; at most {MAX_BODY_BYTES} are taken")
             size += len(entry.body) + ROW_BYTES
-        connection.executemany("INSERT INTO outbox (id, kind, at, body) VALUES (?, ?, ?, ?)", entries)
+        connection.executemany(f"INSERT INTO {self._name} (id, kind, at, body) VALUES (?, ?, ?, ?)", entries)  # noqa: S608
         self._depth += len(entries)
         self._bytes += size
         while self._bytes > self._limits.max_bytes and self._depth:
@@ -101,7 +111,8 @@ class Outbox:
     def after(self, seq: int, limit: int) -> list[Stored]:
         """Committed entries behind `seq`, oldest first. To be called on the event loop's thread."""
         rows = self._database.read.execute(
-            "SELECT seq, id, kind, at, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+            f"SELECT seq, id, kind, at, body FROM {self._name} WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608
+            (seq, limit),
         )
         return [Stored(*row) for row in rows]
 
@@ -112,7 +123,8 @@ class Outbox:
             self._count(connection)
             gone = 0
             for seq in seqs:
-                row = connection.execute("DELETE FROM outbox WHERE seq = ? RETURNING length(body)", (seq,)).fetchone()
+                query = f"DELETE FROM {self._name} WHERE seq = ? RETURNING length(body)"  # noqa: S608
+                row = connection.execute(query, (seq,)).fetchone()
                 if row is not None:
                     gone += 1
                     self._depth -= 1
@@ -124,23 +136,24 @@ class Outbox:
     def stats(self) -> Stats:
         """How full it is. To be called on the event loop's thread."""
         read = self._database.read
-        oldest = read.execute("SELECT at FROM outbox ORDER BY seq LIMIT 1").fetchone()
-        dropped, dropped_oldest = read.execute("SELECT count, oldest FROM outbox_dropped").fetchone()
+        oldest = read.execute(f"SELECT at FROM {self._name} ORDER BY seq LIMIT 1").fetchone()  # noqa: S608
+        dropped, dropped_oldest = read.execute(f"SELECT count, oldest FROM {self._name}_dropped").fetchone()  # noqa: S608
         if self._recount:
-            depth, size = read.execute(_COUNT).fetchone()
+            depth, size = read.execute(self._count_query).fetchone()
         else:
             depth, size = self._depth, self._bytes
         age = max(0.0, self._clock.time() - oldest[0]) if oldest else 0.0
         return Stats(depth, size, age, dropped, dropped_oldest)
 
     def _drop(self, connection: sqlite3.Connection, which: str, arguments: tuple[float, ...] = ()) -> int:
-        rows = connection.execute(f"SELECT seq, at, length(body) FROM outbox {which}", arguments).fetchall()  # noqa: S608
+        query = f"SELECT seq, at, length(body) FROM {self._name} {which}"  # noqa: S608
+        rows = connection.execute(query, arguments).fetchall()
         excess = self._bytes - self._limits.max_bytes
         count = 0
         for seq, _, size in rows:
             if not arguments and excess <= 0:
                 break
-            connection.execute("DELETE FROM outbox WHERE seq = ?", (seq,))
+            connection.execute(f"DELETE FROM {self._name} WHERE seq = ?", (seq,))  # noqa: S608
             excess -= size + ROW_BYTES
             self._depth -= 1
             self._bytes -= size + ROW_BYTES
@@ -148,18 +161,15 @@ class Outbox:
         if count:
             oldest = min(at for _, at, _ in rows[:count])
             connection.execute(
-                "UPDATE outbox_dropped SET count = count + ?, oldest = min(coalesce(oldest, ?), ?)",
+                f"UPDATE {self._name}_dropped SET count = count + ?, oldest = min(coalesce(oldest, ?), ?)",  # noqa: S608
                 (count, oldest, oldest),
             )
         return count
 
     def _count(self, connection: sqlite3.Connection) -> None:
         if self._recount:
-            self._depth, self._bytes = connection.execute(_COUNT).fetchone()
+            self._depth, self._bytes = connection.execute(self._count_query).fetchone()
             self._recount = False
 
     def _count_anew(self) -> None:
         self._recount = True
-
-
-_COUNT = f"SELECT count(*), coalesce(sum(length(body) + {ROW_BYTES}), 0) FROM outbox"  # noqa: S608 (a constant)

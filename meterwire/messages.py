@@ -91,6 +91,7 @@ EventKind = Literal[
     "slot",  # how a device keeps its slot; detail: n, early_ms_p99, late_ms_p99, median_ms, rate_ppb, uncertainty_ms …
     "rate_proposed",  # another data rate would suit a device with a slot; detail: dr, margin (dB), version of the slot
     "certificate",  # reason: issued | expiring ; detail: hours_left
+    "rekeyed",  # reason: ok | timeout | why not ; detail: seq, place, check (hex, with ok)
 ]
 
 
@@ -237,8 +238,26 @@ class DownlinkCommand(Struct, frozen=True, tag_field="kind", tag="downlink"):
     v: int = SCHEMA_VERSION
 
 
-Command = DevicesCommand | DownlinkCommand
-Message = TelegramBatch | Event | State | Receipt | DevicesCommand | DownlinkCommand
+class RekeyCommand(Struct, frozen=True, tag_field="kind", tag="rekey"):
+    """Agree a new inner key with a device, as its partner [0087]; how that ends is told by the event `rekeyed`.
+
+    `place` is a meterwire.key_messages.Place of purpose inner. `seq` goes into offer and confirmation, the number after
+    it into the proof of use. The validity is in Unix seconds; None: no bound.
+    """
+
+    id: Id
+    time: Time
+    dev_eui: Eui
+    seq: Annotated[int, Meta(ge=1, le=0xFFFE)]
+    place: Annotated[int, Meta(ge=0x10, le=0x1F)]
+    curve: Literal["x25519", "p-256", "brainpoolP256r1"]
+    not_before: Annotated[int, Meta(ge=1, le=0xFFFFFFFF)] | None = None
+    not_after: Annotated[int, Meta(ge=1, le=0xFFFFFFFF)] | None = None
+    v: int = SCHEMA_VERSION
+
+
+Command = DevicesCommand | DownlinkCommand | RekeyCommand
+Message = TelegramBatch | Event | State | Receipt | DevicesCommand | DownlinkCommand | RekeyCommand
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from concentrator_agent.backhaul.outbox_pump import OutboxPump
 from concentrator_agent.devices import DeviceTable
 from concentrator_agent.events import Events
+from concentrator_agent.keys.partner import KeyPartner
 from concentrator_agent.modes import InterfaceClosed
 from concentrator_agent.rootkeys import KeyServiceFailed
 from concentrator_agent.server.heard import Heard
@@ -16,6 +17,7 @@ from edge.clock import Clock
 from edge.database import Database, StorageError
 from edge.mqtt import LinkDown
 from edge.outbox import Outbox
+from edge.sealedfile import SealedFileError
 from edge.ulids import Ulids
 from meterwire import messages, topics
 
@@ -31,6 +33,7 @@ class Commands:
         eui: str,
         table: DeviceTable,
         queue: DownlinkQueue,
+        partner: KeyPartner,
         sessions: Sessions,
         pump: OutboxPump,
         outbox: Outbox,
@@ -45,6 +48,7 @@ class Commands:
         self._eui = eui
         self._table = table
         self._queue = queue
+        self._partner = partner
         self._sessions = sessions
         self._pump = pump
         self._outbox = outbox
@@ -68,12 +72,14 @@ class Commands:
                 await self._pump.receive(messages.decode_receipt(body))
             elif branch == topics.DN_COMMAND:
                 await self._command(messages.decode_command(body))
-        except (StorageError, KeyServiceFailed) as error:
+        except (StorageError, SealedFileError, KeyServiceFailed) as error:
             log.error("a message of the portal could not be taken; it will come again", extra={"error": str(error)})
 
     async def _command(self, command: messages.Command) -> None:
         if isinstance(command, messages.DevicesCommand):
             await self._devices(command)
+        elif isinstance(command, messages.RekeyCommand):
+            await self._receipt((await self._partner.order(command),))
         else:
             known = device(self._database.read, command.dev_eui) is not None
             await self._receipt((await self._queue.take(command, known),))

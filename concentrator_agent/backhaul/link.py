@@ -45,7 +45,7 @@ class Backhaul:
         self._identity = identity
         self._link: MqttLink | None = None
         self._door = gate.door(self.interface, self._publish_now)
-        self._password = _password(mqtt.password_file)
+        self._password = read_password(mqtt.password_file)
         self.pump: OutboxPump | None = None
         self.presence: Presence | None = None
 
@@ -138,7 +138,7 @@ class Backhaul:
         return Will(topics.topic(self._eui, topics.STATE), self.presence.state(online=False))
 
 
-def _password(file: Path | None) -> str | None:
+def read_password(file: Path | None) -> str | None:
     """The first line of an owner-only file. Raises SealedFileError."""
     if file is None:
         return None

@@ -10,19 +10,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from concentrator_agent import store
-from concentrator_agent.distribution import COUNTED_PORTS, Distribution
+from concentrator_agent.distribution import COUNTED_PORTS, Distribution, Route
 from concentrator_agent.events import Events, link
+from concentrator_agent.keys.partner import KeyPartner
+from concentrator_agent.opening import Opened
 from concentrator_agent.server import clock_service, mac
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.downlink import Downlink, Response
 from concentrator_agent.server.heard import Heard
 from concentrator_agent.server.join import JoinRefused, JoinServer
-from concentrator_agent.server.queue import DownlinkQueue, Item
+from concentrator_agent.server.queue import KEY_EXCHANGE_PORT, DownlinkQueue, Item
 from concentrator_agent.server.sessions import Device, Session, Sessions
 from concentrator_agent.server.timekeeping import Timekeeper
 from concentrator_agent.server.tracking import Tracking
 from edge.database import Database, StorageError
 from edge.outbox import Entry, Outbox
+from edge.sealedfile import SealedFileError
 from meterwire.clock_package import PORT as CLOCK_PORT
 from meterwire.errors import CounterExhausted, MeterspanError, MicMismatch
 from meterwire.lorawan.crypto import Uplink as Frame
@@ -58,6 +61,8 @@ class Work:
         self.touched: set[str] = set()
         self.joining: set[str] = set()
         self.awaited: list[tuple[Item, bool]] = []
+        self.opened: list[Opened] = []
+        self.key_messages: list[tuple[str, bytes]] = []
 
     def __bool__(self) -> bool:
         return bool(self.progress or self.entries or self.writes)
@@ -83,6 +88,8 @@ class UplinkServer:
         outbox: Outbox,
         events: Events,
         heard: Heard,
+        target: Outbox | None,
+        partner: KeyPartner,
         keeper: Timekeeper,
         tracking: Tracking,
     ) -> None:
@@ -96,6 +103,8 @@ class UplinkServer:
         self._outbox = outbox
         self._events = events
         self._heard = heard
+        self._target = target
+        self._partner = partner
         self._keeper = keeper
         self._tracking = tracking
         self.counts: Counter[str] = Counter()
@@ -118,6 +127,7 @@ class UplinkServer:
             return
         for dev_eui in work.joining:
             self._sessions.forget(dev_eui)
+        await self._exchange_keys(work)
         for item, acknowledged in work.awaited:  # before the answers: they may take the next one from the queue
             await self._settle(item, acknowledged)
         for response in work.responses:
@@ -132,6 +142,10 @@ class UplinkServer:
                 self._outbox.insert(connection, work.entries)
             for write in work.writes:
                 write(connection)
+            for opened in work.opened:
+                store.put_opened(connection, opened.dev_eui, opened.counter)
+            if self._target is not None and work.opened:
+                self._target.insert(connection, [opened.entry for opened in work.opened])
             store.save_progress(connection, progress)
 
         try:
@@ -139,11 +153,22 @@ class UplinkServer:
         except (StorageError, sqlite3.Error) as error:
             for dev_eui in work.touched:
                 self._sessions.forget(dev_eui)
+                self._distribution.forget(dev_eui)
             self.counts["not_stored"] += len(work.entries)
             log.error("a batch could not be stored; none of it is acknowledged", extra={"error": str(error)})
             return False
         self._outbox.wake()
+        if self._target is not None:
+            self._target.wake()
         return True
+
+    async def _exchange_keys(self, work: Work) -> None:
+        """What adapters say to us as their partner, and the first use of keys agreed with them."""
+        try:
+            await self._partner.hear(work.key_messages)
+            await self._partner.used([(opened.dev_eui, opened.slot) for opened in work.opened if opened.first])
+        except (StorageError, SealedFileError) as error:
+            log.error("a key agreement could not go on; it is repeated", extra={"error": str(error)})
 
     def _one(self, uplink: Uplink, work: Work) -> None:
         phy = uplink.phy
@@ -171,7 +196,7 @@ class UplinkServer:
         self._note_acknowledgement(device, frame, work)
         answers, wanted = self._mac_commands(uplink, device, session, frame)
         if self._for_application(frame):
-            work.entries.append(self._distribution.entry(device, session, uplink.copies, fcnt, frame))
+            self._take(self._distribution.route(device, session, uplink.copies, fcnt, frame), device, frame, work)
         response = Response(uplink, device, session, None, frame.confirmed, wanted or frame.adr_ack_req, answers)
         self._look_at_clock(device, fcnt, frame, response, work)
         if self._downlink.needed(response):
@@ -179,6 +204,13 @@ class UplinkServer:
             work.responses.append(response)
         work.progress[session.id] = session
         self.counts["accepted"] += 1
+
+    def _take(self, route: Route, device: Device, frame: Frame, work: Work) -> None:
+        work.entries.append(route.telegram)
+        if route.opened is not None:
+            work.opened.append(route.opened)
+        if frame.fport == KEY_EXCHANGE_PORT:
+            work.key_messages.append((device.dev_eui, frame.payload))
 
     def _authenticate(self, phy: bytes) -> tuple[Device, Session, Frame, int] | None:
         """The session whose key and counter fit. Raises FrameError for a frame that nobody could have meant."""

@@ -17,6 +17,9 @@ from concentrator_agent.config import RegionSettings
 from concentrator_agent.devices import Applied, DeviceTable
 from concentrator_agent.distribution import Distribution
 from concentrator_agent.events import Events
+from concentrator_agent.keys.partner import KeyPartner
+from concentrator_agent.keys.ring import KeyRing
+from concentrator_agent.opening import Opening
 from concentrator_agent.radio.base import Reception, Transmission, TransmissionRefused
 from concentrator_agent.rootkeys import Outcome, Task
 from concentrator_agent.server.dedupe import Dedupe
@@ -32,7 +35,7 @@ from concentrator_agent.unwrap import Unwrapper
 from edge.clock import ManualClock
 from edge.database import Database
 from edge.outbox import Limits, Outbox
-from edge.sealedfile import Credential
+from edge.sealedfile import Credential, SealedFile
 from edge.timesync import HostClock
 from edge.ulids import Ulids
 from meterwire import messages, transport_key
@@ -191,17 +194,26 @@ class Lab:
             status_every_s=options.get("status_every_s", 0.0),
         )
         self.keeper = Timekeeper(clock, options.get("quality", "ntp"), lambda: HostClock(True))
+        self.ring = KeyRing(SealedFile(folder / "adapter.keys", self.credential, "adapter keys"))
+        self.target = Outbox(self.database, Limits(), clock, "target")
+        self.partner = KeyPartner(
+            eui=str(CONCENTRATOR), ring=self.ring, credential=self.credential, database=self.database,
+            queue=self.queue, outbox=self.outbox, events=self.events, audit=self.audit, clock=clock, ulids=ulids,
+            entropy=random.randbytes, dated=lambda: True,
+        )  # fmt: skip
         self.uplink = UplinkServer(
             plan=EU868,
             sessions=self.sessions,
             joins=self.joins,
-            distribution=Distribution(ulids),
+            distribution=Distribution(ulids, Opening(self.ring, self.database.read, 256)),
             downlink=self.downlink,
             queue=self.queue,
             database=self.database,
             outbox=self.outbox,
             events=self.events,
             heard=self.heard,
+            target=self.target,
+            partner=self.partner,
             keeper=self.keeper,
             tracking=Tracking(self.keeper, self.events, EU868),
         )
@@ -212,7 +224,13 @@ class Lab:
         self.database.close()
 
     async def hear(
-        self, *frames: bytes, snr: float = 5.0, dr: int = SF7, freq: int = 868_100_000, gateways: Sequence[str] = ()
+        self,
+        *frames: bytes,
+        snr: float = 5.0,
+        dr: int = SF7,
+        freq: int = 868_100_000,
+        gateways: Sequence[str] = (),
+        quality: messages.TimeQuality = "ntp",
     ) -> list[Transmission]:
         """All frames in one batch, 200 ms after they were on the air; the transmissions that they led to."""
         before = len(self.radio.sent)
@@ -220,7 +238,7 @@ class Lab:
             for number, gateway in enumerate(gateways or (GATEWAY_A,)):
                 self._tmst += 1000
                 reception = Reception(
-                    frame, gateway, self._tmst, freq, dr, -80.0, snr - number, self.clock.time(), "ntp"
+                    frame, gateway, self._tmst, freq, dr, -80.0, snr - number, self.clock.time(), quality
                 )
                 self.dedupe.add(reception, self.clock.monotonic())
         await self.clock.advance(0.2)

@@ -23,6 +23,7 @@ class Wire:
             eui=EUI,
             table=lab.table,
             queue=lab.queue,
+            partner=lab.partner,
             sessions=lab.sessions,
             pump=None,  # type: ignore[arg-type]  # no receipt of the portal is taken here
             outbox=lab.outbox,
