@@ -96,7 +96,8 @@ def take_back(actor: Actor, adapter: Adapter, row: Assignment | None) -> bool:
     row.save(update_fields=["concentrator", "overlap_ms", "proposed_rate", "proposals"])
     record(adapter.organisation, actor, "slot.released", adapter, {"slot": before})
     note_fullness(actor, site.plan, False, timezone.now())
-    devices_changed(concentrator, [adapter.dev_eui])
+    if adapter.concentrator_id == concentrator:  # else it was told when the adapter left
+        devices_changed(concentrator, [adapter.dev_eui])
     return True
 
 
