@@ -233,7 +233,7 @@ class Sender:
     async def _send_telegrams(self) -> None:
         regular = self._telegrams_due <= self._clock.monotonic()
         try:
-            planned = self._slot.next(self._clock.monotonic()) if regular and self._in_slot else None
+            planned = self._planned() if regular and self._in_slot else None
             something = await self._collect_and_send(planned)
             if not something and self._dates.stale and regular:
                 await self._send(None, b"", confirmed=False)  # a silent meter is no reason to forget the date
@@ -247,6 +247,12 @@ class Sender:
             log.error("no telegram was made: %s", error, extra={"code": error.code})
             self._telegrams_due = self._clock.monotonic() + FAULT_S
             self._walk.read(self._clock.monotonic(), False, FAULT_S / AIR_TO_POLL)
+
+    def _planned(self) -> Planned | None:
+        """The slot that is about to begin; None where it was missed."""
+        now = self._clock.monotonic()
+        planned = self._slot.next(now)
+        return None if planned is None or planned.at > now + 2 * LEAD_S else planned
 
     def _schedule(self) -> None:
         """When the next regular telegram is made: for the slot, or at the timer's own time where there is none."""
