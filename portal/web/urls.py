@@ -113,6 +113,7 @@ urlpatterns = [
     path("keys/import/", keys_import.key_import, name="key-import"),
     path("keys/handovers/", keys_handover.handover_list, name="handovers"),
     path("keys/handovers/new/", keys_handover.handover_new, name="handover-new"),
+    path("keys/handovers/keys/", keys_handover.lmn_keys_new, name="lmn-keys-new"),
     path("keys/handovers/<int:pk>/", keys_handover.handover, name="handover"),
     path("keys/handovers/<int:pk>/file/", keys_handover.handover_file, name="handover-file"),
     path("keys/handovers/<int:pk>/acknowledge/", keys_handover.handover_acknowledge, name="handover-acknowledge"),

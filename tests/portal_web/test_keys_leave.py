@@ -204,3 +204,17 @@ def test_a_hand_over_is_prepared_from_keys_that_nobody_uses(world: World, custod
     page = text(custodian.post(new, form, follow=True))
     assert "LMN keys for Gateway" in page
     assert "file not made yet" in page
+
+
+def test_new_lmn_keys_are_made_for_a_site_once_and_wait_for_their_hand_over(world: World, custodian: Client) -> None:
+    data = {"site": world.site.pk}
+    before = DeviceKey.objects.filter(purpose=Purpose.LMN).count()
+    page = text(custodian.post(reverse("lmn-keys-new"), data, follow=True))
+    made = DeviceKey.objects.filter(purpose=Purpose.LMN).count() - before
+    assert made
+    assert f"{made} new LMN key" in page
+    assert "Prepare a hand-over" in page
+
+    again = text(custodian.post(reverse("lmn-keys-new"), data))
+    assert "No adapter there needs a new LMN key" in again
+    assert DeviceKey.objects.filter(purpose=Purpose.LMN).count() == before + made

@@ -231,6 +231,13 @@ def issue_inner_key(cast: Cast) -> Attempt:
 
 
 @deed("keys.issue")
+def issue_lmn_keys(cast: Cast) -> Attempt:
+    site = cast.site()
+    cast.adapter(site)
+    return partial(_with, keys.issue_lmn_keys, site)
+
+
+@deed("keys.issue")
 def issue_adapter_keys(cast: Cast) -> Attempt:
     return partial(_with, keys.issue_adapter_keys, cast.adapter())
 

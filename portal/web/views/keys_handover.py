@@ -7,13 +7,14 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from meterwire.errors import MeterspanError
 from portal.web import keys_counts, keys_words
 from portal.web.access import Access, PageRequest, page
+from portal.web.fields import SiteField
 from portal.web.forms import refuse
 from portal.web.keyset import Order, paged
 from portal.web.second_factor import fresh_factor
@@ -27,6 +28,7 @@ from provisioning.campaigns.vault_operation import make_file
 from provisioning.errors import Forbidden
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
 from provisioning.keys.queries import visible_keys
+from provisioning.keys.services import issue_lmn_keys
 
 
 class KeyChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
@@ -51,6 +53,15 @@ class HandoverForm(RecipientForm):
         )
         self.fields["keys"] = KeyChoice(waiting(access), label=_("LMN keys that nobody uses yet"))
         self.order_fields(self.field_order)
+
+
+class LmnKeysForm(forms.Form):
+    """Where."""
+
+    def __init__(self, access: Access, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        text = _("Each adapter there gets a new LMN key that waits for its hand-over; the one in use stays in use.")
+        self.fields["site"] = SiteField(access, help_text=text, empty_label=None)
 
 
 class AcknowledgeForm(forms.Form):
@@ -119,6 +130,25 @@ def handover_new(request: PageRequest) -> HttpResponse:
             return redirect("handover", made.pk)
     context = {"form": form, "any": waiting(access).exists()}
     return render(request, "keys/handover_new.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page("keys.issue")
+@fresh_factor
+def lmn_keys_new(request: PageRequest) -> HttpResponse:
+    """New LMN keys for the adapters of a site."""
+    form = LmnKeysForm(request.access, request.POST or None)
+    if request.method == "POST" and form.is_valid() and form.cleaned_data["site"] is not None:
+        try:
+            made = issue_lmn_keys(request.access.user, form.cleaned_data["site"])
+        except MeterspanError as error:
+            refuse(form, error)
+        else:
+            keys_counts.shelf.forget(request.access.organisation.pk)
+            text = ngettext("{n} new LMN key waits for its hand-over.", "{n} new LMN keys wait.", len(made))
+            messages.success(request, text.format(n=len(made)), extra_tags="ok")
+            return redirect("handovers")
+    return render(request, "keys/lmn_new.html", {"form": form})
 
 
 @require_safe

@@ -11,6 +11,7 @@ from provisioning.keys.services.issue import (
     issue_adapter_keys,
     issue_inner_key,
     issue_key,
+    issue_lmn_keys,
     issue_root_key,
     issue_storage_key,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "issue_adapter_keys",
     "issue_inner_key",
     "issue_key",
+    "issue_lmn_keys",
     "issue_root_key",
     "issue_storage_key",
     "mark_used",

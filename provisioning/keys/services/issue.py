@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef
 from django.utils.translation import gettext as _
 
 from meterwire.keymemory import SLOTS
@@ -16,7 +16,7 @@ from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited, record
 from provisioning.errors import Conflict, Invalid
 from provisioning.fleet.access import require_at
-from provisioning.fleet.models import Adapter
+from provisioning.fleet.models import Adapter, Site
 from provisioning.keys.models import SLOTTED, DeviceKey, KeyState, Purpose
 from provisioning.keys.services.lifecycle import make_active
 from provisioning.keys.vault import Sealer, sealer
@@ -129,6 +129,26 @@ def reserve(
             row.save(force_insert=True)
         _record(actor, "key.reserved", row)
     return row
+
+
+def issue_lmn_keys(actor: Actor, site: Site) -> list[DeviceKey]:
+    """A new LMN key for each of our adapters at `site` that has none waiting; it is handed over before it is used.
+
+    Needs keys.issue there. Conflict when nobody needs one, or an adapter has no slot left; then none is made.
+    """
+    require_at(actor, site.organisation_id, site.pk, "keys.issue")
+    new = [KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING]
+    waiting = DeviceKey.objects.filter(adapter=OuterRef("pk"), purpose=Purpose.LMN, state__in=new)
+    with audited(site.organisation):
+        adapters = Adapter.objects.filter(
+            ~Exists(waiting), site=site, kind=Adapter.Kind.METERSPAN, archived_at=None, revoked_at=None
+        )
+        rows = [issue_key(actor, adapter, Purpose.LMN) for adapter in adapters.order_by("dev_eui")]
+        if not rows:
+            raise Conflict(
+                _("No adapter there needs a new LMN key: each has one that waits, or none is ours.")
+            )
+    return rows
 
 
 def import_keys(actor: Actor, adapter: Adapter, keys: Sequence[NewKey], *, activate: bool = True) -> list[DeviceKey]:
