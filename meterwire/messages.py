@@ -262,6 +262,16 @@ T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 _version = msgspec.json.Decoder(type=msgspec.defstruct("_Version", [("v", int)]))
+
+
+class _Unknown(Struct):
+    id: Id
+    kind: Code
+    v: int
+
+
+_unknown = msgspec.json.Decoder(_Unknown)
+_KINDS: Final = frozenset({"devices", "downlink", "rekey"})
 _telegram = msgspec.json.Decoder(type=Telegram)
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(type=kind) for kind in (TelegramBatch, Event, State, Receipt, Command)
@@ -314,6 +324,15 @@ def decode_command(body: bytes) -> Command:
     """Read `dn/command`. Raises FormatError, UnsupportedVersion or LimitExceeded."""
     command: Command = _decode(body, Command)
     return command
+
+
+def unknown_command(body: bytes) -> str | None:
+    """The id of a `dn/command` of a kind that this release does not know, to be refused by it; None for all others."""
+    try:
+        command = _unknown.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return command.id if command.v == SCHEMA_VERSION and command.kind not in _KINDS else None
 
 
 def timestamp(unix: float) -> str:

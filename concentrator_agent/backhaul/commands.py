@@ -20,6 +20,7 @@ from edge.outbox import Outbox
 from edge.sealedfile import SealedFileError
 from edge.ulids import Ulids
 from meterwire import messages, topics
+from meterwire.errors import FormatError
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,21 @@ class Commands:
             if branch == topics.DN_RECEIPT:
                 await self._pump.receive(messages.decode_receipt(body))
             elif branch == topics.DN_COMMAND:
-                await self._command(messages.decode_command(body))
+                await self._decoded(body)
         except (StorageError, SealedFileError, KeyServiceFailed) as error:
             log.error("a message of the portal could not be taken; it will come again", extra={"error": str(error)})
+
+    async def _decoded(self, body: bytes) -> None:
+        try:
+            command = messages.decode_command(body)
+        except FormatError:
+            unknown = messages.unknown_command(body) if len(body) <= messages.MAX_MESSAGE_BYTES else None
+            if unknown is None:
+                raise
+            sentence = "this release does not know such a command: update the concentrator"
+            await self._receipt((messages.Result(unknown, "unknown_command", sentence),))
+        else:
+            await self._command(command)
 
     async def _command(self, command: messages.Command) -> None:
         if isinstance(command, messages.DevicesCommand):

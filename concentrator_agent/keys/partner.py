@@ -133,9 +133,15 @@ class KeyPartner:
             if command.seq < before.seq:
                 return Result(command.id, "old_sequence", f"number {before.seq} was used already")
             if command.seq == before.seq:
-                if before.reason:
-                    self._ring.change(command.dev_eui, replace(held, exchange=replace(before, told=False)))
-                return Result(command.id)
+                if before.reason != TIMEOUT:
+                    told = before.told and not before.reason
+                    self._ring.change(command.dev_eui, replace(held, exchange=replace(before, told=told)))
+                    return Result(command.id)
+                if before.check:  # the adapter may have the key: its confirmation is sent again
+                    again = replace(before.moved(Stage.AGREED, self._clock.time()), reason="", told=True)
+                    again = replace(again, begun_at=self._clock.time())
+                    self._ring.change(command.dev_eui, replace(held, exchange=again))
+                    return Result(command.id)
         if before is not None and before.stage is Stage.AGREED:
             held = _dropped(held, before)
         now = self._clock.time()

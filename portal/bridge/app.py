@@ -22,7 +22,7 @@ from django.db import connection, connections
 from edge.mqtt import LinkDown, LinkSettings, MqttLink, take_over
 from meterwire import messages, topics
 from meterwire.errors import FormatError
-from meterwire.messages import MAX_RESULTS, DevicesCommand, DownlinkCommand, Receipt, Result
+from meterwire.messages import MAX_RESULTS, Receipt, Result
 from portal.bridge import mail as post
 from portal.bridge.commands import Commands, topic_of
 from portal.bridge.configuration import Configurations
@@ -34,6 +34,7 @@ from portal.bridge.key_port import KeyPort
 from portal.bridge.keys import Keys
 from portal.bridge.mail import Mail
 from portal.bridge.pages import Pages
+from portal.bridge.partner_keys import PartnerKeys
 from portal.bridge.slots import Slots
 from portal.bridge.steps import News, Steps
 from portal.telemetry.directory import Directory
@@ -84,7 +85,7 @@ class Bridge:
         self._ingest = Ingest(Pipeline(Directory(vault()), open_store()))
         self._commands = Commands(vault(), time.time, time.monotonic)
         self._configurations = Configurations(time.time, time.monotonic)
-        self._key_port = KeyPort([Keys(vault()), Days(vault())])
+        self._key_port = KeyPort([Keys(vault()), PartnerKeys(), Days(vault())])
         self._steps, self._news = Steps(time.time), News()
         self._slots = Slots(time.monotonic)
         self._heartbeat = Heartbeat(settings.name, vault())
@@ -278,7 +279,7 @@ class Bridge:
             for eui, message in due:
                 self.figures["key_commands"] += await self._publish(eui, [message])
 
-    async def _publish(self, eui: str, parts: Sequence[DevicesCommand] | Sequence[DownlinkCommand]) -> bool:
+    async def _publish(self, eui: str, parts: Sequence[messages.Command]) -> bool:
         """Hand commands to the broker in their order; False when the link went down over it."""
         try:
             for part in parts:

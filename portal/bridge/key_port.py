@@ -13,7 +13,7 @@ from django.db import transaction
 
 from meterwire.errors import MeterspanError
 from meterwire.key_messages import PORT
-from meterwire.messages import DownlinkCommand, Receipt
+from meterwire.messages import DownlinkCommand, Receipt, RekeyCommand
 from portal.bridge.models import KeyMail
 from portal.telemetry.arrivals import Arrival, moment
 
@@ -31,7 +31,7 @@ class Party(Protocol):
     def take(self, mail: KeyMail, now: datetime) -> None:
         """Act on a message, in a transaction. MeterspanError for one that is worth nothing."""
 
-    def due(self, now: datetime) -> list[tuple[str, DownlinkCommand]]:
+    def due(self, now: datetime) -> Sequence[tuple[str, DownlinkCommand | RekeyCommand]]:
         """(concentrator, message) to publish now."""
 
     def receipt(self, eui: str, receipt: Receipt) -> None:
@@ -44,7 +44,7 @@ class KeyPort:
     def __init__(self, parties: Sequence[Party]) -> None:
         self._parties = parties
 
-    def turn(self, time: float) -> list[tuple[str, DownlinkCommand]]:
+    def turn(self, time: float) -> list[tuple[str, DownlinkCommand | RekeyCommand]]:
         """Work on what came in, then say what goes out."""
         now = datetime.fromtimestamp(time, UTC)
         for mail in KeyMail.objects.select_related("adapter__organisation")[:AT_ONCE]:

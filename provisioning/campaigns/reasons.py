@@ -8,6 +8,9 @@ NOT_ANSWERED: Final = "not_answered"  # the adapter may hold the key although we
 NOT_HEARD: Final = "not_heard"
 WRONG_CHECK_VALUE: Final = "wrong_check_value"
 SLOT_TAKEN: Final = "slot_taken"
+ORDERED: Final = "ordered"
+NOT_IN_TABLE: Final = "not_in_device_table"
+CONCENTRATOR_TOO_OLD: Final = "concentrator_too_old"
 NO_SLOT: Final = "no_slot"
 
 REASONS: Final = {
@@ -26,6 +29,12 @@ REASONS: Final = {
     "already_planned": _("Another campaign is replacing this key; wait for its end, or cancel it."),
     "sequence_used_up": _("All message numbers are used up; give the adapter a new key-transport key by a key file."),
     "key_lost": _("The stored key does not open; revoke it, then try again with a new one."),
+    ORDERED: _("The concentrator has the order; it agrees the key when it hears the adapter."),
+    NOT_IN_TABLE: _(
+        "The concentrator does not serve the adapter with a shared key-transport key yet; wait for its device table,"
+        " then try again."
+    ),
+    CONCENTRATOR_TOO_OLD: _("The concentrator's software is too old to agree keys itself; update it, then try again."),
     NO_SLOT: _("All key slots are taken; revoke keys that are no longer used, and try again when they are forgotten."),
     NOT_ANSWERED: _("The adapter did not answer; look at its reception, then try again."),
     NOT_HEARD: _("The adapter confirmed the key but went on with the old one; look at its clock, then try again."),

@@ -9,11 +9,12 @@ from meterwire.errors import AuthenticationError
 from meterwire.key_messages import MESSAGES, decode
 from meterwire.messages import DownlinkCommand, Receipt
 from portal.bridge.keys import incoming, outgoing
-from portal.bridge.keys.transport import authenticate, transport_key
+from portal.bridge.keys.transport import PORTAL, authenticate, transport_key
 from portal.bridge.models import KeyMail
+from portal.bridge.partner_keys import overheard
 from portal.telemetry.services import note_event
 from provisioning.campaigns import services
-from provisioning.campaigns.models import Delivery, Partner
+from provisioning.campaigns.models import Delivery
 from provisioning.campaigns.reasons import NOT_ANSWERED
 from provisioning.keys.kek import KeyDamaged
 from provisioning.keys.services import reseal_step
@@ -45,12 +46,15 @@ class Keys:
         payload = bytes(mail.payload)
         message = decode(payload, up=True)
         try:
-            authenticate(mail.adapter, payload, self._vault)
+            partner = authenticate(mail.adapter, payload, self._vault)
         except AuthenticationError as error:
             # Noted, not raised: the note is part of the transaction.
             log.warning("%s", error, extra={"adapter": mail.adapter.dev_eui})
             detail = {"type": f"0x{payload[0]:02x}"}
             note_event(mail.adapter, "security", FORGED, detail, at=mail.received_at, once=mail.pk)
+            return
+        if partner != PORTAL:
+            overheard(mail.adapter, partner, message)
             return
         incoming.take(mail.adapter, message, now, self._vault)
 
@@ -73,7 +77,7 @@ class Keys:
         related = Delivery.objects.select_related("campaign", "organisation", "adapter__concentrator", "key")
         for pk in services.unanswered(now, AT_ONCE):
             row = related.get(pk=pk)
-            if row.campaign.partner != Partner.PORTAL or row.adapter.concentrator is None:
+            if row.adapter.concentrator is None:
                 continue
             if row.attempts >= MAX_ATTEMPTS:
                 services.failed(row, NOT_ANSWERED, "", now)

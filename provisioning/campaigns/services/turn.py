@@ -7,7 +7,7 @@ from typing import Final
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from provisioning.campaigns.models import Campaign, Delivery, Notice
+from provisioning.campaigns.models import Campaign, Delivery, Notice, Partner
 from provisioning.campaigns.windows import is_open, open_zones
 from provisioning.fleet.models import Site
 
@@ -44,9 +44,13 @@ def due(now: datetime, limit: int) -> list[int]:
     return found
 
 
-def unanswered(now: datetime, limit: int) -> list[int]:
-    """Deliveries under way whose message is to be sent, or sent again, now; paused campaigns finish theirs."""
-    rows = Delivery.objects.filter(state=_S.DELIVERING, due_at__lte=now, adapter__concentrator__online=True)
+def unanswered(now: datetime, limit: int, partner: str = Partner.PORTAL) -> list[int]:
+    """Deliveries under way of keys shared with `partner` whose message is to be sent, or sent again, now; paused
+    campaigns finish theirs.
+    """
+    rows = Delivery.objects.filter(
+        state=_S.DELIVERING, due_at__lte=now, adapter__concentrator__online=True, campaign__partner=partner
+    )
     return list(rows.order_by("due_at", "pk").values_list("pk", flat=True)[:limit])
 
 
