@@ -2,7 +2,9 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
+import msgspec
 import pytest
 
 from concentrator_agent.backhaul.commands import Commands
@@ -182,3 +184,22 @@ async def test_after_any_outage_both_sides_hold_the_same_table(make_lab: Callabl
     assert lab.table.revision == portal.revision
     assert known(lab) == {mote.dev_eui for mote in portal.motes.values()}
     assert portal.unanswered == []
+
+
+async def test_a_kind_of_command_that_is_not_known_is_refused_by_its_id(lab: Lab) -> None:
+    wire, identifier = Wire(lab), messages.ulid(1.0, bytes(10))
+    body = f'{{"kind":"later","id":"{identifier}","time":"2026-01-01T00:00:00.000Z","v":1}}'.encode()
+    await wire.commands.take(topics.topic(EUI, topics.DN_COMMAND), body)
+    assert wire.codes() == {identifier: "unknown_command"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"seq": 0}, {"seq": 65535}, {"place": 15}, {"place": 32}, {"curve": "p-521"}, {"not_after": 0}]
+)
+async def test_an_order_outside_its_bounds_is_not_taken(lab: Lab, change: dict[str, Any]) -> None:
+    wire = Wire(lab)
+    order = {"id": messages.ulid(1.0, bytes(10)), "time": "2026-01-01T00:00:00.000Z", "dev_eui": Mote(1).dev_eui}
+    order |= {"kind": "rekey", "v": 1, "seq": 1, "place": 16, "curve": "p-256"} | change
+    with pytest.raises(FormatError):
+        await wire.commands.take(topics.topic(EUI, topics.DN_COMMAND), msgspec.json.encode(order))
+    assert list(lab.ring) == []

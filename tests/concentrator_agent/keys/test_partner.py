@@ -277,3 +277,27 @@ async def test_only_rising_counters_are_forwarded_opened_also_after_a_restart(ma
     for _ in range(3):
         await partner.values()
     assert [opened["counter"] for opened in partner.opened()] == [1001, 1002]
+
+
+async def test_after_a_timeout_the_same_order_makes_another_offer(partner: Partner) -> None:
+    await partner.order()
+    await partner.lab.clock.advance(MAX_AGE_S)
+    await partner.lab.queue.expire()
+    await partner.lab.partner.turn()
+    await partner.order()
+    await partner.talk()
+    assert [reason for reason, _ in partner.outcomes()] == ["timeout", "ok"]
+
+
+async def test_after_a_timeout_the_same_order_goes_on_with_a_key_that_the_adapter_may_have(partner: Partner) -> None:
+    await partner.order()
+    offer = await partner.say()
+    assert offer is not None
+    await partner.say(partner.answer(offer), 34)  # the confirmation gets lost
+    await partner.lab.clock.advance(MAX_AGE_S)
+    await partner.lab.queue.expire()
+    await partner.lab.partner.turn()
+    check = partner.exchange.check
+    await partner.order()
+    await partner.talk()
+    assert partner.outcomes()[-1] == ("ok", {"seq": 1, "place": PLACE.octet, "check": check.hex()})
