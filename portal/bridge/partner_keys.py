@@ -129,10 +129,9 @@ def _note_outcomes(now: datetime) -> None:
 def _outcome(row: Delivery) -> AdapterEvent | None:
     """The latest one about this delivery; what was stored before it began tells of an earlier try."""
     events = AdapterEvent.objects.filter(adapter_id=row.adapter_id, kind=EVENT).order_by("-at", "-pk")
-    wanted = row.seq, place_of(row).octet
-    for event in events[:MAX_EVENTS]:
-        said = event.detail.get("seq"), event.detail.get("place")
-        if said == wanted and event.concentrator_id == row.concentrator_id and event.stored_at >= row.begun_at:
+    wanted = row.concentrator_id, row.seq, place_of(row).octet
+    for event in events.filter(stored_at__gte=row.begun_at)[:MAX_EVENTS]:
+        if (event.concentrator_id, event.detail.get("seq"), event.detail.get("place")) == wanted:
             return event
     return None
 

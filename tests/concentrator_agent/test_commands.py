@@ -198,7 +198,11 @@ async def test_a_kind_of_command_that_is_not_known_is_refused_by_its_id(lab: Lab
 )
 async def test_an_order_outside_its_bounds_is_not_taken(lab: Lab, change: dict[str, Any]) -> None:
     wire = Wire(lab)
-    order = {"id": messages.ulid(1.0, bytes(10)), "time": "2026-01-01T00:00:00.000Z", "dev_eui": Mote(1).dev_eui}
+    order: dict[str, Any] = {
+        "id": messages.ulid(1.0, bytes(10)),
+        "time": "2026-01-01T00:00:00.000Z",
+        "dev_eui": Mote(1).dev_eui,
+    }
     order |= {"kind": "rekey", "v": 1, "seq": 1, "place": 16, "curve": "p-256"} | change
     with pytest.raises(FormatError):
         await wire.commands.take(topics.topic(EUI, topics.DN_COMMAND), msgspec.json.encode(order))

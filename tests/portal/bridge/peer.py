@@ -84,5 +84,5 @@ class Peer:
         command = messages.decode_command(body)
         if isinstance(command, DevicesCommand):
             self.commands.append(command)
-        else:
+        elif isinstance(command, DownlinkCommand):
             self.downlinks.append(command)
