@@ -2,7 +2,8 @@
 
 One radio model for all ways to send (that of `adapter_agent.simulation`), three sites, 16 demodulators, 8 channels,
 values every 900 s. `meters_*`: 16-byte telegrams in slots with 20 ms of guard, beacon and reserve, of which at least
-99.9 % arrive; `meters_*_foreign`: with the previous value (19 bytes) under 1 % of foreign traffic on each channel.
+99.9 % arrive, the least of all deployments; `meters_*_foreign`: with the previous value (19 bytes) under 1 % of
+foreign traffic on each channel.
 `unslotted_*`: meters at 99 % when everybody sends at any time; `ratio_*`: `meters_*` over those with 51 bytes.
 `overload_*`: a fifth more meters than fit, those placed where they overlap least (of all sites the worst), or with
 `new_plan` all placed anew with the widest guard that fits, where one does. `aloha_check_error`: the model without

@@ -13,7 +13,7 @@ from meterwire.slots import FRAME_S
 
 FEWEST: Final = 40
 MOST: Final = 20_000
-HALVINGS: Final = 9
+HALVINGS: Final = 11
 
 
 def readings(

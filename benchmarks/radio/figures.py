@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Final
 
 import numpy as np
@@ -72,7 +73,7 @@ def measure(effort: Effort) -> dict[str, float]:
 
 def _of_site(site: Site, errors: Floats, effort: Effort) -> Iterator[tuple[str, float]]:
     name = site.name
-    alone = min(slotted_meters(site, errors, seed) for seed in range(effort.deployments))
+    alone = [slotted_meters(site, errors, seed) for seed in range(effort.deployments)]
     among = min(
         slotted_meters(site, errors, seed, erlang=FOREIGN_ERLANG, previous=True) for seed in range(effort.deployments)
     )
@@ -83,13 +84,13 @@ def _of_site(site: Site, errors: Floats, effort: Effort) -> Iterator[tuple[str, 
         )
         for size in (OMS_SIZE, Kind.VALUES.size)
     }
-    yield f"meters_{name}", alone
+    yield f"meters_{name}", min(alone)
     yield f"meters_{name}_prototype", PROTOTYPE_METERS[name]
     yield f"meters_{name}_bound", BOUND_METERS[name]
     yield f"meters_{name}_foreign", among
     yield f"unslotted_oms_{name}", unslotted[OMS_SIZE]
     yield f"unslotted_16_{name}", unslotted[Kind.VALUES.size]
-    yield f"ratio_{name}", alone / unslotted[OMS_SIZE]
+    yield f"ratio_{name}", fmean(alone) / unslotted[OMS_SIZE]
     yield f"ratio_{name}_prototype", PROTOTYPE_RATIO[name]
     yield f"ratio_{name}_bound", BOUND_METERS[name] / unslotted[OMS_SIZE]
 
