@@ -51,7 +51,7 @@ def main() -> None:
     _speed(figures, rounds=5 if options.full else 2)
     _packing(figures, turnovers=TURNOVERS, sites=list(SITES) if options.full else ["mixed"])
     _periods(figures)
-    _phase(figures, changes=10_000 if options.full else 2000)
+    _phase(figures, changes=3000 if options.full else 2000)
     report(figures | REFERENCE, options.json)
 
 
@@ -151,9 +151,11 @@ def _phase(figures: dict[str, float], changes: int) -> None:
     for device in draw.sample(list(lengths), changes):
         rate = LENGTHS.index(lengths[device])
         rate = min(rate + 1, 5) if draw.random() < 0.5 else max(rate - 1, 0)
-        kept += allocator.change(device, LENGTHS[rate]).outcome is Outcome.KEPT
-        lengths[device] = LENGTHS[rate]
-    figures["phase_kept"] = kept / changes
+        outcome = allocator.change(device, LENGTHS[rate]).outcome
+        kept += outcome is Outcome.KEPT
+        if outcome is not Outcome.FULL:
+            lengths[device] = LENGTHS[rate]
+    figures["phase_kept"], figures["phase_fill_after"] = kept / changes, allocator.fill(0)
     figures["conflicts"] += conflicts(allocator, ((d, 0, length, 900, ()) for d, length in lengths.items()))
 
 

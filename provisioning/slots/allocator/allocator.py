@@ -72,6 +72,7 @@ class Allocator:
         self.grid = Grid(quantum_ms, self.closed)
         self._sites: dict[Hashable, Site] = {}
         self._held: dict[Hashable, Held] = {}
+        self._groups: dict[tuple[Site, ...], tuple[Site, ...]] = {}  # who hears the same shares one tuple
 
     def __len__(self) -> int:
         return len(self._held)
@@ -181,8 +182,10 @@ class Allocator:
 
     def _wish(self, concentrator: Hashable, length_ms: int, period_s: int, heard: Iterable[Hashable]) -> Wish:
         step_of(period_s)
-        others = tuple(self._site(name) for name in dict.fromkeys(heard) if name != concentrator)
-        return Wish(self._site(concentrator), others, self.grid.quanta(length_ms), period_s)
+        others = tuple(sorted({self._site(name) for name in heard if name != concentrator}, key=id))
+        return Wish(
+            self._site(concentrator), self._groups.setdefault(others, others), self.grid.quanta(length_ms), period_s
+        )
 
     def _site(self, concentrator: Hashable) -> Site:
         site = self._sites.get(concentrator)

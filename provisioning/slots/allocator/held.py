@@ -29,51 +29,61 @@ class Wish(NamedTuple):
 class Held:
     """A device's slot: `row` counts frames in a period over 900 s, `over` tells that it lies over others."""
 
-    __slots__ = ("container", "over", "row", "spot", "wish")
+    # The wish is taken apart: 100,000 of these count, in bytes.
+    __slots__ = ("chunk", "container", "length", "offset", "others", "over", "period_s", "row", "site")
 
     def __init__(
         self, wish: Wish, spot: Spot, row: int = 0, container: Container | None = None, *, over: bool = False
     ) -> None:
-        self.wish, self.spot, self.row, self.container, self.over = wish, spot, row, container, over
+        self.site, self.others, self.length, self.period_s = wish
+        self.chunk, self.offset = spot
+        self.row, self.container, self.over = row, container, over
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(self.site, self.others, self.length, self.period_s)
+
+    @property
+    def spot(self) -> Spot:
+        return self.chunk, self.offset
 
     @property
     def chunks(self) -> range:
-        return self.wish.chunks(self.spot[0])
+        return self.wish.chunks(self.chunk)
 
     @property
     def place(self) -> Place:
-        channel, minute = divmod(self.spot[0], MINUTES)
-        quantum_ms = self.wish.site.grid.quantum_ms
-        return Place(channel, self.row * FRAME_MS + minute * MINUTE_MS + self.spot[1] * quantum_ms)
+        channel, minute = divmod(self.chunk, MINUTES)
+        quantum_ms = self.site.grid.quantum_ms
+        return Place(channel, self.row * FRAME_MS + minute * MINUTE_MS + self.offset * quantum_ms)
 
     def release(self) -> None:
         """Give its time back."""
-        site, others, length, period_s = self.wish
+        site, others, length = self.site, self.others, self.length
         if self.over:
-            site.lift(others, self.chunks, self.spot[1], length)
+            site.lift(others, self.chunks, self.offset, length)
             return
         if self.container is None:
-            site.take(others, self.chunks, self.spot[1], length)
+            site.take(others, self.chunks, self.offset, length)
             return
         container, waiting = self.container, site.containers.setdefault(length, [])
         if not container.free:
             waiting.append(container)
-        container.free |= pattern(period_s, self.row)
+        container.free |= pattern(self.period_s, self.row)
         if container.unused:
             waiting.remove(container)
-            site.take(container.others, self.chunks, self.spot[1], length)
+            site.take(container.others, self.chunks, self.offset, length)
 
     def hear(self, other: Site) -> bool:
         """From now on `other` hears it too. Whether nothing that is served there is in its way."""
-        site, others, length, _ = self.wish
-        if other is site or other in others:
+        if other is self.site or other in self.others:
             return True
-        mask = (1 << length) - 1 << self.spot[1]
+        mask = (1 << self.length) - 1 << self.offset
         free = not any(other.served(chunk) & mask for chunk in self.chunks)
         if self.container is None or other not in self.container.others:
             for chunk in self.chunks:
                 other.noise.add(chunk, mask)
             if self.container is not None:
                 self.container.others += (other,)
-        self.wish = self.wish._replace(others=(*others, other))
+        self.others += (other,)
         return free

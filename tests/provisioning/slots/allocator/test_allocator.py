@@ -68,7 +68,8 @@ class TestRoom:
         assert full.add("more", "c", METER) is None
 
     def test_meters_of_a_minute_find_room_until_the_concentrator_is_nearly_full(self) -> None:
-        draw, allocator, held = random.Random(5), Allocator(), []
+        draw, allocator = random.Random(5), Allocator()
+        held: list[tuple[int, str, int, int, tuple[str, ...]]] = []
         while True:
             period = draw.choices(PERIODS, (0.005, 0.015, 0.7, 0.18, 0.1))[0]
             length = draw.choices(GUARDED, (0.712, 0.091, 0.073, 0.058, 0.042, 0.024))[0]
@@ -146,7 +147,7 @@ class TestNeighbours:
 
     def test_a_neighbourhood_that_churns_has_no_conflict(self) -> None:
         draw, allocator = random.Random(11), Allocator()
-        held = {}
+        held: dict[int, tuple[int, int, int, tuple[int, ...]]] = {}
         for number in range(6000):
             if len(held) > 2000:
                 gone = draw.choice(list(held))
@@ -230,13 +231,13 @@ class TestLeastOverlap:
 
 class TestLoading:
     def test_what_was_stored_is_held_at_its_place(self) -> None:
-        before, entries = Allocator(), []
-        draw = random.Random(3)
+        before, draw = Allocator(), random.Random(3)
+        entries: list[Stored] = []
         for n in range(3000):
-            entry = (draw.randrange(5), draw.choice(LENGTHS[:3]), draw.choice(PERIODS), (draw.randrange(5),))
-            place = before.add(n, *entry)
+            concentrator, length, period = draw.randrange(5), draw.choice(LENGTHS[:3]), draw.choice(PERIODS)
+            heard = (draw.randrange(5),)
+            place = before.add(n, concentrator, length, period, heard)
             assert place is not None
-            concentrator, length, period, heard = entry
             entries.append(Stored(n, concentrator, place, length, period, heard))
         draw.shuffle(entries)
         after = Allocator()

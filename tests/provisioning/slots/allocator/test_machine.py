@@ -87,7 +87,9 @@ class Neighbourhood(RuleBasedStateMachine):
         number = data.draw(st.sampled_from(sorted(self.held)))
         old = self.held.pop(number)
         new = old._replace(heard=tuple({*old.heard, concentrator}))
-        met = disturbed(new, [*self.held.values(), *self.over.values()])
+        known = [*self.held.values(), *self.over.values()]
+        served = [other for other in known if other.concentrator == concentrator != old.concentrator]
+        met = disturbed(new, served) if concentrator not in old.heard else []
         if old.period_s <= 900:
             assert self.allocator.hear(number, concentrator) == (not met)
         elif met:
