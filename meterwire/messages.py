@@ -177,7 +177,7 @@ class Abp(Struct, frozen=True):
 
 
 class SlotEntry(Struct, frozen=True):
-    """The time slot of a device (meterwire.slots.Slot, whose bounds hold here too): the concentrator expects it then."""
+    """The time slot of a device (meterwire.slots.Slot, whose bounds hold here too), at which it is expected."""
 
     channel: Annotated[int, Meta(ge=0, le=7)]
     phase_ms: Annotated[int, Meta(ge=0, lt=86_400_000)]

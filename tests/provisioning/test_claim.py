@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from meterwire.config_records import SlotRecord
 from provisioning.accounts.models import User
 from provisioning.accounts.services import change_member, create_token
 from provisioning.audit.models import Entry
@@ -19,7 +18,6 @@ from provisioning.labels.services import issue_token
 from provisioning.pairing.models import Claim, Configuration, Pairing, WrongClaim
 from provisioning.pairing.queries import blocked_people, installations, progress
 from provisioning.pairing.services import Answer, ClaimRequest, claim, clear_wrong_claims, unpair
-from provisioning.slots.models import Assignment
 from tests.cast import JOIN_EUI, STAGE, Cast
 from tests.provisioning.labelled import METER, TOKEN, label_of, labelled
 
@@ -64,10 +62,7 @@ def test_two_scans_make_a_pairing_with_all_that_it_needs(cast: Cast) -> None:
     assert [step for step, at, _ in reached if at] == ["claimed", "paired"]
     assert reached[1][2] == {"concentrator": concentrator.eui, "revision": before + 1}
     configuration = Configuration.objects.get(adapter=adapter)
-    slot = Assignment.objects.get(adapter=adapter, concentrator=concentrator).slot
-    assert slot is not None
-    given = "100d" + SlotRecord(slot).encode().hex()
-    assert (configuration.version, configuration.records) == (1, "010b000a01454d480000bc614e" + given)
+    assert (configuration.version, configuration.records) == (1, "010b000a01454d480000bc614e")
     assert OwnerToken.objects.get(adapter=adapter).state == "consumed"
     done = actions(actor=cast.installer)
     assert set(done) == {

@@ -25,19 +25,20 @@ def settle_slot(
     """Bring the slot of `adapter` in line with its pairings, its concentrator and its period; no permission is asked.
 
     Belongs inside the transaction of the change, before refresh_configuration. `levels`: at which level (dBm) which
-    concentrator heard it; the last two as for `slots.put`. A period that slots do not know leaves it without one.
+    concentrator heard it; the last two as for `slots.put`. A period that slots do not know leaves it without one,
+    and so does a concentrator whose plan does not say that pairings get slots.
     """
     paired = Exists(Pairing.objects.filter(adapter=OuterRef("pk"), to_at=None))
     rows = Adapter.objects.select_related("slot", "configuration", "concentrator__slot_plan")
     known = rows.annotate(paired=paired).get(pk=adapter.pk)
     held = getattr(known, "slot", None)
     period_s = getattr(getattr(known, "configuration", None), "period_s", None) or USUAL_PERIOD_S
-    served = known.concentrator is not None and known.archived_at is None and known.kind == Adapter.Kind.METERSPAN
-    if not known.paired or not served or period_s not in PERIODS:
+    plan = getattr(known.concentrator, "slot_plan", None)
+    ours = known.archived_at is None and known.kind == Adapter.Kind.METERSPAN
+    if not known.paired or not ours or plan is None or not plan.by_pairing or period_s not in PERIODS:
         slots.take_back(actor, adapter, held)
         return None
-    previous = getattr(getattr(known.concentrator, "slot_plan", None), "previous", False)
-    size = (Kind.VALUES_PREVIOUS if previous else Kind.VALUES).size
+    size = (Kind.VALUES_PREVIOUS if plan.previous else Kind.VALUES).size
     rate = _rate(adapter, held, levels or {})
     return slots.put(
         actor, adapter, held, period_s=period_s, size=size, data_rate=rate, recorded=recorded, announced=announced

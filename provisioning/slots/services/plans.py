@@ -20,9 +20,17 @@ def plan_of(concentrator: Concentrator) -> SlotPlan:
 
 
 def set_plan(
-    actor: Actor, concentrator: Concentrator, *, quantum_ms: int, guard_ms: int, reserve: int, previous: bool
+    actor: Actor,
+    concentrator: Concentrator,
+    *,
+    quantum_ms: int,
+    guard_ms: int,
+    reserve: int,
+    previous: bool,
+    by_pairing: bool = True,
 ) -> SlotPlan:
-    """Set quantum (ms), guard (ms, on either side), reserve (thousandths) and whether telegrams carry the last value.
+    """Set quantum (ms), guard (ms, on either side), reserve (thousandths), whether telegrams carry the last value, and
+    whether pairings from now on get a slot here.
 
     What runs is not moved: guard and size hold for slots given from now on. Conflict for another quantum while there
     are slots, because they lie on the grid of the old one.
@@ -38,7 +46,10 @@ def set_plan(
         plan, _made = SlotPlan.objects.select_for_update().get_or_create(concentrator=concentrator)
         if plan.quantum_ms != quantum_ms and Assignment.objects.filter(concentrator=concentrator).exists():
             raise Conflict(_("Slots lie on the grid of the present quantum; release them before you change it."))
-        values = {"quantum_ms": quantum_ms, "guard_ms": guard_ms, "reserve": reserve, "previous": previous}
+        values = {
+            "quantum_ms": quantum_ms, "guard_ms": guard_ms, "reserve": reserve, "previous": previous,
+            "by_pairing": by_pairing,
+        }  # fmt: skip
         if changed := changes.apply(plan, **values):
             record(concentrator.organisation, actor, "slot_plan.updated", concentrator, changed)
     return plan

@@ -17,7 +17,7 @@ from provisioning.fleet.services.adapters import NewAdapter
 from provisioning.keys.device_table import device_table
 from provisioning.keys.vault import Vault
 from provisioning.pairing.models import Configuration
-from provisioning.pairing.services import follow_rate, hear_echo, set_reporting, unpair
+from provisioning.pairing.services import follow_rate, hear_echo, pair, set_reporting, unpair
 from provisioning.slots.models import Assignment, Occupancy, SlotPlan
 from provisioning.slots.services import assign, assign_many, change_rate, heard_by, release, set_plan
 from tests.cast import JOIN_EUI, STAGE, Cast
@@ -208,3 +208,12 @@ def test_the_quantum_stays_while_slots_lie_on_its_grid(cast: Cast, cellar: Conce
         set_plan(cast.operator, cellar, quantum_ms=10, guard_ms=60, reserve=25, previous=False)
     with pytest.raises(Invalid):
         set_plan(cast.operator, cellar, quantum_ms=7, guard_ms=60, reserve=25, previous=False)
+
+
+def test_without_a_plan_that_says_so_a_pairing_gets_no_slot(cast: Cast) -> None:
+    site = cast.site()
+    cellar = cast.concentrator(site)
+    set_plan(cast.operator, cellar, quantum_ms=2, guard_ms=60, reserve=25, previous=False, by_pairing=False)
+    adapter = cast.adapter(site)
+    pair(STAGE, adapter, cast.metering_point(site))
+    assert not Assignment.objects.filter(adapter=adapter, concentrator__isnull=False).exists()
