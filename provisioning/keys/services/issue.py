@@ -145,9 +145,7 @@ def issue_lmn_keys(actor: Actor, site: Site) -> list[DeviceKey]:
         )
         rows = [issue_key(actor, adapter, Purpose.LMN) for adapter in adapters.order_by("dev_eui")]
         if not rows:
-            raise Conflict(
-                _("No adapter there needs a new LMN key: each has one that waits, or none is ours.")
-            )
+            raise Conflict(_("No adapter there needs a new LMN key: each has one that waits, or none is ours."))
     return rows
 
 

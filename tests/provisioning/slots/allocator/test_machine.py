@@ -127,4 +127,4 @@ class Neighbourhood(RuleBasedStateMachine):
 
 
 TestNeighbourhood = Neighbourhood.TestCase
-TestNeighbourhood.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestNeighbourhood.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
