@@ -112,7 +112,7 @@ def _deaf(frames: Frames, sending: Sequence[tuple[float, float]]) -> Truths:
     begins, ends = np.array(sending).T
     # The only own transmission that can still be under way is the last one to begin before the frame's end.
     last = np.searchsorted(begins, frames.end, side="left") - 1
-    return (last >= 0) & (ends[last] > frames.start)
+    return np.asarray((last >= 0) & (ends[last] > frames.start))
 
 
 def _served(frames: Frames, strong: Truths, sending: Sequence[tuple[float, float]], demodulators: int) -> Truths:

@@ -77,13 +77,7 @@ def _of_site(site: Site, errors: Floats, effort: Effort) -> Iterator[tuple[str, 
     among = min(
         slotted_meters(site, errors, seed, erlang=FOREIGN_ERLANG, previous=True) for seed in range(effort.deployments)
     )
-    frames = effort.unslotted_frames
-    unslotted = {
-        size: most_meters(
-            lambda count, size=size: unslotted_delivery(site, count, size, frames, SEED), UNSLOTTED_TARGET
-        )
-        for size in (OMS_SIZE, Kind.VALUES.size)
-    }
+    unslotted = {size: unslotted_meters(site, size, effort.unslotted_frames) for size in (OMS_SIZE, Kind.VALUES.size)}
     yield f"meters_{name}", min(alone)
     yield f"meters_{name}_prototype", PROTOTYPE_METERS[name]
     yield f"meters_{name}_bound", BOUND_METERS[name]
@@ -108,6 +102,11 @@ def slotted_meters(site: Site, errors: Floats, seed: int, *, erlang: float = 0.0
         return float(slotted_readings(site, *some, erlang=erlang, previous=previous).mean())
 
     return most_meters(delivery, SLOTTED_TARGET, most=len(plan))
+
+
+def unslotted_meters(site: Site, size: int, frames: int) -> int:
+    """Meters whose telegrams of `size` octets, sent at any time, arrive in 99 %."""
+    return most_meters(lambda count: unslotted_delivery(site, count, size, frames, SEED), UNSLOTTED_TARGET)
 
 
 def overloaded(site: Site, errors: Floats) -> tuple[float, float]:

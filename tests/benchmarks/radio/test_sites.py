@@ -19,7 +19,8 @@ def rng() -> np.random.Generator:
 
 def shares(site: Site, rng: np.random.Generator) -> list[float]:
     """Of a site's meters per cent at SF7, SF8 ... SF12."""
-    return (np.bincount(deploy(site, 20_000, rng).spreading_factor, minlength=13)[7:] / 200).tolist()
+    counts = np.bincount(deploy(site, 20_000, rng).spreading_factor, minlength=13)[7:]
+    return [float(count) / 200 for count in counts]
 
 
 @pytest.mark.parametrize(
