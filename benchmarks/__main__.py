@@ -10,7 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-NAMES = ("uplink", "concentrator", "pipeline", "pages", "pairing", "keys", "slots", "clock")
+NAMES = ("uplink", "concentrator", "pipeline", "pages", "pairing", "keys", "slots", "clock", "radio")
 SECONDS = 180
 
 
