@@ -38,15 +38,21 @@ class Container:
         wanted = pattern(period_s, row)
         return self.free & wanted == wanted
 
-    def extend(self, site: "Site", others: "tuple[Site, ...]") -> bool:
-        """Also protect it at `others`, or change nothing and tell that something of theirs is in the way."""
-        missing = [other for other in others if other not in self.others]
+    def admits(self, site: "Site", others: "tuple[Site, ...]") -> bool:
+        """Whether another turn would meet nothing; then the place is protected at `others` too.
+
+        Something may lie over a container: a neighbour that was heard later, or what was squeezed in.
+        """
         mask = (1 << self.length) - 1 << self.offset
-        if any(other.served(self.chunk) & mask for other in missing):
+        met = site.noise.any(self.chunk) | site.over.any(self.chunk)
+        for other in others:
+            met |= other.served(self.chunk)
+        if met & mask:
             return False
+        missing = tuple(other for other in others if other not in self.others)
         for other in missing:
             other.noise.add(self.chunk, mask)
-        self.others += tuple(missing)
+        self.others += missing
         return True
 
 

@@ -13,7 +13,7 @@ def find_turn(wish: Wish) -> Held | None:
     """The first free turn of the containers with room, else of a new one; None when the frame has no room for that."""
     for container in reversed(wish.site.containers.get(wish.length, [])[-_TRIED:]):
         row = container.row(wish.period_s)
-        if row is not None and container.extend(wish.site, wish.others):
+        if row is not None and container.admits(wish.site, wish.others):
             return _taken(wish, container, row)
     spot = find_one(wish.site, wish.others, wish.length)
     return None if spot is None else new_turn(wish, spot, 0)
@@ -31,7 +31,7 @@ def turn_at(wish: Wish, spot: Spot, row: int) -> Held | None:
     """The turn in the container that is at exactly this place, when it is free."""
     for container in wish.site.containers.get(wish.length, ()):
         here = (container.chunk, container.offset) == spot and container.has(wish.period_s, row)
-        if here and container.extend(wish.site, wish.others):
+        if here and container.admits(wish.site, wish.others):
             return _taken(wish, container, row)
     return None
 

@@ -145,6 +145,13 @@ class TestNeighbours:
         assert allocator.place("a") == allocator.place("b") == Place(0, 0)
         assert allocator.add("c", "right", METER) == Place(0, METER)
 
+    def test_no_turn_is_given_in_a_place_that_a_new_neighbour_disturbs(self) -> None:
+        allocator = Allocator()
+        allocator.add("a", "left", METER)
+        assert allocator.add("hour", "right", METER, 3600) == Place(0, 0)
+        assert not allocator.hear("a", "right")
+        assert allocator.add("another hour", "right", METER, 3600) == Place(0, METER)
+
     def test_a_neighbourhood_that_churns_has_no_conflict(self) -> None:
         draw, allocator = random.Random(11), Allocator()
         held: dict[int, tuple[int, int, int, tuple[int, ...]]] = {}
