@@ -133,7 +133,7 @@ def test_failed_deliveries_are_tried_again_one_by_one_or_all(world: World, custo
     delivery = world.campaign.deliveries.get()
     page = text(custodian.get(reverse("campaign", args=[world.campaign.pk])))
     assert "no_transport_key" in page
-    assert "Try the failed one again" in page
+    assert "Try 1 failed one again" in page
     custodian.post(reverse("delivery-retry", args=[delivery.pk]))
     assert Delivery.objects.get(pk=delivery.pk).state == "planned"
     again = custodian.post(reverse("delivery-retry", args=[delivery.pk]), follow=True)

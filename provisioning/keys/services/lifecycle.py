@@ -123,7 +123,7 @@ def make_destroyed(actor: Actor, key: DeviceKey, reason: str) -> None:
     """Destroy `key`. The caller has checked the permission. Conflict while stored history needs it."""
     if left := waiting(key):
         message = ngettext(
-            "One stored telegram only opens with this key; wait until it is sealed anew, and try again.",
+            "{count} stored telegram only opens with this key; wait until it is sealed anew, and try again.",
             "{count} stored telegrams only open with this key; wait until they are sealed anew, and try again.",
             left,
         )
