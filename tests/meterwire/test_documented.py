@@ -31,9 +31,23 @@ def test_there_are_commands_to_try() -> None:
 
 
 def test_the_message_shown_is_a_valid_one() -> None:
-    (shown,) = re.findall(r"^```json\n(.+?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    shown, _ = documented_json()
     (telegram,) = decode_telegrams(shown.encode()).telegrams
     assert telegram.payload.hex() == load("values_telegrams")["telegrams"][0]["bytes"]
+
+
+def test_the_opened_value_shown_is_the_one_in_the_message_shown() -> None:
+    shown, opened = map(json.loads, documented_json())
+    (telegram,), (value,) = shown["telegrams"], opened["values"]
+    assert [opened[name] for name in ("id", "dev_eui", "counter")] == [
+        telegram[name] for name in ("id", "dev_eui", "counter")
+    ]
+    register = next(register for register in REGISTERS.values() if register.obis == value["obis"])
+    assert (value["name"], value["unit"], value["value"]) == (register.name, register.unit, 56_841_020)
+
+
+def documented_json() -> list[str]:
+    return re.findall(r"^```json\n(.+?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def test_the_dictionary_shown_is_the_one_in_use() -> None:
