@@ -1,15 +1,17 @@
 """Port 34 at the portal: what adapters sent there is kept until it was worked on, and what is due goes out.
 
 A message is in the table before its telegram gets a receipt, and leaves it in the transaction that acts on it: a crash
-in between repeats it. So every party must bear to hear the same message twice.
+in between repeats it. So every party must bear to hear the same message twice. A message or a party that fails in a
+way nobody foresaw holds up no other one.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from meterwire.errors import MeterspanError
 from meterwire.key_messages import PORT
@@ -20,6 +22,8 @@ from portal.telemetry.arrivals import Arrival, moment
 log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 200
+MAX_SURPRISES: Final = 5  # attempts at a message that fails so; then it is dropped: what matters is asked for again
+_GONE: Final = (OperationalError, InterfaceError)
 
 
 class Party(Protocol):
@@ -43,13 +47,17 @@ class KeyPort:
 
     def __init__(self, parties: Sequence[Party]) -> None:
         self._parties = parties
+        self._surprises: Counter[str] = Counter()
 
     def turn(self, time: float) -> list[tuple[str, DownlinkCommand | RekeyCommand]]:
-        """Work on what came in, then say what goes out."""
+        """Work on what came in, then say what goes out. Raises only what the database raises when it is away."""
         now = datetime.fromtimestamp(time, UTC)
-        for mail in KeyMail.objects.select_related("adapter__organisation")[:AT_ONCE]:
+        mails = list(KeyMail.objects.select_related("adapter__organisation")[:AT_ONCE])
+        for mail in mails:
             self._work(mail, now)
-        return [message for party in self._parties for message in party.due(now)]
+        waiting = {mail.pk for mail in mails}
+        self._surprises = Counter({pk: count for pk, count in self._surprises.items() if pk in waiting})
+        return [message for party in self._parties for message in _due(party, now)]
 
     def receipt(self, eui: str, receipt: Receipt) -> None:
         """Pass a concentrator's receipt on."""
@@ -65,6 +73,23 @@ class KeyPort:
         except MeterspanError as error:
             log.warning("a key message was refused: %s", error, extra={"adapter": mail.adapter.dev_eui})
             KeyMail.objects.filter(pk=mail.pk).delete()
+        except _GONE:
+            raise
+        except Exception:
+            self._surprises[mail.pk] += 1
+            log.exception("a key message could not be worked on", extra={"adapter": mail.adapter.dev_eui})
+            if self._surprises[mail.pk] >= MAX_SURPRISES:
+                KeyMail.objects.filter(pk=mail.pk).delete()
+
+
+def _due(party: Party, now: datetime) -> Sequence[tuple[str, DownlinkCommand | RekeyCommand]]:
+    try:
+        return party.due(now)
+    except _GONE:
+        raise
+    except Exception:
+        log.exception("messages on port 34 are held up", extra={"party": type(party).__name__})
+        return []
 
 
 def deliver(arrivals: Iterable[Arrival]) -> int:

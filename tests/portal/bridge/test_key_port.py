@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import pytest
+from django.db import OperationalError
 
 from meterwire.errors import AuthenticationError
 from meterwire.messages import DownlinkCommand, Receipt
 from portal.bridge.ingest import Ingest
-from portal.bridge.key_port import KeyPort
+from portal.bridge.key_port import MAX_SURPRISES, KeyPort
 from portal.bridge.mail import Mail
 from portal.bridge.models import KeyMail
 from tests.portal.stage import NOON, Device, Stage, telegram
@@ -64,17 +65,62 @@ def test_nobodys_message_is_dropped(stage: Stage, device: Device) -> None:
     assert not KeyMail.objects.exists()
 
 
-def test_a_crash_in_the_middle_keeps_the_message(stage: Stage, device: Device) -> None:
+def test_a_failure_in_the_middle_keeps_the_message_and_holds_up_no_other(stage: Stage, device: Device) -> None:
     arrive(stage, device, b"\x81again")
+    arrive(stage, device, b"\x81next")
 
-    def crash(_: KeyMail) -> None:
-        raise RuntimeError("power failure")
+    def fail(mail: KeyMail) -> None:
+        if bytes(mail.payload) == b"\x81again":
+            KeyMail.objects.filter(adapter=mail.adapter).delete()
+            raise RuntimeError("nobody foresaw this")
 
-    with pytest.raises(RuntimeError):
-        KeyPort([Listener(crash)]).turn(NOON)
+    failing = Listener(fail)
+    port = KeyPort([failing])
+    port.turn(NOON)
+    assert failing.heard == [b"\x81next"]
+    assert [bytes(mail.payload) for mail in KeyMail.objects.all()] == [b"\x81again"], "what it did is taken back"
+
     listener = Listener()
     KeyPort([listener]).turn(NOON)
     assert listener.heard == [b"\x81again"]
+
+
+def test_a_message_that_fails_again_and_again_is_dropped_in_the_end(stage: Stage, device: Device) -> None:
+    arrive(stage, device, b"\x81bad")
+
+    def fail(_: KeyMail) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    port = KeyPort([Listener(fail)])
+    for _ in range(MAX_SURPRISES):
+        assert KeyMail.objects.exists()
+        port.turn(NOON)
+    assert not KeyMail.objects.exists()
+
+
+def test_a_database_that_is_away_is_no_fault_of_the_message(stage: Stage, device: Device) -> None:
+    arrive(stage, device, b"\x81wait")
+
+    def away(_: KeyMail) -> None:
+        raise OperationalError("the connection was lost")
+
+    port = KeyPort([Listener(away)])
+    for _ in range(MAX_SURPRISES + 1):
+        with pytest.raises(OperationalError):
+            port.turn(NOON)
+    assert KeyMail.objects.exists()
+
+
+def test_a_party_that_fails_holds_up_no_other(stage: Stage) -> None:
+    class Broken(Listener):
+        def due(self, now: datetime) -> list[tuple[str, DownlinkCommand]]:
+            raise RuntimeError("nobody foresaw this")
+
+    class Sending(Listener):
+        def due(self, now: datetime) -> list[tuple[str, DownlinkCommand]]:
+            return [("eui", "message")]  # type: ignore[list-item]
+
+    assert len(KeyPort([Broken(), Sending()]).turn(NOON)) == 1
 
 
 def test_a_worthless_message_does_not_come_back(stage: Stage, device: Device) -> None:
