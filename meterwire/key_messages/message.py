@@ -1,5 +1,6 @@
 """What every message of port 34 has in common: type 1, seq 2, its own fields, mac 8."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Final, Self
 
 from meterwire.errors import ValueOutOfRange
@@ -11,7 +12,7 @@ HEADER_BYTES: Final = 3
 CHECK_BYTES: Final = 3
 
 
-class KeyMessage:
+class KeyMessage(ABC):
     """`seq` is 0 to 65535. Building a message raises ValueOutOfRange for what a field cannot carry."""
 
     __slots__ = ()
@@ -24,16 +25,14 @@ class KeyMessage:
         message = bytes((self.type,)) + self.seq.to_bytes(2) + self.fields()
         return message + tag(message, mac_key, dev_eui)
 
-    # Each message gives these two.
-
+    @abstractmethod
     def fields(self) -> bytes:
         """The octets between `seq` and the mac."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def read(cls, seq: int, fields: bytes) -> Self:
         """Of octets that have one of `sizes`. FormatError, ValueOutOfRange."""
-        raise NotImplementedError
 
 
 def check_seq(seq: int) -> None:
