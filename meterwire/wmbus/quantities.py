@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 from typing import Final
 
 JOULES_PER_WH: Final = 3600
-_FINEST: Final = Decimal("0.001")  # Wh; joules do not divide evenly
+_FINEST: Final = 3  # decimals of a Wh; joules do not divide evenly
 _EXTENSION_FB, _EXTENSION_FD = 0xFB, 0xFD
 _IMPORT, _EXPORT, _PHASE = 0x3B, 0x3C, 0x7C  # combinable extensions
 
@@ -42,7 +42,7 @@ class Meaning:
         scaled = number.scaleb(self.exponent)
         if self.divisor == 1:
             return scaled
-        return (scaled / self.divisor // _FINEST) * _FINEST
+        return (scaled / self.divisor).scaleb(_FINEST).to_integral_value(ROUND_DOWN).scaleb(-_FINEST)
 
 
 # First VIF, second octet where the first is an extension, number of codes; quantity, unit, first exponent, divisor.

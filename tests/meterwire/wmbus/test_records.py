@@ -62,6 +62,12 @@ def test_other_media(device_type, records, obis, value):
     assert registers(records, device_type) == {obis: value}
 
 
+@pytest.mark.parametrize("vif", ["08", "0F", "FB08", "FB09"])
+def test_joules_as_large_as_a_real_number_can_tell_are_a_value_like_any_other(vif):
+    [(value, unit, scaler)] = registers(f"05 {vif} FFFF7F7F", 4).values()  # 3.4e38
+    assert (float(value) > 9e34, unit, scaler) == (True, "Wh", None)
+
+
 @pytest.mark.parametrize(
     "records",
     [
