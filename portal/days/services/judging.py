@@ -38,7 +38,8 @@ def judge(row: SignedDay, now: datetime) -> Finding:
     if evidence.used is None:
         return _settle(row, _pending(row, Wanted.RUNS, DayState.UNVERIFIED), now)
     missing = tuple(evidence.missing)
-    if len(missing) != row.missing and row.state not in VERIFIED:
+    # While the signature is wrong `missing` counts what is without content, and hashes of it are no news.
+    if len(missing) != row.missing and row.state not in {*VERIFIED, DayState.WRONG}:
         row.asked, row.missing = 0, len(missing)
     if missing:
         lost = tuple(counter for counter in missing if counter not in evidence.resting)
@@ -66,7 +67,7 @@ def _verified(row: SignedDay, key: SigningKey, evidence: Evidence, now: datetime
     # A telegram that was there when the day was proven is not missing because it has been deleted since.
     row.missing = min(evidence.without_content, row.missing if row.state in VERIFIED else evidence.without_content)
     row.uncovered = evidence.uncovered + _before(row)
-    row.runs = row.runs or _runs(evidence)
+    row.runs = _runs(evidence)  # what was signed: runs that came may have been some of them only
     row.digests = {}
     RestingLeaf.objects.filter(adapter_id=row.adapter_id, counter__range=(row.first_counter, row.last_counter)).delete()
     return _settle(row, Finding(DayState.PARTIAL if row.missing else DayState.SIGNED), now)

@@ -1,10 +1,11 @@
 """What the portal asks adapters for, within the budget of their downlinks, and days that came without a signature."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Final
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -13,6 +14,8 @@ from portal.days.models import RestingLeaf, SignedDay, SigningKey
 from portal.days.services.judging import Finding, judge
 from portal.days.services.receiving import OLDEST
 from portal.telemetry.models import Telegram
+
+log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 50  # days looked at in one turn
 PER_TURN: Final = 3  # requests to one adapter at a time
@@ -33,15 +36,20 @@ class Due:
 
 
 def due(now: datetime) -> list[Due]:
-    """Judge what is to be looked at now, and what to ask for. An adapter out of reach is asked later."""
+    """Judge what is to be looked at now, and what to ask for. An adapter out of reach is asked later.
+
+    A day that cannot be judged holds up no other one: it is looked at again after LONGEST.
+    """
     found: list[Due] = []
     waiting = SignedDay.objects.filter(next_at__lte=now).order_by("next_at").values_list("pk", flat=True)
     for pk in list(waiting[:AT_ONCE]):
-        with transaction.atomic():
-            rows = SignedDay.objects.select_for_update(of=("self",)).select_related("adapter__organisation")
-            row = rows.filter(pk=pk, next_at__lte=now).first()
-            if row is not None:
-                found += _asked(row, judge(row, now), now)
+        try:
+            found += _judged(pk, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            log.exception("a day could not be judged", extra={"signed_day": pk})
+            SignedDay.objects.filter(pk=pk).update(next_at=now + LONGEST)
     return found
 
 
@@ -70,6 +78,13 @@ def find_unsigned(now: datetime, limit: int = 2_000) -> int:
         ignore_conflicts=True,
     )
     return len(found)
+
+
+def _judged(pk: int, now: datetime) -> list[Due]:
+    with transaction.atomic():
+        rows = SignedDay.objects.select_for_update(of=("self",)).select_related("adapter__organisation")
+        row = rows.filter(pk=pk, next_at__lte=now).first()
+        return [] if row is None else _asked(row, judge(row, now), now)
 
 
 def _asked(row: SignedDay, finding: Finding, now: datetime) -> list[Due]:

@@ -1,6 +1,7 @@
 """A simulated day from the daybook to the verdict: losses, duplicates, restarts, late telegrams, forgeries."""
 
 import random
+from datetime import timedelta
 from itertools import pairwise
 
 import msgspec
@@ -13,6 +14,7 @@ from meterwire.key_messages import mac_keys
 from meterwire.messages import Telegram
 from meterwire.seal import Key16
 from meterwire.signed_day import DayRefusal, LeafHash, LeafRuns, Reason, SignatureHalf, Wanted
+from portal.days import proofs
 from portal.days.models import DayState, SignedDay, SigningKey
 from portal.telemetry.models import AdapterEvent
 from portal.telemetry.models import Telegram as Stored
@@ -333,6 +335,57 @@ def test_a_day_stays_proven_when_its_telegrams_are_deleted(portal: Portal, signe
     signer.clock.step(3600)
     portal.turn(signer)
     assert (portal.row(signer).state, portal.row(signer).missing) == (DayState.SIGNED, 0)
+
+
+def test_a_day_of_which_only_some_runs_came_stays_proven_too(portal: Portal, signer: Signer) -> None:
+    day = signer.live_a_day(restart_after=20)
+    portal.hear(signer, *day[:30], *day[31:])
+    portal.hear(signer, *(one for one in frames(signer) if one.payload[0] != 0xA4))
+    number, first = signed_day.number_of(portal.row(signer).day), day[0].counter
+    assert first is not None
+    portal.hear_uplinks(signer, [uplink(signed_day.encode(LeafRuns(number, (signed_day.Run(first, 20),))))])
+    portal.hear(signer, day[30])
+    assert portal.row(signer).state == DayState.SIGNED
+    Stored.objects.all().delete()
+    assert [one["counter"] for one in proofs.proof(portal.row(signer))["telegrams"]] == [one.counter for one in day]
+
+
+def test_an_adapter_is_not_asked_for_ever_about_a_wrong_day_that_lacks_telegrams(
+    portal: Portal, signer: Signer
+) -> None:
+    after_the_telegrams_are_gone(portal, signer, 10)
+    row = SignedDay.objects.earliest("day")
+    digests = {str(row.first_counter + 10): bytes(row.hashes)[320:352].hex()} if row.first_counter else {}
+    SignedDay.objects.filter(pk=row.pk).update(
+        state=DayState.WAITING, s=bytes(32), hashes=b"", digests=digests, missing=0, next_at=row.changed_at, asked=0
+    )
+    portal.asked.clear()
+    for _ in range(24 * 3):
+        portal.turn(signer)
+        signer.clock.step(3600)
+    row.refresh_from_db()
+    assert (row.state, row.missing, row.next_at) == (DayState.WRONG, 1, None)
+    assert [command.payload[3] for command in portal.asked] == [Wanted.SIGNATURE] * 6
+
+
+def test_a_day_that_cannot_be_judged_holds_up_no_other_one(
+    portal: Portal, signer: Signer, caplog: pytest.LogCaptureFixture
+) -> None:
+    portal.hear(signer, *signer.live_a_day())
+    portal.converse(signer, rounds=1)
+    row = portal.row(signer)
+    broken = SignedDay.objects.create(
+        adapter=row.adapter, organisation=row.organisation, day=row.day - timedelta(days=1), changed_at=row.changed_at,
+        leaves=1, first_counter=1, last_counter=1, r=bytes(32), s=bytes(32), digests={"1": "no hash"},
+        next_at=row.changed_at - timedelta(days=1),
+    )  # fmt: skip
+    SignedDay.objects.filter(pk=row.pk).update(state=DayState.WAITING, next_at=row.changed_at)
+    portal.turn(signer)
+    assert portal.row(signer, day=signed_day.number_of(row.day)).state == DayState.SIGNED
+    broken.refresh_from_db()
+    assert broken.next_at is not None
+    assert broken.next_at.timestamp() > signer.clock.time()
+    assert "a day could not be judged" in caplog.text
 
 
 def test_what_is_looked_at_rests_afterwards(portal: Portal, signer: Signer) -> None:
