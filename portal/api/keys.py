@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from rest_framework import serializers
 
@@ -46,8 +46,8 @@ class DeviceKeyFilter(filters.FilterSet):  # type: ignore[misc]
         fields: list[str] = []
 
     def by_outcome(self, rows: QuerySet[DeviceKey], _: str, failed: bool) -> QuerySet[DeviceKey]:
-        wrong = {"outcome": Delivery.State.FAILED}
-        return rows.filter(**wrong) if failed else rows.exclude(**wrong)
+        lost = Q(outcome=Delivery.State.FAILED)
+        return rows.filter(lost if failed else ~lost | Q(outcome=None))  # most keys were never delivered
 
 
 class Keys(ReadResource):

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from provisioning.campaigns.models import Campaign
+from provisioning.campaigns.models import Campaign, Delivery
+from provisioning.campaigns.services import plan
 from provisioning.fleet.models import Adapter
+from provisioning.keys.models import DeviceKey, Purpose
 from tests.cast import Cast
 from tests.portal.api.conftest import As
 
@@ -97,6 +99,17 @@ def test_the_inventory_is_filtered_and_shows_no_values(cast: Cast, adapter: Adap
     assert client.get(f"{V1}keys/?failed=true").json()["results"] == []
     assert client.get(f"{V1}keys/?expires_before=2090-01-01T00:00:00Z").json()["results"] == []
     assert client.get(f"{V1}keys/?state=lost").status_code == 400
+
+
+def test_a_key_that_was_never_delivered_has_not_failed_either(cast: Cast, adapter: Adapter, by_token: Any) -> None:
+    inner = DeviceKey.objects.get(adapter=adapter, purpose=Purpose.INNER)
+    campaign = plan(cast.custodian, cast.organisation, scope=adapter)
+    Delivery.objects.filter(campaign=campaign).update(state=Delivery.State.FAILED, key=inner)
+    client = by_token(cast.auditor)
+    failed = {row["id"] for row in client.get(f"{V1}keys/?failed=true").json()["results"]}
+    others = {row["id"] for row in client.get(f"{V1}keys/?failed=false").json()["results"]}
+    assert failed == {inner.pk}
+    assert others == set(DeviceKey.objects.exclude(pk=inner.pk).values_list("pk", flat=True))
 
 
 def test_the_inventory_is_read_page_by_page(cast: Cast, adapter: Adapter, by_token: Any) -> None:
