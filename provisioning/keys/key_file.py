@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
-from meterwire.errors import MeterspanError
+from meterwire.errors import IdentifierError, MeterspanError
 from meterwire.ids import DevEUI
 from meterwire.seal import Key16
 from provisioning.errors import Invalid
@@ -119,7 +119,7 @@ def _row(line: int, cell: Mapping[str, Any]) -> Row | BadRow:
             if value is not None and (not isinstance(value, str | int) or len(str(value)) > MAX_CELL):
                 raise ValueError(_("This is no value of such a field."))
         field = "dev_eui"
-        dev_eui = str(DevEUI.parse(str(cell.get("dev_eui") or "")))
+        dev_eui = _dev_eui(str(cell.get("dev_eui") or ""))
         field = "key"
         key = Key16.parse("".join(str(cell.get("key") or "").split()))
         values: dict[str, Any] = {}
@@ -135,6 +135,14 @@ def _row(line: int, cell: Mapping[str, Any]) -> Row | BadRow:
         return Row(line, dev_eui, NewKey(str(cell.get("purpose") or ""), key, **values))
     except (MeterspanError, ValueError) as error:
         return BadRow(line, field, str(error))
+
+
+def _dev_eui(text: str) -> str:
+    """In words of its own: where columns are mixed up, what stands here is the key."""
+    try:
+        return str(DevEUI.parse(text))
+    except IdentifierError:
+        raise ValueError(_("This must be {digits} hex digits.").format(digits=16)) from None
 
 
 def _moment(text: str) -> datetime | None:

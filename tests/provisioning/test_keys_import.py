@@ -65,6 +65,7 @@ def test_what_was_handed_over_elsewhere_is_taken_from_the_very_same_file(cast: C
     "row, field",
     [
         ("nonsense,inner,,{key},,,", "dev_eui"),
+        ("{key},inner,,{eui},,,", "dev_eui"),  # columns mixed up
         ("70b3d57ed1999999,inner,,{key},,,", "dev_eui"),  # nobody here
         ("{eui},house,,{key},,,", "purpose"),
         ("{eui},inner,8,{key},,,", "slot"),
