@@ -33,15 +33,20 @@ def keep(rows: Iterable[Verification]) -> None:
     """
     anchors = [_anchor(row) for row in rows if row.broken is None]
     lines = b"".join(msgspec.json.encode(anchor) + b"\n" for anchor in anchors)
-    if settings.AUDIT_ANCHOR_FILE and lines:
-        _append(Path(settings.AUDIT_ANCHOR_FILE), lines)
-    if settings.AUDIT_ANCHOR_MAIL and lines:
-        text = _("Keep this message: it proves later that the audit of this day was not changed.")
-        send_mail(_("Ends of the audit chains"), f"{text}\n\n{lines.decode()}", None, settings.AUDIT_ANCHOR_MAIL)
+    if not lines:
+        return
+    try:
+        if settings.AUDIT_ANCHOR_FILE:
+            _append(Path(settings.AUDIT_ANCHOR_FILE), lines)
+    finally:  # a full disk takes the mail with it no more than the other way round
+        if settings.AUDIT_ANCHOR_MAIL:
+            text = _("Keep this message: it proves later that the audit of this day was not changed.")
+            send_mail(_("Ends of the audit chains"), f"{text}\n\n{lines.decode()}", None, settings.AUDIT_ANCHOR_MAIL)
 
 
 def read_anchors(path: Path) -> list[Anchor]:
-    """The anchors in a file, or in a mail that was saved. FormatError names the first line that is none."""
+    """The anchors in a file, or in a mail that was saved. FormatError names the first line that is none, and refuses a
+    file without any: it would be no comparison."""
     if path.stat().st_size > MAX_BYTES:
         raise FormatError(f"the file is over {MAX_BYTES >> 20} MiB; this is no file of anchors")
     found = []
@@ -52,6 +57,8 @@ def read_anchors(path: Path) -> list[Anchor]:
             found.append(msgspec.json.decode(line, type=Anchor))
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise FormatError(f"line {number} is no anchor; was the file changed or cut off?") from None
+    if not found:
+        raise FormatError("there is no anchor in it; is it the right file, and the mail's plain text?")
     return found
 
 

@@ -81,6 +81,16 @@ def test_a_chain_that_was_forged_with_the_key_is_found_by_the_night_before(cast:
     assert broken[cast.away.organisation] is None
 
 
+def test_a_forged_chain_does_not_become_sound_by_the_night_after(cast: Cast, anchors: Path) -> None:
+    nightly.verify_chains(NIGHT)
+    forge(cast, 3, "site.created")
+    for day in (1, 2):
+        broken = {row.organisation: row.broken for row in nightly.verify_chains(NIGHT + timedelta(days=day))}
+        assert broken[cast.organisation] is not None
+    kept = [anchor.organisation for anchor in read_anchors(anchors)]
+    assert (kept.count(cast.organisation.slug), kept.count(cast.away.organisation.slug)) == (1, 3)
+
+
 def test_a_chain_that_was_forged_with_the_key_is_found_by_the_anchors(cast: Cast, anchors: Path) -> None:
     nightly.verify_chains(NIGHT)
     call_command("audit_verify", anchors=anchors)
@@ -111,6 +121,13 @@ def test_a_damaged_file_of_anchors_is_refused(cast: Cast, anchors: Path) -> None
         call_command("audit_verify", anchors=anchors / "missing")
 
 
+def test_a_file_without_anchors_proves_nothing(cast: Cast, anchors: Path) -> None:
+    for content in ("", "From: portal\n\nRW5kcyBvZiB0aGUgYXVkaXQgY2hhaW5z\n"):
+        anchors.write_text(content)
+        with pytest.raises(CommandError, match="no anchor in it"):
+            call_command("audit_verify", anchors=anchors)
+
+
 def test_the_ends_are_mailed_to_those_who_keep_them(cast: Cast, settings: Any) -> None:
     settings.AUDIT_ANCHOR_MAIL = ["auditor@example.org"]
     rows = nightly.verify_chains(NIGHT)
@@ -119,13 +136,26 @@ def test_the_ends_are_mailed_to_those_who_keep_them(cast: Cast, settings: Any) -
     assert all(row.head in message.body for row in rows)
 
 
-def test_a_mail_server_that_is_away_takes_no_verdict_with_it(cast: Cast, settings: Any) -> None:
+def test_a_file_that_cannot_be_written_keeps_no_mail_back(cast: Cast, settings: Any, tmp_path: Path) -> None:
+    settings.AUDIT_ANCHOR_FILE = str(tmp_path)
+    settings.AUDIT_ANCHOR_MAIL = ["auditor@example.org"]
+    with pytest.raises(IsADirectoryError):
+        nightly.verify_chains(NIGHT)
+    assert len(mail.outbox) == 1
+
+
+def test_a_mail_server_that_is_away_takes_no_verdict_with_it(
+    cast: Cast, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    forge(cast, 3, "site.created")
+    Head.objects.filter(organisation=cast.organisation).update(seq=1)
     settings.AUDIT_ANCHOR_MAIL = ["auditor@example.org"]
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     with pytest.raises((OSError, smtplib.SMTPException)):
         nightly.verify_chains(NIGHT)
     assert Verification.objects.count() == 2
+    assert f"the audit chain of {cast.organisation.slug} is broken" in caplog.text
 
 
 def test_nights_of_long_ago_are_forgotten(cast: Cast) -> None:
