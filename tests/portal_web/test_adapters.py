@@ -214,6 +214,12 @@ def test_an_auditor_sees_radio_and_no_readings(world: World, browse: Browse) -> 
     assert "Last readings" not in page
 
 
+def test_who_may_not_read_values_sees_yet_that_the_first_one_came(world: World, browse: Browse) -> None:
+    world.readings([1000])
+    life = page_of(world, browse(world.cast.auditor)).partition("First reading")[2]
+    assert "not yet" not in life.partition("</li>")[0]
+
+
 def test_keys_are_shown_by_check_value_and_never_by_value(world: World, browse: Browse) -> None:
     page = page_of(world, browse(world.cast.custodian))
     for key in DeviceKey.objects.filter(adapter=world.adapter):

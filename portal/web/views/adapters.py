@@ -63,7 +63,7 @@ def adapter(request: PageRequest, pk: int) -> HttpResponse:
     places = {p.input: p.metering_point.name for p in open_ones}
     reads, diagnoses = access.may("readings.view"), access.may("telemetry.diagnose")
     latest = adapters.latest(row, places) if reads else []
-    first = adapters.first_reading(row) if reads else None
+    first = adapters.first_reading(row)
     now = timezone.now()
     context: dict[str, object] = {
         "adapter": row,
