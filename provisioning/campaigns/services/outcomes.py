@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, Q
 
 from provisioning.accounts.actors import System
 from provisioning.audit.services import audited, record
@@ -133,15 +133,13 @@ def give_up(now: datetime) -> int:
     """
     rows = Delivery.objects.filter(state=_S.CONFIRMED, state_at__lt=now - TRIAL, key__state=KeyState.DELIVERING)
     rows = rows.filter(Q(key__not_before=None) | Q(key__not_before__lt=now - TRIAL))
+    went_on = DeviceKey.objects.filter(
+        adapter=OuterRef("adapter"), purpose=OuterRef("key__purpose"), state=KeyState.ACTIVE,
+        last_used_at__gt=ExpressionWrapper(OuterRef("state_at") + _MARGIN, DateTimeField()),
+    )  # fmt: skip
+    rows = rows.filter(Q(state_at__lte=now - SILENT) | Exists(went_on))
     count = 0
-    for row in rows.select_related("organisation", "campaign", "adapter", "key").order_by("state_at")[:_MAX_AT_ONCE]:
-        assert row.key is not None
-        used = DeviceKey.objects.filter(
-            adapter_id=row.adapter_id, purpose=row.key.purpose, state=KeyState.ACTIVE,
-            last_used_at__gt=row.state_at + _MARGIN,
-        )  # fmt: skip
-        if row.state_at > now - SILENT and not used.exists():
-            continue
+    for row in rows.select_related("organisation").order_by("state_at")[:_MAX_AT_ONCE]:
         with audited(row.organisation):
             count += fail(row, NOT_HEARD, "", now).state == _S.FAILED
     return count

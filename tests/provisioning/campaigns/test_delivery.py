@@ -23,6 +23,7 @@ from provisioning.campaigns.services import (
     failed,
     give_up,
     next_seq,
+    outcomes,
     pause,
     retry,
     seen_seq,
@@ -214,6 +215,17 @@ def test_an_adapter_that_says_nothing_at_all_is_waited_for_longer(stage: Stage) 
     stage.confirmed(stage.begun(stage.adapter()))
     assert give_up(NOON + 13 * 24 * HOUR) == 0
     assert give_up(NOON + 15 * 24 * HOUR) == 1
+
+
+def test_silent_adapters_do_not_stand_before_one_that_is_to_be_given_up(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "_MAX_AT_ONCE", 1)
+    stage.confirmed(stage.begun(stage.adapter()))
+    talking = stage.adapter()
+    stage.confirmed(stage.begun(talking), NOON + HOUR)
+    mark_used([stage.cast.inner_key(talking).pk], NOON + 48 * HOUR)
+    assert give_up(NOON + 50 * HOUR) == 1
 
 
 def test_cancelling_leaves_a_confirmed_key_alone_and_a_sent_one_open(stage: Stage) -> None:
