@@ -1,6 +1,7 @@
 """Lists of revoked certificates: signed anew at once after a revocation, and long before they end."""
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -58,10 +59,21 @@ def publish(vault: Vault, authority: Authority, now: datetime) -> RevocationList
 
 def refresh(vault: Vault, now: datetime) -> int:
     """Sign those lists anew that are due; returns how many. Where the vault is."""
-    found = [authority for authority in trusted_authorities() if due(authority, now)]
-    for authority in found:
-        publish(vault, authority, now)
-    return len(found)
+    return publish_each(vault, [authority for authority in trusted_authorities() if due(authority, now)], now)
+
+
+def publish_each(vault: Vault, authorities: Iterable[Authority], now: datetime) -> int:
+    """Sign these lists anew; returns how many. One whose key cannot be used keeps none of the others back."""
+    signed, failure = 0, None
+    for authority in authorities:
+        try:
+            publish(vault, authority, now)
+            signed += 1
+        except MeterspanError as error:
+            failure = error
+    if failure is not None:
+        raise failure
+    return signed
 
 
 def any_due(now: datetime) -> bool:

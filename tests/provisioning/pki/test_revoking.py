@@ -16,6 +16,7 @@ from provisioning.audit.models import Entry
 from provisioning.errors import Conflict, Forbidden, Invalid
 from provisioning.fleet import services as fleet
 from provisioning.fleet.models import Concentrator
+from provisioning.keys.kek import KeyDamaged
 from provisioning.keys.vault import Vault
 from provisioning.pki import checks, queries
 from provisioning.pki.models import Authority, Certificate, OneTimePassword, Reason, RevocationList
@@ -150,6 +151,16 @@ class TestLists:
             publish(vault, issuing, now + timedelta(hours=hour))
 
         assert list(RevocationList.objects.values_list("number", flat=True)) == [6, 5, 4]
+
+    def test_an_authority_whose_key_is_lost_keeps_no_other_list_back(self, issuing: Authority) -> None:
+        vault, now = Vault.from_settings(), timezone.now()
+        lost = create_authority(INSTALLER, vault, name="Issuing", curve=Curve.P256, now=now, replace=True)
+        Authority.objects.filter(pk=lost.pk).update(sealed=issuing.sealed)
+        assert queries.trusted_authorities().first() == lost
+
+        with pytest.raises(KeyDamaged):
+            refresh(vault, now + timedelta(days=3))
+        assert [latest.number for one in (lost, issuing) if (latest := queries.latest_list(one))] == [1, 2]
 
     def test_the_scheduler_lets_it_be_signed(self, issuing: Authority) -> None:
         with time_machine.travel(timezone.now() + timedelta(days=3), tick=False):

@@ -12,7 +12,8 @@ from provisioning.keys import kek
 from provisioning.keys.vault import Vault
 from provisioning.pki.files import write_trust
 from provisioning.pki.queries import latest_list, trusted_authorities
-from provisioning.pki.services import publish, refresh_by_vault
+from provisioning.pki.services import refresh_by_vault
+from provisioning.pki.services.lists import publish_each
 
 
 class Command(BaseCommand):
@@ -25,9 +26,7 @@ class Command(BaseCommand):
     def handle(self, *, out: Path | None, json: bool, **_: Any) -> None:
         try:
             if kek.held():
-                vault = Vault.from_settings()
-                for authority in trusted_authorities():
-                    publish(vault, authority, timezone.now())
+                publish_each(Vault.from_settings(), trusted_authorities(), timezone.now())
             else:
                 refresh_by_vault()
             if out is not None:
