@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import F, Q, QuerySet
 
 from meterwire.config_records import SlotReport, SlotState
@@ -51,10 +52,15 @@ class Slots:
 
 
 def _attempt(work: Callable[[T], None], row: T) -> None:
+    """One row that cannot be followed, or says what nobody foresaw, must not stop the others, nor pairings."""
     try:
         work(row)
     except MeterspanError as error:
         log.warning("a slot could not be followed: %s", error)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("a slot could not be followed", extra={"row": str(row)})
 
 
 def _renew(row: Assignment) -> None:

@@ -92,3 +92,15 @@ def test_an_adapter_that_was_moved_by_hand_gets_its_slot_at_the_other_concentrat
     move_adapter(OPERATOR, installed.device.row, site=installed.device.row.site, concentrator=other)
     Slots(lambda: 0.0).advance((), ())
     assert slot_of(installed).concentrator == other
+
+
+def test_a_report_that_nobody_foresaw_holds_up_no_other_one(
+    installed: Installed, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = beside(installed)
+    Configuration.objects.filter(adapter=installed.device.row).update(reported={"slot": {"version": 3, "state": 99}})
+    told = Event(new_id(), timestamp(installed.later()), "heard", installed.device.row.dev_eui, detail={"rssi": -90})
+    outcome = installed.ingest.run([Mail(other.eui, event=told)], int(installed.later() * 1e6))
+    Slots(lambda: 0.0).advance({installed.device.row.pk}, outcome.events)
+    assert Neighbour.objects.get().concentrator == other
+    assert "a slot could not be followed" in caplog.text
