@@ -306,7 +306,7 @@ async def take_over(settings: LinkSettings, client_id: str) -> None:
     try:
         async with MqttLink(settings)._new_client():
             pass
-    except (aiomqtt.MqttError, OSError, ValueError) as error:
+    except (aiomqtt.MqttError, OSError, ValueError, LinkRefused) as error:
         raise LinkDown(f"the session of {client_id} could not be ended ({error})") from None
 
 

@@ -234,3 +234,11 @@ async def test_taking_over_ends_that_session_and_no_other(broker: Broker) -> Non
 async def test_taking_over_without_a_broker_says_so() -> None:
     with pytest.raises(LinkDown, match="could not be ended"):
         await take_over(LinkSettings("127.0.0.1", 1, "portal-bridge"), CONCENTRATOR)
+
+
+async def test_taking_over_without_the_files_for_tls_can_be_tried_again() -> None:
+    from pathlib import Path
+
+    settings = LinkSettings("127.0.0.1", 1, "portal-bridge", tls=Tls(ca_file=Path("/nowhere/ca.pem")))
+    with pytest.raises(LinkDown, match=r"/nowhere/ca\.pem"):
+        await take_over(settings, CONCENTRATOR)
