@@ -109,10 +109,11 @@ def strangers(concentrator: Concentrator) -> list[Stranger]:
 
 
 def events(concentrator: Concentrator) -> list[Happened]:
-    """What happened there lately, without strangers."""
-    rows = AdapterEvent.objects.filter(concentrator=concentrator).exclude(kind="heard").order_by("-at")[:MAX_EVENTS]
+    """What happened there lately, without strangers and without the hourly word that a device kept its slot."""
+    rows = AdapterEvent.objects.filter(concentrator=concentrator).exclude(kind="heard")
+    rows = rows.exclude(kind="slot", detail__outside=0)
     found = []
-    for (kind, reason), group in groupby(rows, key=lambda r: (r.kind, r.reason)):
+    for (kind, reason), group in groupby(rows.order_by("-at")[:MAX_EVENTS], key=lambda r: (r.kind, r.reason)):
         first, *more = group
         told = diagnosis.of_event(kind, reason)
         if more:

@@ -153,6 +153,49 @@ EVENTS: dict[tuple[str, str], Diagnosis] = {
         "warn", _("The concentrator's clock runs free"), "", _("Check its time server.")
     ),
     ("clock", "synchronised"): Diagnosis("ok", _("The concentrator's clock is synchronised")),
+    ("clock", "settled"): Diagnosis(
+        "ok",
+        _("The concentrator's clock is believed again"),
+        _("After its jump it was set back, or its time server has held it since."),
+    ),
+    ("clock", "leap_second"): Diagnosis("ok", _("The concentrator's clock took a leap second")),
+    ("clock", "contradicted"): Diagnosis(
+        "bad",
+        _("Most devices say that the concentrator's clock went wrong"),
+        _("It runs free and drifts, or somebody set it."),
+        _("Check its time server."),
+    ),
+    ("clock", "agreed"): Diagnosis("ok", _("Devices agree with the concentrator's clock again")),
+    ("clock", "gateway_off"): Diagnosis(
+        "warn",
+        _("A radio gateway gives a time that is not believed"),
+        _("Its clock is far from that of the concentrator."),
+        _("Check the time of the gateway, such as its GPS reception."),
+    ),
+    ("slot", ""): Diagnosis(
+        "idle",
+        _("How a device kept its slot"),
+        _("Frames outside came at another time, on another channel or with another data rate."),
+    ),
+    ("rate_proposed", ""): Diagnosis(
+        "idle",
+        _("Another data rate would suit a device"),
+        _("With its present one it is heard much better than needed."),
+        _("Nothing: the portal takes it up with the device's slot."),
+    ),
+    ("rekeyed", "ok"): Diagnosis("ok", _("The concentrator agreed a key with an adapter")),
+    ("rekeyed", "timeout"): Diagnosis(
+        "warn",
+        _("The concentrator could not agree a key with an adapter"),
+        _("The adapter did not answer for two days."),
+        _("Look at its reception, then try the delivery again."),
+    ),
+    ("rekeyed", ""): Diagnosis(
+        "bad",
+        _("The concentrator could not agree a key with an adapter"),
+        _("The adapter refused it, or holds another key."),
+        _("Its delivery says why; try it again from there."),
+    ),
     ("certificate", "issued"): Diagnosis("ok", _("The concentrator has a new certificate")),
     ("certificate", "expiring"): Diagnosis(
         "bad",
