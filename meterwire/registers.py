@@ -9,6 +9,8 @@ from meterwire.errors import ValueOutOfRange
 
 MAX_INPUT = 7
 MAX_INDEX = 30
+LIMIT = 1 << 64  # of a telegram's integer, which takes at most 8 bytes
+SIGNED_LIMIT = 1 << 63
 IDENTITY = 31  # index of the identity hash (meterwire.identity): no unit, not in the dictionary, no measurement
 PREVIOUS = 0  # index of the previous value (meterwire.previous): a difference, not in the dictionary
 AGE = 27  # index of "age of the reading", which dates the telegram and is no measurement
@@ -30,10 +32,15 @@ class Register:
         return Decimal(value).scaleb(self.exponent)
 
     def integer(self, quantity: Decimal) -> int:
-        """The telegram's integer for a quantity in `unit`, rounded towards zero. ValueOutOfRange below zero."""
+        """The telegram's integer for a quantity in `unit`, rounded towards zero.
+
+        ValueOutOfRange for what does not fit into 64 bits, and below zero for a register that is not `signed`.
+        """
         value = int(quantity.scaleb(-self.exponent))
         if value < 0 and not self.signed:
             raise ValueOutOfRange(f"register {self.obis} ({self.name}) takes no negative value; {quantity} was given")
+        if not (-SIGNED_LIMIT <= value < SIGNED_LIMIT if self.signed else value < LIMIT):
+            raise ValueOutOfRange(f"register {self.obis} ({self.name}) has 64 bits; {quantity} does not fit")
         return value
 
 

@@ -77,7 +77,7 @@ async def test_a_change_over_the_threshold_is_worth_a_telegram_but_not_too_often
     assert taken.put(0, reading(i1670="-1"))
 
 
-@pytest.mark.parametrize(("value", "unit"), [("-1", "Wh"), ("1", "kWh"), ("1", None), (None, "Wh")])
+@pytest.mark.parametrize(("value", "unit"), [("-1", "Wh"), ("1", "kWh"), ("1", None), (None, "Wh"), ("1E20", "Wh")])
 def test_what_no_telegram_can_carry_is_left_out(value, unit):
     taken = sampler()
     entry = RegisterValue(None if value is None else Decimal(value), unit, 0)

@@ -59,6 +59,16 @@ def test_a_negative_quantity_needs_a_signed_register() -> None:
         by_index(1).integer(Decimal(-5))
 
 
+@pytest.mark.parametrize(
+    ("index", "largest", "too_large"),
+    [(1, 2**64 - 1, 2**64), (7, 2**63 - 1, 2**63), (7, -(2**63), -(2**63) - 1), (1, 2**64 - 1, "3.4E38")],
+)
+def test_a_quantity_that_no_telegram_can_carry_is_refused(index: int, largest: int, too_large: int | str) -> None:
+    assert by_index(index).integer(Decimal(largest)) == largest
+    with pytest.raises(ValueOutOfRange, match="does not fit"):
+        by_index(index).integer(Decimal(too_large))
+
+
 @given(st.integers(1, 31), st.integers(0, 7))
 def test_a_register_number_splits_into_what_made_it(index: int, input_: int) -> None:
     assert split_number(register_number(index, input_)) == (index, input_)
