@@ -40,20 +40,21 @@ class Opener:
 
         `link` is the link layer's address of a wireless telegram.
         """
+        address = link
         try:
-            return self._open(octets, link)
+            upper = decode_upper(octets)
+            address = upper.address or link
+            return self._open(octets, upper, address)
         except UnsupportedSecurity:
-            if self._installation.meter is None and not self._wired:
-                self.refused["unsupported"] += 1  # a stranger's, as far as can be told
-            else:
+            if self._wired or self._is_ours(address):
                 self._pass_through(METER_PORT, octets, "unsupported")
+            else:
+                self.refused["unsupported"] += 1  # a stranger's, as far as can be told
         except FormatError as error:
             self.refused[error.code] += 1
         return None
 
-    def _open(self, octets: bytes, link: Address | None) -> Reading | None:
-        upper = decode_upper(octets)
-        address = upper.address or link
+    def _open(self, octets: bytes, upper: Upper, address: Address | None) -> Reading | None:
         if address is None:
             raise FormatError("the telegram does not say which meter it is from")
         if not self._concerns(address, upper):
@@ -95,7 +96,11 @@ class Opener:
             return True
         if self._installation.meter is None:
             return upper.mode == MODE_7
-        return address.meter_id == self._installation.meter
+        return self._is_ours(address)
+
+    def _is_ours(self, address: Address | None) -> bool:
+        meter = self._installation.meter
+        return meter is not None and address is not None and address.meter_id == meter
 
     def _weaker(self, upper: Upper) -> bool:
         return not upper.protected or (self._counter is not None and upper.mode != MODE_7)

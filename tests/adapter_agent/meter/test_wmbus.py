@@ -82,6 +82,15 @@ def test_an_encrypted_link_layer_goes_on_port_18_whole():
     assert [(one.port, one.payload) for one in passed] == [(18, upper)]
 
 
+@pytest.mark.parametrize("upper", ["8d2001aabbccdd" + "00" * 20, "7a0100200d" + "00" * 16, "a0" + "00" * 20])
+def test_what_neighbours_protect_in_an_unknown_way_is_not_passed_on_as_ours(upper):
+    passed = []
+    meter = decoder(passed=passed)
+    strange = LinkFrame(0x44, Address.of_meter(NEIGHBOUR), bytes.fromhex(upper)).encode()
+    assert meter.feed(to_a(strange) + to_a(frame())) != []
+    assert (passed, sum(meter.refused.values())) == ([], 1)
+
+
 def test_a_receiver_that_takes_the_checksums_away():
     meter = decoder(checks=False)
     assert len(meter.feed(frame()[:20])) == 0
