@@ -195,7 +195,7 @@ class Discipline:
         return Verdict.DOUBTED
 
     def _begin(self, sample: Sample) -> None:
-        if sample.rate is not None:
+        if sample.rate is not None and abs(sample.rate) <= MAX_RATE:
             self._rate = sample.rate, 0.0
         self._past = deque([sample])
         self._line = _Line(sample.monotonic_s, sample.unix_s, sample.uncertainty_s, *self._rate)

@@ -107,6 +107,15 @@ def test_what_no_crystal_can_do_is_doubted_and_ends_trust_until_it_is_told_twice
     assert discipline.uncertainty(crystal.shows(1001.0 + TWICE_S)) == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize("rate", [1.1 * MAX_RATE, -8.388e-3])
+def test_a_rate_that_no_crystal_has_is_not_taken_over_not_even_with_a_step(rate):
+    discipline = Discipline()
+    discipline.take(Sample(0.0, BEGIN, 0.01, 5e-6))
+    for at in (1000.0, 1001.0 + TWICE_S):
+        verdict = discipline.take(Sample(at, BEGIN + 3600.0 + at, 0.01, rate))
+    assert (verdict, discipline.rate) == (Verdict.STEPPED, 5e-6)
+
+
 def test_answers_that_contradict_each_other_never_count():
     crystal, discipline = Crystal(0.0), Discipline()
     discipline.take(crystal.sample(0.0))
