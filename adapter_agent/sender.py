@@ -115,7 +115,8 @@ class Sender:
             if self._in_slot and self._telegrams_due <= now:
                 await self._send_telegrams()
             elif clear > now:  # nothing else comes near the slot
-                await self._patiently(self._clock.sleep(min(clear, max(self._telegrams_due, now)) - now))
+                until = min(clear, self._telegrams_due) if self._in_slot else clear
+                await self._patiently(self._clock.sleep(until - now))
             elif self._reports.due <= now and self._registration.due(self._facts()):
                 await self._report()
             elif (said := self._keys_due()) is not None and said <= now:

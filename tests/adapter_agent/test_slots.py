@@ -1,5 +1,6 @@
 """A whole adapter with a slot: it keeps it by the network's time, and falls back where it cannot."""
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -223,3 +224,18 @@ async def test_telegrams_do_not_wait_for_what_came_just_before_the_slot(house):
         clear = app._parts.slot.clear_at(house.clock.monotonic(), 10.0)
         assert 5 < clear - house.clock.monotonic() < 5 + given.length_ms / 1000 + HOLD_S
         assert app._parts.slot.clear_at(house.clock.monotonic(), 10.0) == clear, "asking again makes it no longer"
+
+
+async def test_a_telegram_outside_of_slots_rests_until_the_slot_is_over(house, monkeypatch):
+    given = slot(period_s=60, phase_ms=30_000)
+    house.network.after_report = configuration(3, SlotRecord(given))
+    async with house.running() as app:
+        await house.pass_time(300, every_s=5)
+        own, turns = app._parts.slot, []
+        clear_at = own.clear_at
+        monkeypatch.setattr(own, "next", lambda monotonic_s: None)  # not to be trusted from the next period on
+        monkeypatch.setattr(own, "clear_at", lambda *asked: turns.append(asked) or clear_at(*asked))
+        before = len(values(house))
+        await house.pass_time(600, every_s=5)
+    assert len(values(house)) - before >= 8
+    assert max(Counter(now for now, _ in turns).values()) == 1, "it does not turn in circles while it waits"
