@@ -1,4 +1,7 @@
-"""Keys of a running house are replaced over the air while parts of it are killed; nowhere does a clear key show."""
+"""Keys of a running house are replaced over the air while parts of it are killed; nowhere does a clear key show.
+
+In the end the concentrator agrees keys of its own with the adapters, which the portal then cannot open.
+"""
 
 import asyncio
 import contextlib
@@ -26,7 +29,8 @@ PLAN = """
 from provisioning.accounts.actors import System
 from provisioning.accounts.models import Organisation
 from provisioning.campaigns.services import plan
-print(plan(System("test"), Organisation.objects.get(slug="stadtwerke-muster"), method={method!r}, per_hour=3600).pk)
+organisation = Organisation.objects.get(slug="stadtwerke-muster")
+print(plan(System("test"), organisation, method={method!r}, partner={partner!r}, per_hour=3600).pk)
 """
 # The only look at clear keys: what must be found nowhere else.
 CANARIES = """
@@ -49,11 +53,17 @@ async def test_keys_are_replaced_in_a_running_house_and_show_nowhere() -> None:
             await _rotate(stand, "exchange", house, kill=False)
             before = _telegrams(stand)
             await _until(lambda: _telegrams(stand) >= before + ADAPTERS, stand)
+            await _rotate(stand, "exchange", house, kill=False, partner="concentrator")
+            await _until(lambda: _sealed(stand) >= ADAPTERS, stand)
 
         assert stand.rows("select error from telemetry_telegram where fport = 16 and error is not null") == []
         assert stand.rows("select adapter_id, counter from telemetry_telegram where fport = 16 group by 1, 2 "
                           "having count(*) > 1") == []  # fmt: skip
-        assert _states(stand) == {("active", ADAPTERS), ("retiring", 2 * ADAPTERS)}
+        assert _states(stand) == {
+            ("portal", "active", ADAPTERS),
+            ("portal", "retiring", 2 * ADAPTERS),
+            ("concentrator", "active", ADAPTERS),
+        }
 
         canaries = {*handed_over, *json.loads(stand.manage("shell", "-v", "0", "-c", CANARIES))}
         assert len(canaries) >= 5 * ADAPTERS  # root, transport and three inner keys each
@@ -99,8 +109,9 @@ async def _house(stand: Stand) -> AsyncIterator[_House]:
             await house.close()
 
 
-async def _rotate(stand: Stand, method: str, house: _House, *, kill: bool) -> None:
-    campaign = int(await asyncio.to_thread(stand.manage, "shell", "-v", "0", "-c", PLAN.format(method=method)))
+async def _rotate(stand: Stand, method: str, house: _House, *, kill: bool, partner: str = "portal") -> None:
+    code = PLAN.format(method=method, partner=partner)
+    campaign = int(await asyncio.to_thread(stand.manage, "shell", "-v", "0", "-c", code))
 
     def count(*states: str) -> int:
         rows = stand.rows(
@@ -137,8 +148,16 @@ def _telegrams(stand: Stand) -> int:
     return int(str(stand.rows("select count(*) from telemetry_telegram where fport = 16 and error is null")[0][0]))
 
 
+def _sealed(stand: Stand) -> int:
+    """How many adapters sent values that the portal cannot open: their key is the concentrator's now."""
+    return int(str(stand.rows("select count(distinct adapter_id) from telemetry_reading where value is null")[0][0]))
+
+
 def _states(stand: Stand) -> set[tuple[object, ...]]:
-    return set(stand.rows("select state, count(*) from keys_devicekey where purpose = 'inner' group by 1"))
+    partner = "case when partner = 'portal' then partner else 'concentrator' end"
+    return set(
+        stand.rows(f"select {partner}, state, count(*) from keys_devicekey where purpose = 'inner' group by 1, 2")
+    )
 
 
 def _visit(stand: Stand) -> None:
