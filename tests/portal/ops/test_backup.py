@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -217,6 +218,21 @@ def test_a_backup_that_fails_leaves_no_file(house: Cast, tmp_path: Path, monkeyp
     with pytest.raises(CommandError, match="pg_dump failed"):
         call_command("backup", out=tmp_path / "never.zip")
     assert list(tmp_path.glob("never*")) == []
+
+
+def test_a_disk_that_fills_up_leaves_no_file(tmp_path: Path) -> None:
+    def write() -> None:
+        with Writer(tmp_path / "never.zip", b"key") as writer:
+            writer.add("photo", [bytes(1 << 15)] * 4)
+
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, usual[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_commands_say_what_they_did(house: Cast, tmp_path: Path, settings: Any) -> None:

@@ -26,6 +26,6 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database does not answer: {error}") from None
         except OSError as error:
-            raise CommandError(f"{out} cannot be written: {error.strerror}") from None
+            raise CommandError(f"{error.filename or out} cannot be read or written: {error.strerror}") from None
         keks = ", ".join(facts["keks"]) or "none"
         self.stdout.write(f"{out}: {sum(facts['counts'].values())} rows; its keys open with {keks}")
