@@ -72,6 +72,14 @@ def test_a_listener_for_the_world_speaks_tls(stage: Stage, tmp_path: Path) -> No
         write(tmp_path, tls_port=8883)
 
 
+def test_without_an_authority_the_broker_is_told_of_no_listener_for_certificates(stage: Stage, tmp_path: Path) -> None:
+    write(tmp_path)
+    before = (tmp_path / "mosquitto.conf").read_text()
+    with pytest.raises(CommandError, match="pki_init"):
+        write(tmp_path, certificates_port=8884, certificate=Path("server.pem"), key=Path("server.key"))
+    assert (tmp_path / "mosquitto.conf").read_text() == before
+
+
 def test_without_a_password_of_its_own_the_portal_writes_nothing(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
