@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from meterwire.errors import AuthenticationError
 from portal.web import throttle
 from portal.web.second_factor import party_of
 from provisioning.accounts import passkeys, proofs
@@ -52,7 +53,7 @@ def prove(request: HttpRequest, user: User) -> Kind:
     throttle.check(request, account)
     try:
         kind = _shown(request, user)
-    except WrongFactor:
+    except AuthenticationError:  # a code that is wrong, or a factor that cannot be opened: no further guess is free
         throttle.failed(request, account)
         raise
     throttle.succeeded(request, account)

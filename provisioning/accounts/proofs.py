@@ -15,17 +15,31 @@ from provisioning.accounts import passkeys
 from provisioning.accounts.factors import Kind, codes_left
 from provisioning.accounts.models import User
 from provisioning.accounts.passkeys import Party, State, WrongFactor
+from provisioning.accounts.sealing import Unsealable
 from provisioning.accounts.telling import told
 
 MAX_CODE = 20  # characters of a typed code, blanks included
 
 
 def use_code(user: User, code: str, now: datetime) -> Kind:
-    """Spend a code of the app or a recovery code; neither serves twice. WrongFactor, the same for every reason."""
+    """Spend a code of the app or a recovery code; neither serves twice. WrongFactor, the same for every reason.
+
+    Unsealable when no recovery code fits and the app cannot be asked.
+    """
     code = "".join(code.split()) if len(code) <= MAX_CODE else ""
-    with transaction.atomic():
-        if _use_app_code(user, code, now):
-            return Kind.APP
+    try:
+        with transaction.atomic():
+            if _use_app_code(user, code, now):
+                return Kind.APP
+    except Unsealable as error:
+        try:
+            return _use_recovery_code(user, code, now)
+        except WrongFactor:
+            raise error from None
+    return _use_recovery_code(user, code, now)
+
+
+def _use_recovery_code(user: User, code: str, now: datetime) -> Kind:
     detail: dict[str, Any] = {}
     with told(user, user, "factor.recovery_used", detail):
         row = _locked(user, Authenticator.Type.RECOVERY_CODES)

@@ -163,6 +163,19 @@ class TestLoggingIn:
         assert answer.status_code == 429
         assert "Wait five minutes" in text(answer)
 
+    def test_guessing_recovery_codes_is_slowed_down_although_the_app_cannot_be_opened(
+        self, erika: User, browse: Browse
+    ) -> None:
+        app_of(erika)
+        codes = renew_codes(erika)
+        Authenticator.objects.filter(type=Authenticator.Type.TOTP).update(data={"secret": "9:gone", "counter": 0})
+        client = browse(None)
+        for _ in range(throttle.MAX_PER_ACCOUNT):
+            type_password(client, erika)
+            assert "cannot be opened any more" in text(type_code(client, "000000"))
+        type_password(client, erika)
+        assert type_code(client, codes[0]).status_code == 429
+
     def test_no_stranger_closes_somebody_s_account_by_naming_it(self, erika: User, browse: Browse) -> None:
         secret = app_of(erika)
         stranger = SoftPasskey(handle=give_passkey(erika).handle)

@@ -289,6 +289,15 @@ def test_without_the_pepper_of_a_factor_the_pages_go_on_and_the_factor_says_so(
         use_code(cast.operator, shown_by_app(secret, NOW + STEP), NOW + STEP)
 
 
+def test_a_recovery_code_serves_where_the_app_can_no_longer_be_opened(cast: Cast) -> None:
+    app_of(cast.operator)
+    codes = renew_codes(cast.operator)
+    Authenticator.objects.filter(type=Authenticator.Type.TOTP).update(data={"secret": "9:gone", "counter": 0})
+    with pytest.raises(Unsealable, match="take another one"):
+        use_code(cast.operator, "000000", NOW)
+    assert use_code(cast.operator, codes[0], NOW) is Kind.RECOVERY
+
+
 def test_a_custodian_keeps_one_passkey(cast: Cast) -> None:
     give_passkey(cast.custodian)
     only = factors_of(cast.custodian)[0]
