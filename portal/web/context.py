@@ -66,6 +66,7 @@ _NAV: list[tuple[str | Promise, list[tuple[str, str | Promise, str, Action]]]] =
     (_("Personal"), [("tokens", _("Tokens"), "token", "token.own"), ("account", _("Account"), "user", "token.own")]),
 ]
 _TABS = ("overview", "incidents", "sites", "adapters")
+_BELOW = {"keys": ("/campaigns/", "/schedules/")}  # pages under a link that their addresses do not begin with
 
 
 class Shell:
@@ -128,7 +129,8 @@ class Shell:
 
     def _link(self, name: str, words: str | Promise, icon: str) -> Link:
         url = reverse(name)
-        on = self._request.path == url or (url != "/" and self._request.path.startswith(url))
+        path = self._request.path
+        on = path == url or (url != "/" and path.startswith((url, *_BELOW.get(name, ()))))
         count, mild = self._counts.get(name, (0, False))
         return Link(url, words, icon, on, count, mild)
 

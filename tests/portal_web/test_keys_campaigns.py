@@ -50,6 +50,12 @@ def test_looking_changes_nothing_and_says_who_takes_part_and_until_when(world: W
     assert not Campaign.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["keys", "campaigns", "campaign-new", "schedule-new"])
+def test_the_navigation_shows_that_campaigns_and_schedules_belong_to_keys(name: str, custodian: Client) -> None:
+    groups = custodian.get(reverse(name)).context["shell"].nav
+    assert [link.url for group in groups for link in group.links if link.on] == [reverse("keys")]
+
+
 def test_what_was_looked_at_is_started(world: World, custodian: Client) -> None:
     page = start(custodian, site=str(world.site.pk), reason="Yearly")
     campaign = Campaign.objects.get()
