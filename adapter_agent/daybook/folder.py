@@ -68,12 +68,15 @@ class DayFolder:
         return [(int.from_bytes(entry[:4]), entry[4:]) for entry in entries]
 
     def fold(self, day: int, into: int, now: float) -> None:
-        """The date of `day` was wrong: what was sent then belongs to the earlier day `into`, behind what is there."""
+        """The date of `day` was wrong: what was sent then belongs to the earlier day `into`, behind what is there.
+
+        Where only hashes are left of it they go: they were signed already, and into no file of telegrams do they fit.
+        """
         for kept in self.telegrams(day):
             if kept.counter > self.last_counter(into):
                 self.add(into, kept, now)
         self.settle(into)
-        self._path(day, "telegrams").unlink(missing_ok=True)
+        self._forget(day)
 
     def settle(self, day: int) -> None:
         """The day is over: everything of it becomes durable, and its file is closed."""
@@ -86,8 +89,7 @@ class DayFolder:
         for day in self.days():
             age = now_s - (day + 1) * 86_400
             if age >= HASHES_S:
-                for kind in ("telegrams", "leaves"):
-                    self._path(day, kind).unlink(missing_ok=True)
+                self._forget(day)
             elif age >= TELEGRAMS_S and self._path(day, "telegrams").exists():
                 entries = [counter.to_bytes(4) + digest for counter, digest in self.leaves(day)]
                 replace(self._path(day, "leaves"), b"".join(entries))
@@ -106,6 +108,10 @@ class DayFolder:
             _sync_folder(self._folder)
             self._synced = float("-inf")
         return self._log
+
+    def _forget(self, day: int) -> None:
+        for kind in ("telegrams", "leaves"):
+            self._path(day, kind).unlink(missing_ok=True)
 
     def _path(self, day: int, kind: str) -> Path:
         return self._folder / f"{day}.{kind}"

@@ -165,6 +165,27 @@ async def test_a_date_far_ahead_that_was_wrong_is_put_right(cellar):
     assert cellar.verify(await cellar.frames()).leaves == 7
 
 
+async def test_a_wrong_day_of_which_only_hashes_are_left_holds_nothing_up(cellar, caplog):
+    cellar.send(3)
+    cellar.clock.jump(400 * 86_400)
+    for _ in range(4):  # so long that the first wrong day is signed and shrinks
+        cellar.send(2)
+        await cellar.pass_days(1)
+        await cellar.uplinks()
+    assert f"{BEGIN_DAY + 400}.leaves" in [path.name for path in cellar.folder.iterdir()]
+    cellar.clock.jump(-400 * 86_400)
+    cellar.send(1)
+    await cellar.clock.advance(SETTLE_S)
+    cellar.send(2)
+    assert {int(path.stem) for path in cellar.folder.iterdir()} == {BEGIN_DAY + 4}
+    caplog.clear()
+    writes = cellar.memory.writes
+    cellar.send(1)
+    assert (caplog.text, cellar.memory.writes) == ("", writes)
+    await cellar.pass_days(1.5)
+    assert {one.day for one in await cellar.frames()} == {BEGIN_DAY + 4}
+
+
 async def test_old_days_shrink_to_hashes_and_go(cellar):
     for _ in range(5):
         cellar.send(4)
