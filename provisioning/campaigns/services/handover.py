@@ -21,7 +21,7 @@ from provisioning.errors import Conflict, Invalid
 from provisioning.fleet.access import require_at
 from provisioning.fleet.models import Adapter, Meter
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
-from provisioning.keys.recipients import fingerprint, recipient, wrap_for
+from provisioning.keys.recipients import MAX_PAYLOAD, fingerprint, recipient, wrap_for
 from provisioning.keys.services.rewrap import content
 from provisioning.keys.vault import Vault
 
@@ -64,7 +64,8 @@ def make_file_here(vault: Vault, actor: Actor, handover: LmnHandover) -> str:
     """The file, in a process that holds a vault; it is kept, for only the recipient can open it. Needs keys.reveal.
 
     CMS in PEM (keys.recipients); in it JSON: format, organisation, recipient, made_at, and per key the adapter's
-    address, its meters and the key. Conflict when it was made already or the hand-over is over.
+    address, its meters and the key. Conflict when it was made already, the hand-over is over, or it is too
+    large.
     """
     require_at(actor, handover.organisation_id, None, "keys.reveal")
     with audited(handover.organisation):
@@ -85,7 +86,15 @@ def make_file_here(vault: Vault, actor: Actor, handover: LmnHandover) -> str:
             "made_at": now.isoformat(timespec="seconds"),
             "keys": [{**content(vault, key), "meters": meters.get(key.adapter_id, [])} for key in keys],
         }
-        wrapped = wrap_for(recipient(handover.public_key), json.dumps(body, indent=2).encode() + b"\n")
+        text = json.dumps(body, indent=2).encode() + b"\n"
+        if len(text) > MAX_PAYLOAD:
+            raise Conflict(
+                _(
+                    "These keys and their meters do not fit into one file;"
+                    " withdraw the hand-over and prepare smaller ones."
+                )
+            )
+        wrapped = wrap_for(recipient(handover.public_key), text)
         LmnHandover.objects.filter(pk=handover.pk).update(content=wrapped)
         data = {"recipient": handover.recipient, "fingerprint": handover.fingerprint}
         facts = {**data, "check_values": [key.check_value for key in keys[:50]], "keys": len(keys)}

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -10,12 +11,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from provisioning.audit.models import Entry
 from provisioning.campaigns.models import LmnHandover
 from provisioning.campaigns.services import acknowledge, begin, download, prepare_handover, retry, withdraw
+from provisioning.campaigns.services import handover as services_handover
 from provisioning.campaigns.services.handover import make_file_here
 from provisioning.campaigns.services.outcomes import failed
-from provisioning.campaigns.vault_operation import make_file
+from provisioning.campaigns.vault_operation import LMN_FILE, LmnFile, make_file
 from provisioning.errors import Conflict, Invalid
 from provisioning.keys.models import DeviceKey
 from provisioning.keys.services import activate, issue_inner_key, issue_key, revoke
+from provisioning.keys.vault_operations import asker, perform
 from tests.cast import STAGE
 from tests.provisioning.campaigns.stage import HOUR, NOON, Stage
 from tests.support.openssl import openssl
@@ -80,6 +83,23 @@ def test_a_file_is_made_once(stage: Stage) -> None:
     make_file_here(stage.vault, stage.cast.custodian, handover)
     with pytest.raises(Conflict, match="already"):
         make_file_here(stage.vault, stage.cast.custodian, handover)
+
+
+def test_what_does_not_fit_into_one_file_is_refused_with_a_cure(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services_handover, "MAX_PAYLOAD", 200)
+    handover = _prepared(stage, _lmn_key(stage))
+    with pytest.raises(Conflict, match="prepare smaller ones"):
+        make_file_here(stage.vault, stage.cast.custodian, handover)
+    handover.refresh_from_db()
+    assert handover.made_at is None
+
+
+def test_the_vault_answers_with_the_row_and_not_with_the_file(stage: Stage) -> None:
+    handover = _prepared(stage, _lmn_key(stage))
+    question = LmnFile(asker(stage.cast.custodian), handover.pk)
+    answer = perform(stage.vault, LMN_FILE, msgspec.json.encode(question))
+    assert answer == str(handover.pk).encode()
+    assert download(stage.cast.custodian, handover).startswith("-----BEGIN CMS-----")
 
 
 def test_a_key_that_was_revoked_meanwhile_stops_the_file_and_leaves_no_trace_of_it(stage: Stage) -> None:
