@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -24,6 +24,15 @@ def own_first(
     held: Held, eui: str, came: Sequence[x509.Certificate], authorities: Iterable[x509.Certificate]
 ) -> list[x509.Certificate]:
     """Our certificate in `came`, then its issuers without the root. Raises CertificateRefused."""
+    try:
+        return _own_first(held, eui, came, authorities)
+    except (ValueError, UnsupportedAlgorithm):  # parts of a certificate are only looked at when asked for
+        raise CertificateRefused("the portal answered with a certificate that cannot be read") from None
+
+
+def _own_first(
+    held: Held, eui: str, came: Sequence[x509.Certificate], authorities: Iterable[x509.Certificate]
+) -> list[x509.Certificate]:
     own = next((one for one in came if _key(one) == _own_key(held)), None)
     if own is None:
         raise CertificateRefused("the portal answered with certificates for other keys than ours")

@@ -1,7 +1,6 @@
 """A client for Enrolment over Secure Transport (RFC 7030, RFC 8951): cacerts, simpleenroll, simplereenroll."""
 
 import base64
-import binascii
 import http.client
 import ssl
 import time
@@ -10,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from concentrator_agent.enrolment.chain import MAX_CERTIFICATES
@@ -84,7 +84,7 @@ class Est:
             raise _error(status, headers, answer, f"{self._host}:{self._port}")
         try:
             certificates = pkcs7.load_der_pkcs7_certificates(base64.b64decode(answer))
-        except (ValueError, binascii.Error):
+        except (ValueError, UnsupportedAlgorithm):
             raise Unavailable(f"{self._host} answered {operation} with what is no list of certificates") from None
         if not 1 <= len(certificates) <= MAX_CERTIFICATES:
             raise Unavailable(f"{self._host} answered {operation} with {len(certificates)} certificates")

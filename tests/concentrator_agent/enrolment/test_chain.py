@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 
 from concentrator_agent.enrolment.chain import CertificateRefused, own_first
 from concentrator_agent.enrolment.request import new
@@ -61,6 +61,24 @@ def test_intermediates_follow_up_to_the_root() -> None:
 )
 def test_everything_else_is_refused(came: list[x509.Certificate], words: str) -> None:
     with pytest.raises(CertificateRefused, match=words):
+        own_first(HELD, EUI, came, [ROOT.certificate])
+
+
+def with_octets(certificate: x509.Certificate, old: str, new_: str) -> x509.Certificate:
+    changed = certificate.public_bytes(Encoding.DER).replace(bytes.fromhex(old), bytes.fromhex(new_))
+    return x509.load_der_x509_certificate(changed)
+
+
+@pytest.mark.parametrize(
+    "old, new_",
+    [
+        ("2a8648ce3d030107", "2a8648ce3d03017f"),  # a key on a curve that nobody knows
+        ("06082b06010505070302", "05082b06010505070302"),  # a purpose that is no identifier
+    ],
+)
+def test_what_cannot_be_read_is_refused_as_well(old: str, new_: str) -> None:
+    came = [with_octets(ROOT.issue(EUI, own_key()), old, new_)]
+    with pytest.raises(CertificateRefused, match="cannot be read"):
         own_first(HELD, EUI, came, [ROOT.certificate])
 
 

@@ -1,5 +1,6 @@
 """One question to the portal: what is stored, what is sent again, what is never sent twice."""
 
+import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -179,6 +180,13 @@ def test_a_portal_that_cannot_answer_is_asked_again_later(
     answer = step(asking())
     assert (answer.state, answer.code, answer.wait_s) == ("failed", code, wait_s)
     assert step(asking()).state == "issued"
+
+
+def test_an_envelope_of_another_kind_is_no_list_of_certificates(est: EstServer, asking: Asking) -> None:
+    data = bytes.fromhex("300b06092a864886f70d010703")  # PKCS #7 as well, but not signed data
+    est.answers = [(200, {}, base64.encodebytes(data))]
+    answer = step(asking())
+    assert (answer.code, "no list of certificates" in answer.message) == ("unavailable", True)
 
 
 def test_an_endless_answer_is_cut_off(est: EstServer, asking: Asking) -> None:
