@@ -107,11 +107,11 @@ class Backhaul:
                 self.pump.disconnected()
 
     async def _greet(self) -> None:
-        if self._identity is not None and self._identity.worked():
-            log.info("the broker took the new certificate")
         await self.announce()
         if self.pump is not None:
             self.pump.connected()
+        if self._identity is not None and self._identity.worked():  # last: it writes a file, which may fail
+            log.info("the broker took the new certificate")
 
     async def _publish_now(self, branch: str, body: bytes, retain: bool) -> None:
         if self._link is None:

@@ -67,10 +67,13 @@ class Keeper:
     async def turn(self) -> float:
         """Do what is due now; the seconds until the next look."""
         try:
-            wallet = self._identity.look()
-        except SealedFileError as error:
-            log.error("the certificate cannot be read", extra={"error": str(error)})
+            return await self._due()
+        except (SealedFileError, OSError) as error:
+            log.error("the certificate cannot be read or kept", extra={"error": str(error)})
             return LOOK_AGAIN_S
+
+    async def _due(self) -> float:
+        wallet = self._identity.look()
         self._look_after(wallet)
         now, dates_known = self._clock.time(), self._dates_known()
         due = what_is_due(wallet, now, dates_known=dates_known, anew=self._new_password(wallet))

@@ -1,6 +1,8 @@
 """The daemon's side: when the portal is asked, how long it waits, what it shows to the broker, and what it reports."""
 
 import asyncio
+import errno
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from concentrator_agent.backhaul.link import Backhaul
+from concentrator_agent.backhaul.outbox_pump import OutboxPump
 from concentrator_agent.config import Concentrator, Config, Enrolment, Mqtt
 from concentrator_agent.enrolment import keeper as keeping
 from concentrator_agent.enrolment.identity import Identity
@@ -16,8 +20,14 @@ from concentrator_agent.enrolment.keeper import ALARM_S, LOOK_AGAIN_S, PENDING_S
 from concentrator_agent.enrolment.question import Answer
 from concentrator_agent.enrolment.step import step
 from concentrator_agent.enrolment.wallet import Held, Wallet, WalletFile
+from concentrator_agent.modes import Gate, GateSettings
+from concentrator_agent.store import MIGRATIONS
 from edge.clock import ManualClock
+from edge.database import Database
 from edge.mqtt import LinkRefused
+from edge.outbox import Limits, Outbox
+from edge.sealedfile import SealedFileError
+from edge.ulids import Ulids
 from meterwire.ids import GatewayEUI
 from tests.concentrator_agent.enrolment.conftest import EUI, new_password
 from tests.concentrator_agent.enrolment.est_server import EstServer
@@ -166,6 +176,23 @@ async def test_a_wallet_that_does_not_open_is_said_and_looked_at_again(bench: Be
     assert bench.asked == 0
 
 
+async def test_a_wallet_that_cannot_be_written_ends_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.put(Wallet(bench.held(2), None, bench.held(1)))
+    bench.wholes = 1
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", disk_full)
+        assert await bench.keeper.turn() == LOOK_AGAIN_S
+    assert "cannot be read or kept" in caplog.text
+    await bench.keeper.turn()
+    assert bench.wallet.read().previous is None
+
+
+def disk_full(_descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 async def test_the_process_that_asks_answers_or_its_failure_does(
     est: EstServer, config: Config, wallet: WalletFile, tmp_path: Path
 ) -> None:
@@ -238,3 +265,21 @@ class TestIdentity:
         (tmp_path / "state" / "certificates").chmod(0o644)
         with pytest.raises(LinkRefused, match="chmod 600"):
             identity.context()
+
+    async def test_a_wallet_that_cannot_be_kept_does_not_hold_up_what_is_to_be_sent(
+        self, identity: Identity, config: Config, tmp_path: Path
+    ) -> None:
+        clock = ManualClock()
+        assert config.mqtt is not None
+        backhaul = Backhaul(config, config.mqtt, Gate(GateSettings()), clock, on_message=heard, identity=identity)
+        outbox = Outbox(Database(tmp_path / "outbox.db", MIGRATIONS), Limits(), clock)
+        backhaul.pump = OutboxPump(outbox, backhaul.publish, clock, Ulids(clock))
+        identity.context()
+        (tmp_path / "state" / "certificates").chmod(0o644)
+        with pytest.raises(SealedFileError):
+            await backhaul._greet()
+        assert backhaul.pump._connected
+
+
+async def heard(_topic: str, _body: bytes) -> None:
+    """Nobody speaks."""
