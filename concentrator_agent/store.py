@@ -302,7 +302,8 @@ def track(connection: sqlite3.Connection, dev_eui: str) -> bytes | None:
 
 
 def put_track(connection: sqlite3.Connection, dev_eui: str, state: bytes) -> None:
-    connection.execute("INSERT OR REPLACE INTO track VALUES (?, ?)", (dev_eui, state))
+    """Nothing for a device that was removed meanwhile."""
+    connection.execute("INSERT OR REPLACE INTO track SELECT dev_eui, ? FROM device WHERE dev_eui = ?", (state, dev_eui))
 
 
 def opened(connection: sqlite3.Connection, dev_eui: str) -> int:

@@ -123,10 +123,9 @@ class Tracking:
         return payload
 
     def _propose(self, dev_eui: str, slot: Slot, track: Track, now: float) -> Entry | None:
-        """Once a day: the data rate that would do better, as the event `rate_proposed`."""
+        """The data rate that would do better, as the event `rate_proposed`: the same one once a day at most."""
         found = propose(self._plan, slot.data_rate, track.snrs)
         if found is None:
-            track.proposed = None
             return None
         if found[0] == track.proposed and now - track.proposed_at < PROPOSE_EVERY_S:
             return None

@@ -7,6 +7,7 @@ import pytest
 
 from concentrator_agent import store
 from edge.clock import ManualClock
+from meterwire import messages
 from meterwire.clock_package import PORT, AppTimeAns, AppTimeReq, ClockAnswer, ClockQuality, decode_down
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.frame import DataFrame
@@ -39,14 +40,16 @@ class Device:
         phase = (SLOT.phase_ms + SLOT.guard_ms) / 1000
         return (self.lab.clock.time() // SLOT.period_s + 1) * SLOT.period_s + phase
 
-    async def send(self, count: int = 1, late: float = 0.0, fport: int = 16, payload: bytes = PAYLOAD) -> None:
+    async def send(
+        self, count: int = 1, late: float = 0.0, fport: int = 16, payload: bytes = PAYLOAD, snr: float = 5.0
+    ) -> None:
         """So many telegrams, each in its slot by the device's own clock, or `late` seconds off it."""
         for _ in range(count):
             fcnt = self.mote.fcnt
             frame = self.mote.frame(payload, fport=fport)
             end = self.planned - self.ahead + late + airtime_s(len(frame), self.slot.data_rate)
             await self.lab.clock.advance(end - self.lab.clock.time())
-            for transmission in await self.lab.hear(frame, dr=self.slot.data_rate, freq=FREQUENCY):
+            for transmission in await self.lab.hear(frame, dr=self.slot.data_rate, freq=FREQUENCY, snr=snr):
                 self._take(transmission.phy, fcnt)
             self.planned += SLOT.period_s
             self.ahead += self.rate * SLOT.period_s
@@ -286,3 +289,28 @@ async def test_a_better_data_rate_is_proposed_once_a_day(lab: Lab) -> None:
     assert (event.detail["dr"], event.detail["margin"]) == (4, 25.0)
     await device.send(96)
     assert len(lab.reported("rate_proposed")) == 2
+
+
+async def test_a_rate_that_seems_right_in_between_is_not_proposed_again_at_once(lab: Lab) -> None:
+    slow = msgspec.structs.replace(SLOT, data_rate=0, length_ms=2000)
+    device = Device(lab, 0.0)
+    await device.begin(slot=slow)
+    device.slot = slow
+    for snr in (5.0, -12.0, 5.0):
+        await device.send(24, snr=snr)
+    assert len(lab.reported("rate_proposed")) == 1
+
+
+async def test_a_device_that_is_removed_while_it_is_heard_costs_nobody_a_telegram(lab: Lab) -> None:
+    leaving, staying = Device(lab, 0.0, 1), Device(lab, 0.0, 2)
+    await leaving.begin()
+    await staying.begin(base=lab.table.revision)
+    time = messages.timestamp(lab.clock.time())
+    one = messages.ulid(lab.clock.time(), bytes(10))
+    revision = lab.table.revision
+    gone = messages.DevicesCommand(one, time, revision + 1, revision, remove=(leaving.mote.dev_eui,))
+    await lab.hear(leaving.mote.frame(PAYLOAD))
+    await lab.table.take(gone)
+    await lab.hear(leaving.mote.frame(PAYLOAD), staying.mote.frame(PAYLOAD))
+    assert staying.mote.dev_eui in [telegram.dev_eui for telegram in lab.telegrams()]
+    assert store.track(lab.database.read, leaving.mote.dev_eui) is None
