@@ -128,6 +128,7 @@ class AdapterApp:
             self._clock_answer(self._parts, payload)
         elif port == key_messages.PORT and self._parts is not None:
             if is_day_frame(payload, up=False) and self._parts.daybook is not None:
+                self._parts.requests.heard(payload)
                 self._parts.daybook.request(payload)
             else:
                 self._parts.requests.take(payload)

@@ -53,6 +53,19 @@ class KeyRequests:
             self._refuse(request, sender, Result.OLD_SEQUENCE)
             self._uplinks.report(sender.slot)
 
+    def heard(self, payload: bytes) -> None:
+        """A downlink on port 34 that is not about keys: an authentic one replaces the transport key before its own."""
+        sender = self._sender(payload)
+        if sender is None:
+            return
+        holding = _heard(self._ring.holding, sender)
+        if holding == self._ring.holding:
+            return
+        try:
+            self._ring.change(holding)
+        except MeterspanError as error:  # both stay, and the next one that is heard tries again
+            log.warning("a transport key that is replaced cannot be dropped: %s", error, extra={"code": error.code})
+
     def _sender(self, payload: bytes) -> Partner | None:
         for partner in self._ring.holding.partners:
             try:

@@ -3,6 +3,7 @@
 import pytest
 
 from meterwire import key_messages, signed_day
+from meterwire.key_messages import KeyDelivery, KeyPurpose, Place
 from meterwire.seal import Key16
 from meterwire.signed_day import DayRequest, SignatureHalf, SigningKey, Statement, Wanted, day_number, leaf
 from tests.adapter_agent import cast
@@ -59,6 +60,21 @@ async def test_a_telegram_that_is_asked_for_is_sent_again_as_it_was(house):
     again = [sent for sent in house.telegrams if sent.counter == first.counter]
     assert len(again) == 2
     assert again[1].payload == first.payload
+
+
+async def test_what_is_asked_for_under_a_new_transport_key_is_answered(house):
+    old, new = Key16(TRANSPORT), Key16(bytes([0xC0] * 16))
+    place = Place(KeyPurpose.TRANSPORT, 0)
+    delivery = KeyDelivery(1, place, None, None, key_messages.wrap(old, new), new.check_value())
+    async with house.running() as app:
+        await house.pass_time(600, every_s=30)
+        app.downlink(34, delivery.encode(key_messages.mac_keys(old).down, cast.DEV_EUI))
+        await house.pass_time(60, every_s=30)
+        request = DayRequest(day_number(cast.BEGIN), Wanted.KEY)
+        app.downlink(34, signed_day.encode(request, key_messages.mac_keys(new).down, cast.DEV_EUI))
+        await house.pass_time(600, every_s=30)
+    last = [sent.payload for sent in house.sent if sent.port == 34 and sent.payload[0] == SigningKey.type][-1]
+    signed_day.authenticate(last, key_messages.mac_keys(new).up, cast.DEV_EUI)
 
 
 async def test_signing_can_be_switched_off(tmp_path):

@@ -229,6 +229,22 @@ def test_a_new_transport_key_serves_beside_the_old_until_it_is_heard():
     assert [entry.slot for entry in adapter.memory] == [1, 2, 3]
 
 
+def test_a_new_transport_key_is_heard_in_what_is_not_about_keys_too():
+    adapter = Adapter()
+    portal, successor, stranger = Far(adapter), Far(adapter, key(0xC0)), Far(adapter, key(0xD0))
+    portal.deliver(Place(KeyPurpose.TRANSPORT, 0), key(0xC0))
+
+    def held_after(sender: Far, *, full: bool = False) -> list[Key16]:
+        adapter.file.full = full
+        octets = b"\x20about a day"
+        adapter.requests.heard(octets + tag(octets, sender.macs.down, DEV_EUI))
+        return [partner.transport for partner in adapter.ring.holding.partners if partner.is_portal]
+
+    both = [portal.transport, successor.transport]
+    assert (held_after(stranger), held_after(portal), held_after(successor, full=True)) == (both, both, both)
+    assert held_after(successor) == [successor.transport]
+
+
 def test_the_portal_brings_and_takes_the_transport_key_of_a_concentrator():
     adapter = Adapter()
     portal, other = Far(adapter), Far(adapter, key(0xD0))
