@@ -32,8 +32,8 @@ STEPS: Final[Mapping[KeyState, frozenset[KeyState]]] = {
     ),
     KeyState.DESTROYED: frozenset({KeyState.REVOKED}),
 }
+NEVER_LEFT: Final = frozenset({KeyState.GENERATED, KeyState.IMPORTED})
 _BRIDGE = System("bridge")
-_NEVER_LEFT = frozenset({KeyState.GENERATED, KeyState.IMPORTED})
 
 
 def activate(actor: Actor, key: DeviceKey, reason: str = "") -> DeviceKey:
@@ -42,7 +42,7 @@ def activate(actor: Actor, key: DeviceKey, reason: str = "") -> DeviceKey:
     Conflict for a new LMN key: the gateway's administrator must have it first, then it is delivered.
     """
     _allowed(actor, key)
-    if key.purpose == Purpose.LMN and key.state in _NEVER_LEFT:
+    if key.purpose == Purpose.LMN and key.state in NEVER_LEFT:
         raise Conflict(
             _("Hand this key over to the gateway's administrator; it is delivered once that is acknowledged.")
         )
@@ -114,7 +114,7 @@ def make_revoked(actor: Actor, key: DeviceKey, reason: str) -> None:
     """Revoke `key`; the bridge then has its adapter forget it. The caller has checked the permission."""
     key.refresh_from_db(fields=["state"])
     fields: dict[str, Any] = {"grace_until": None}
-    if key.state in _NEVER_LEFT:
+    if key.state in NEVER_LEFT:
         fields["forgotten_at"] = timezone.now()
     step(actor, key, KeyState.REVOKED, reason=reason, **fields)
 

@@ -12,6 +12,7 @@ from provisioning.fleet.access import require_at
 from provisioning.fleet.desired import adapter_changed
 from provisioning.fleet.models import Adapter
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
+from provisioning.keys.services.lifecycle import NEVER_LEFT
 
 _OVER = (KeyState.REVOKED, KeyState.DESTROYED)
 
@@ -30,6 +31,7 @@ def revoke_adapter(actor: Actor, adapter: Adapter, reason: str) -> Adapter:
             raise Conflict(_("This adapter was revoked already."))
         adapter.refresh_from_db()
         keys = DeviceKey.objects.filter(adapter=adapter).exclude(state__in=_OVER).exclude(purpose=Purpose.STORAGE)
+        keys.filter(state__in=NEVER_LEFT).update(forgotten_at=now)
         count = keys.update(state=KeyState.REVOKED, state_at=now, grace_until=None)
         adapter_changed(adapter)
         record(adapter.organisation, actor, "adapter.revoked", adapter, {"reason": reason, "keys": count})

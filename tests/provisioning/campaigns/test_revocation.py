@@ -5,6 +5,7 @@ import pytest
 from provisioning.accounts.actors import Actor
 from provisioning.audit.models import Entry
 from provisioning.campaigns.models import Notice
+from provisioning.campaigns.services import owe_revocations
 from provisioning.errors import Conflict, Invalid
 from provisioning.fleet import revocation
 from provisioning.fleet.models import Concentrator
@@ -12,7 +13,14 @@ from provisioning.fleet.queries import broker_accounts
 from provisioning.fleet.services import approve_key, reset_password, revoke_concentrator
 from provisioning.keys.device_table import device_table
 from provisioning.keys.models import DeviceKey
-from provisioning.keys.services import issue_adapter_keys, issue_storage_key, reinstate_adapter, revoke_adapter
+from provisioning.keys.services import (
+    activate,
+    issue_adapter_keys,
+    issue_inner_key,
+    issue_storage_key,
+    reinstate_adapter,
+    revoke_adapter,
+)
 from tests.cast import STAGE
 from tests.provisioning.campaigns.stage import NOON, Stage
 
@@ -60,6 +68,19 @@ def test_a_reinstated_adapter_begins_with_new_keys(stage: Stage) -> None:
     made = {key.purpose: key for key in issue_adapter_keys(STAGE, adapter)}
     assert set(made) == {"root", "inner", "transport"}
     assert made["inner"].slot != old.slot
+
+
+def test_a_reinstated_adapter_is_not_told_to_forget_what_it_never_held(stage: Stage) -> None:
+    adapter = stage.adapter()
+    held, kept = stage.cast.inner_key(adapter), issue_inner_key(STAGE, adapter)
+    revoke_adapter(stage.cast.custodian, adapter, "lost")
+    assert DeviceKey.objects.get(pk=kept.pk).forgotten_at is not None
+    reinstate_adapter(stage.cast.custodian, adapter, "found under the stairs")
+    for key in issue_adapter_keys(STAGE, adapter):
+        if key.purpose == "transport":
+            activate(STAGE, key)
+    owe_revocations(NOON)
+    assert list(Notice.objects.values_list("key", flat=True)) == [held.pk]
 
 
 def test_a_revoked_concentrator_loses_its_account_and_its_keys_and_others_end_what_is_theirs(
