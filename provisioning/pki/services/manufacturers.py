@@ -1,5 +1,6 @@
 """Manufacturers whose device certificates may ask for a first certificate."""
 
+import ssl
 from typing import Final
 
 from cryptography import x509
@@ -65,7 +66,9 @@ def _authority(pem: str) -> x509.Certificate:
             raise ValueError
         certificate = x509.load_pem_x509_certificate(pem.encode("ascii"))
         basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (*UNREADABLE, x509.ExtensionNotFound):
+        # OpenSSL reads it with those of all others: one that it does not take would keep every listener from starting.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificate.public_bytes(Encoding.DER))
+    except (*UNREADABLE, x509.ExtensionNotFound, ssl.SSLError):
         raise Invalid("pem", _("This is no certificate of an authority in PEM form.")) from None
     if not basic.ca:
         raise Invalid("pem", _("This is a device's certificate; the one of the authority that issued it is needed."))
