@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.browser.conftest import PHONE, ROOT, Portal, serving, watched
 from tests.browser.keys_stage import CUSTODIAN
 from tests.browser.test_factors import looked_at, set_up_passkey, type_password, with_authenticator
 from tests.browser.test_pages import needs_axe
+from tests.browser.test_sealed import vault
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,34 @@ def test_a_file_is_tried_without_losing_it_and_then_imported(home: Portal, page:
     report = download.value.path().read_text()
     assert home.rows["eui"].upper() in report
     assert "0123456789abcdef" not in report.lower()
+
+
+def test_a_revealed_key_leaves_the_page_a_minute_after_it_was_opened(home: Portal, page: Page) -> None:
+    address = f"{home.url}/keys/{home.rows['key']}/reveal/"
+    page.goto(address)
+    page.get_by_label("Reason").fill("The meter is read on the spot")
+    page.get_by_role("button", name="Ask a second custodian").click()
+    stage(home, "approve")
+    page.clock.install()
+    with vault(home):
+        page.goto(address)
+        page.get_by_role("button", name="Reveal it now").click()
+        secret, gone = page.locator(".secret"), page.get_by_text("The key is hidden again")
+        expect(page.get_by_text("Show the key")).to_be_visible()
+    page.clock.fast_forward(120_000)  # nobody has looked yet
+    expect(secret).to_be_hidden()
+    # The browser tells a little later that it was opened: from then on the minute counts.
+    tell = "one => one.addEventListener('toggle', () => one.setAttribute('data-told', ''))"
+    page.locator("[data-once]").evaluate(tell)
+    page.get_by_text("Show the key").click()
+    expect(page.locator("[data-told]")).to_be_visible()
+    expect(secret).to_have_text(re.compile(r"^([0-9A-F]{4} ){7}[0-9A-F]{4}$"))
+    page.clock.fast_forward(55_000)
+    expect(secret).to_be_visible()
+    expect(gone).to_be_hidden()
+    page.clock.fast_forward(5_000)
+    expect(gone).to_be_visible()
+    expect(secret).to_have_count(0)
 
 
 def _photograph(page: Page, folder: Path, path: str) -> None:
