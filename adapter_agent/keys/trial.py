@@ -52,6 +52,7 @@ class Trial:
         except MeterspanError as error:
             log.warning("the end of a trial cannot be kept: %s", error, extra={"slot": entry.slot})
             return
+        del self._sealed[entry.slot]
         log.error(
             "the partner has not proved that it hears the new key: an older one seals again where there is one",
             extra={"alarm": "key_fall_back", "slot": entry.slot, "partner": entry.partner},

@@ -37,6 +37,16 @@ def test_without_a_proof_the_old_key_seals_again_and_the_portal_is_told(caplog):
     assert [record.slot for record in caplog.records if getattr(record, "alarm", "") == "key_fall_back"] == [2]
 
 
+def test_a_trial_ends_once_however_many_telegrams_its_key_seals_at_that_moment(caplog):
+    adapter, _ = trying()
+    adapter.seal()
+    adapter.date += SECONDS
+    entry = adapter.memory.choose("inner", adapter.date)  # for all telegrams that are made together
+    for _ in range(TELEGRAMS + 3):
+        adapter.trial.sealed(entry, adapter.date)
+    assert [record.slot for record in caplog.records if getattr(record, "alarm", "") == "key_fall_back"] == [2]
+
+
 def test_both_the_telegrams_and_the_day_must_be_over():
     adapter, _ = trying()
     adapter.seal(10 * TELEGRAMS)
