@@ -77,7 +77,8 @@ class Master:
             while not listening.done():
                 begun = self._clock.monotonic()
                 answer = await self._ask(line, ear)
-                self._tell(answer is None and not listening.done())
+                if answer is not None or not listening.done():
+                    self._tell(answer is None)
                 if answer is not None:
                     yield answer.encode()
                 await self._pause(begun + self._every_s - self._clock.monotonic(), listening)

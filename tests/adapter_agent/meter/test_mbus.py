@@ -110,6 +110,23 @@ async def test_a_meter_that_was_unplugged_is_read_again_when_it_is_back(asked):
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_silent_meter_does_not_answer_again_because_the_line_ends(asked, caplog):
+    caplog.set_level("INFO")
+    station = asked(meter())
+    station.bus.connected = False
+    with station.bus:
+        task = asyncio.create_task(read_inputs([station.input], station.clock, station.decoding.feed))
+        await station.wait(61.2)  # the second time it waits for the answer to its last repetition
+        assert len(station.bus.requests) == 6
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+    await station.clock.advance(1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert "does not answer" in caplog.text
+    assert "answers again" not in caplog.text
+
+
 async def test_a_key_that_comes_later_opens_what_was_passed_through(asked):
     station = asked(meter())
     station.key = None
