@@ -1,4 +1,7 @@
-"""The allocator of time slots, in memory and without a database: `provisioning.slots.services` keeps what it gives."""
+"""An allocator of time slots for whole sites, in memory and without a database, as plans and simulations use it.
+
+The portal gives slots one by one, from what its database holds: `provisioning.slots.room`.
+"""
 
 from provisioning.slots.allocator.allocator import (
     TOLERANCE_MS,
