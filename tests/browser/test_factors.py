@@ -150,6 +150,14 @@ def test_a_passkey_of_another_address_is_not_there(home: Portal, open_at_home: O
     expect(page.get_by_role("button", name="Use a passkey")).to_be_enabled()
 
 
+def test_a_question_that_does_not_come_is_told_in_words_of_the_page(home: Portal, open_at_home: Open) -> None:
+    page = open_at_home("/login/")
+    with_authenticator(page)
+    page.route("**/login/passkey/question/", lambda route: route.fulfill(body="<html>another page</html>"))
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.locator("[data-trouble]")).to_have_text("No passkey was used. Try again, or log in with the password.")
+
+
 def test_an_address_that_can_have_no_passkeys_says_so(portal: Portal, window: Open) -> None:
     page = window("/login/", logged_in=False)
     page.get_by_role("button", name="Use a passkey").click()

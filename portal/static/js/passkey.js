@@ -45,10 +45,13 @@ const answer = (credential, response) => ({
   response,
 });
 
+/** The portal's own words, in the reader's language; those of the browser are not. */
+class Refused extends Error {}
+
 async function challenge(form) {
   if (form.dataset.options) return JSON.parse(document.getElementById(form.dataset.options).textContent);
   const got = await fetch(form.dataset.question, { method: "POST", body: new FormData(form) });
-  if (!got.ok) throw new Error((await got.json()).message);
+  if (!got.ok) throw new Refused((await got.json()).message);
   return got.json();
 }
 
@@ -69,7 +72,7 @@ async function run(form, button) {
     form.submit();
   } catch (trouble) {
     // The browser tells no reason, so that a page cannot find out which passkeys somebody has.
-    say(form, trouble instanceof DOMException ? form.dataset.failed : trouble.message || form.dataset.failed);
+    say(form, (trouble instanceof Refused && trouble.message) || form.dataset.failed);
     button.disabled = false;
   }
 }
