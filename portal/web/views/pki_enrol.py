@@ -2,7 +2,7 @@
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpResponseBase
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -12,7 +12,7 @@ from meterwire.errors import MeterspanError
 from portal.web import summary
 from portal.web.access import PageRequest, page
 from portal.web.forms import refuse
-from portal.web.second_factor import ask_again, fresh, needed
+from portal.web.second_factor import fresh_factor
 from provisioning.errors import Forbidden
 from provisioning.fleet.queries import visible_concentrators
 from provisioning.pki import queries
@@ -37,12 +37,11 @@ class DecisionForm(forms.Form):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @page("pki.enrol")
-def enrolment_password(request: PageRequest, pk: int) -> HttpResponseBase:
+@fresh_factor
+def enrolment_password(request: PageRequest, pk: int) -> HttpResponse:
     """Make a one-time password and show it once."""
     access = request.access
     row = get_object_or_404(visible_concentrators(access.user, access.organisation), pk=pk)
-    if not fresh(request, needed(request)):
-        return ask_again(request)
     form = PasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -62,12 +61,11 @@ def enrolment_password(request: PageRequest, pk: int) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @page("pki.enrol")
-def enrolment(request: PageRequest, pk: int) -> HttpResponseBase:
+@fresh_factor
+def enrolment(request: PageRequest, pk: int) -> HttpResponse:
     """Look at a request, then approve or refuse it."""
     access = request.access
     row = get_object_or_404(queries.waiting_enrolments(access.user, access.organisation), pk=pk)
-    if not fresh(request, needed(request)):
-        return ask_again(request)
     form = DecisionForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
