@@ -76,6 +76,8 @@ def put(
     if old:
         Occupancy.objects.filter(assignment=row).delete()
     Occupancy.objects.bulk_create(occupancies(row, site.hearers))
+    if not place.overlap_ms:
+        Neighbour.objects.filter(adapter=adapter, concentrator__in=site.hearers, conflict=True).update(conflict=False)
     if not recorded or old is not None:
         record(adapter.organisation, actor, "slot.moved" if old else "slot.assigned", adapter, _facts(row, before))
     note_fullness(actor, site.plan, place.overlap_ms > 0, now)

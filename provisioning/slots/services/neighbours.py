@@ -17,17 +17,21 @@ MAX_NEIGHBOURS = 8  # of one adapter
 def heard_by(actor: Actor, adapter: Adapter, concentrator: Concentrator, at: datetime, rssi: float | None) -> bool:
     """Note that a concentrator which does not serve the adapter heard it at `at`; True when that brings a conflict.
 
-    A new neighbour's time is taken where it is free. Where the slot meets another one there it is marked, and cured by
-    the adapter's next slot. Concentrators of other organisations do not count.
+    A new neighbour's time is taken where it is free; one that is no longer believed is new. Where the slot meets
+    another one there it is marked, and cured by the adapter's next slot. Concentrators of other organisations do not
+    count.
     """
+    now = timezone.now()
+    expires, known = min(at, now) + KEPT, Neighbour.objects.filter(adapter=adapter)
     if concentrator.organisation_id != adapter.organisation_id or concentrator.pk == adapter.concentrator_id:
         return False
-    expires = min(at, timezone.now()) + KEPT
-    known = Neighbour.objects.filter(adapter=adapter, concentrator=concentrator)
-    if known.update(heard_at=at, expires_at=expires, rssi=rssi):
+    if expires <= now:  # an event that waited for weeks at its concentrator
+        return False
+    believed = known.filter(expires_at__gt=now)
+    if believed.filter(concentrator=concentrator).update(heard_at=at, expires_at=expires, rssi=rssi):
         return False
     with audited(adapter.organisation):
-        if Neighbour.objects.filter(adapter=adapter).count() >= MAX_NEIGHBOURS:
+        if believed.count() >= MAX_NEIGHBOURS:
             return False
         row = Assignment.objects.filter(adapter=adapter, concentrator__isnull=False).first()
         conflict = False
@@ -35,6 +39,7 @@ def heard_by(actor: Actor, adapter: Adapter, concentrator: Concentrator, at: dat
         Site(concentrator.pk, () if served is None else (served,))
         if row is not None:
             conflict = _occupy(row, concentrator.pk)
+        known.filter(concentrator=concentrator).delete()
         neighbour = Neighbour(adapter=adapter, concentrator=concentrator, rssi=rssi, heard_at=at, expires_at=expires)
         neighbour.conflict = conflict
         neighbour.save(force_insert=True)
@@ -50,6 +55,7 @@ def _occupy(row: Assignment, concentrator: int) -> bool:
         concentrator=concentrator, served=True, first__lt=new.last, last__gt=new.first, begin__lt=new.end,
         end__gt=new.begin,
     )  # fmt: skip
+    Occupancy.objects.filter(assignment=row, concentrator=concentrator).delete()  # of when it was believed before
     new.shared = new.shared or met.exists()
     new.save(force_insert=True)
     return new.shared

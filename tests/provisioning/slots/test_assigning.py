@@ -18,8 +18,10 @@ from provisioning.keys.device_table import device_table
 from provisioning.keys.vault import Vault
 from provisioning.pairing.models import Configuration
 from provisioning.pairing.services import follow_rate, hear_echo, pair, set_reporting, unpair
-from provisioning.slots.models import Assignment, Occupancy, SlotPlan
+from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
+from provisioning.slots.queries import conflicts
 from provisioning.slots.services import assign, assign_many, change_rate, heard_by, release, set_plan
+from provisioning.slots.services.neighbours import MAX_NEIGHBOURS
 from tests.cast import JOIN_EUI, STAGE, Cast
 
 NOW = timezone.now()
@@ -177,6 +179,39 @@ def test_a_new_neighbour_in_conflict_is_told_and_nothing_moves(cast: Cast, cella
     assert [str(Assignment.objects.get(adapter=one)) for one in (adapter, other)] == before
     found = Entry.objects.get(action="slot.neighbour_found")
     assert found.data == {"concentrator": beside.eui, "conflict": True}
+
+
+def test_a_conflict_is_over_with_the_next_slot(cast: Cast, cellar: Concentrator) -> None:
+    beside = cast.concentrator(cellar.site)
+    adapter, other = cast.adapter(cellar.site, cellar), cast.adapter(cellar.site, beside)
+    for one in (adapter, other):
+        assign(STAGE, one, period_s=900, data_rate=5)
+    assert heard_by(STAGE, adapter, beside, NOW, -110.0)
+    assert list(conflicts(beside).values_list("adapter", flat=True)) == [adapter.pk]
+    change_rate(STAGE, adapter, 4)
+    assert not conflicts(beside).exists()
+
+
+def test_neighbours_that_are_no_longer_believed_make_room_and_are_new_when_heard_again(
+    cast: Cast, cellar: Concentrator
+) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    assign(STAGE, adapter, period_s=900, data_rate=5)
+    others = [cast.concentrator(cellar.site) for _ in range(MAX_NEIGHBOURS + 1)]
+    assert not heard_by(STAGE, adapter, others[0], NOW - timedelta(days=15), -110.0)
+    assert not Neighbour.objects.exists()
+    for other in others:
+        heard_by(STAGE, adapter, other, NOW, -110.0)
+    assert Neighbour.objects.count() == MAX_NEIGHBOURS
+    Neighbour.objects.update(expires_at=NOW - timedelta(days=1))
+    change_rate(STAGE, adapter, 4)
+    assert Occupancy.objects.filter(assignment=adapter.pk).count() == 1
+    for other in (others[-1], others[0]):
+        heard_by(STAGE, adapter, other, NOW, -110.0)
+    assert set(Neighbour.objects.filter(expires_at__gt=NOW).values_list("concentrator", flat=True)) == {
+        others[-1].pk, others[0].pk,
+    }  # fmt: skip
+    assert Occupancy.objects.filter(assignment=adapter.pk, served=False).count() == 2
 
 
 def test_many_at_once_get_slots_that_do_not_meet(cast: Cast, cellar: Concentrator) -> None:
