@@ -54,6 +54,14 @@ def test_the_inventory_says_which_key_for_what_where_and_how_it_is(world: World,
     assert world.site.name in page
 
 
+def test_the_adapters_page_tells_its_keys_apart_by_the_same_names(world: World, custodian: Client) -> None:
+    for purpose in (Purpose.CONTROL_UP, Purpose.CONTROL_DOWN):
+        DeviceKey.objects.filter(pk=issue_key(STAGE, world.adapter, purpose).pk).update(state=KeyState.ACTIVE)
+    page = text(custodian.get(reverse("adapter", args=[world.adapter.pk])))
+    for name in ("Inner key", "Control key, up", "Control key, down"):
+        assert f">{name}</a>" in page
+
+
 def test_no_value_is_on_any_page_nor_in_the_export(world: World, custodian: Client) -> None:
     values = [Vault.from_settings().open(key).reveal().hex() for key in DeviceKey.objects.all()]
     pages = [reverse("keys"), reverse("key-export"), reverse("key", args=[world.key.pk]), reverse("campaigns")]

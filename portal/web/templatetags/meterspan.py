@@ -10,15 +10,16 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from portal.web import figures, states
+from portal.web import figures, keys_words, states
 from portal.web.states import Counts, State
 from portal.web.words import role_name
-from provisioning.keys.models import DeviceKey, KeyState, Purpose
+from provisioning.keys.models import DeviceKey, KeyState
 
 register = template.Library()
 
 register.filter("eui", figures.eui)
 register.filter("pairing_state", states.of_pairing)
+register.simple_tag(keys_words.purpose_name, name="key_purpose")
 
 
 @register.filter
@@ -206,18 +207,3 @@ def key_state(key: DeviceKey) -> State:
         KeyState.RETIRING: State("idle", _("retiring")),
         KeyState.REVOKED: State("bad", _("revoked")),
     }.get(KeyState(key.state), State("idle", _("destroyed")))
-
-
-@register.simple_tag
-def key_purpose(purpose: str) -> str:
-    """What a key is for."""
-    return {
-        Purpose.ROOT: _("LoRaWAN root key"),
-        Purpose.INNER: _("Inner key"),
-        Purpose.LMN: _("LMN key"),
-        Purpose.TRANSPORT: _("Key-transport key"),
-        Purpose.NWK: _("Network session key"),
-        Purpose.APP: _("Application session key"),
-        Purpose.STORAGE: _("Storage key"),
-        Purpose.METER: _("Meter's own key"),
-    }.get(Purpose(purpose), _("Control key"))
