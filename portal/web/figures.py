@@ -83,6 +83,11 @@ def eui(text: str) -> str:
     return text.upper()
 
 
+def fours(digits: str) -> str:
+    """Many digits in groups of four, as people compare them."""
+    return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
+
+
 def rate(dr: int | None) -> str:
     """An EU868 data rate as people name it."""
     if dr is None:

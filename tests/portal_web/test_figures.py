@@ -12,6 +12,11 @@ from portal.web import figures
 from portal.web.registers import shown
 
 
+def test_many_digits_stand_in_groups_of_four() -> None:
+    assert figures.fours("0123456789") == "0123 4567 89"
+    assert figures.fours("") == ""
+
+
 @pytest.mark.parametrize(
     ("value", "digits", "english", "german"),
     [

@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from meterwire.errors import MeterspanError
-from portal.web import ceremony, second_factor
+from portal.web import ceremony, figures, second_factor
 from portal.web.access import PageRequest, page
 from portal.web.forms import refuse
 from portal.web.second_factor import fresh_for_factors
@@ -105,9 +105,8 @@ def app_new(request: PageRequest) -> HttpResponse:
             return _added(request, Kind.APP, _("The app is set up."))
     if not sealed:
         request.session[APP_SESSION_KEY] = adapter.encrypt(secret)
-    grouped = " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
     code = qr_svg(adapter.build_totp_url(user, secret), _("Secret for the authenticator app"))
-    return render(request, "account/app.html", {"form": form, "secret": grouped, "code": code})
+    return render(request, "account/app.html", {"form": form, "secret": figures.fours(secret), "code": code})
 
 
 @never_cache

@@ -64,7 +64,7 @@ def key(request: PageRequest, pk: int) -> HttpResponse:
     """One key: its life, its deliveries, what was done with it and what can be done."""
     access = request.access
     row: Any = get_object_or_404(visible_keys(access.user, access.organisation).select_related("adapter__site"), pk=pk)
-    entries = keys_history.entries(row)
+    entries, held = keys_history.entries(row), _held(row)
     deliveries = row.deliveries.select_related("campaign").defer("private").order_by("-pk")[:MAX_DELIVERIES]
     context = {
         "key": row,
@@ -75,8 +75,8 @@ def key(request: PageRequest, pk: int) -> HttpResponse:
         "deeds": keys_history.deeds(entries),
         "deliveries": [(one, keys_words.of_delivery(one.state), _why(one)) for one in deliveries],
         "steps": [STEPS[name] for name in possible(row)] if access.may("keys.lifecycle") else [],
-        "leaves": access.may("keys.reveal") and _held(row),
-        "held": _held(row),
+        "leaves": access.may("keys.reveal") and held,
+        "held": held,
     }
     return render(request, "keys/key.html", context)
 

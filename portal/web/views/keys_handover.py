@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from meterwire.errors import MeterspanError
-from portal.web import keys_counts, keys_words
+from portal.web import figures, keys_counts, keys_words
 from portal.web.access import Access, PageRequest, page
 from portal.web.fields import SiteField
 from portal.web.forms import refuse
@@ -226,7 +226,7 @@ def _shown(request: PageRequest, row: LmnHandover, acknowledging: forms.Form, wi
         "handover": row,
         "state": keys_words.of_handover(row),
         "keys": [(key, keys_words.title(key)) for key in keys],
-        "fingerprint": " ".join(row.fingerprint[at : at + 4] for at in range(0, len(row.fingerprint), 4)),
+        "fingerprint": figures.fours(row.fingerprint),
         "acknowledging": acknowledging,
         "withdrawing": withdrawing,
         "open": row.acknowledged_at is None and row.withdrawn_at is None,

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from meterwire.errors import MeterspanError
-from portal.web import approvals, keys_words
+from portal.web import approvals, figures, keys_words
 from portal.web.access import PageRequest, page
 from portal.web.forms import refuse
 from portal.web.second_factor import fresh_factor
@@ -87,7 +87,7 @@ def key_wrap(request: PageRequest, pk: int) -> HttpResponseBase:
                 return _file(wrapped, f"key-{row.adapter.dev_eui}-{row.check_value}.pem")
         # The file that was chosen cannot be put back into the form: from now on its text stands in the field.
         again = {"pem": pem, "reason": form.cleaned_data["reason"]}
-        context |= {"fingerprint": _pairs(print_of), "compared": print_of}
+        context |= {"fingerprint": figures.fours(print_of), "compared": print_of}
         context["form"] = form if form.errors else RecipientForm(initial=again)
     return render(request, "keys/wrap.html", context)
 
@@ -131,7 +131,7 @@ def _shown(request: PageRequest, row: DeviceKey, reason: str, context: dict[str,
     except MeterspanError as error:
         messages.error(request, str(error), extra_tags="bad")
         return redirect("key-reveal", row.pk)
-    value = " ".join(revealed.value[at : at + 4] for at in range(0, len(revealed.value), 4)).upper()
+    value = figures.fours(revealed.value.upper())
     return render(request, "keys/once.html", {**context, "value": value, "seconds": SHOWN_S})
 
 
@@ -140,7 +140,3 @@ def _file(content: str, name: str) -> HttpResponse:
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     answer["Cache-Control"] = "private, no-store"
     return answer
-
-
-def _pairs(digits: str) -> str:
-    return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
