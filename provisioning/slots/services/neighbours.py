@@ -21,14 +21,14 @@ def heard_by(actor: Actor, adapter: Adapter, concentrator: Concentrator, at: dat
     another one there it is marked, and cured by the adapter's next slot. Concentrators of other organisations do not
     count.
     """
-    now = timezone.now()
-    expires, known = min(at, now) + KEPT, Neighbour.objects.filter(adapter=adapter)
     if concentrator.organisation_id != adapter.organisation_id or concentrator.pk == adapter.concentrator_id:
         return False
-    if expires <= now:  # an event that waited for weeks at its concentrator
-        return False
+    now = timezone.now()
+    expires, known = min(at, now) + KEPT, Neighbour.objects.filter(adapter=adapter)
     believed = known.filter(expires_at__gt=now)
-    if believed.filter(concentrator=concentrator).update(heard_at=at, expires_at=expires, rssi=rssi):
+    # What waited for weeks at its concentrator makes nobody new.
+    same = (believed if expires > now else known).filter(concentrator=concentrator)
+    if same.update(heard_at=at, expires_at=expires, rssi=rssi):
         return False
     with audited(adapter.organisation):
         if believed.count() >= MAX_NEIGHBOURS:

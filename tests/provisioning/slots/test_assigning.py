@@ -198,8 +198,9 @@ def test_neighbours_that_are_no_longer_believed_make_room_and_are_new_when_heard
     adapter = cast.adapter(cellar.site, cellar)
     assign(STAGE, adapter, period_s=900, data_rate=5)
     others = [cast.concentrator(cellar.site) for _ in range(MAX_NEIGHBOURS + 1)]
-    assert not heard_by(STAGE, adapter, others[0], NOW - timedelta(days=15), -110.0)
-    assert not Neighbour.objects.exists()
+    for days in (16, 15):
+        heard_by(STAGE, adapter, others[0], NOW - timedelta(days=days), -110.0)
+    assert Entry.objects.filter(action="slot.neighbour_found").count() == 1
     for other in others:
         heard_by(STAGE, adapter, other, NOW, -110.0)
     assert Neighbour.objects.count() == MAX_NEIGHBOURS
