@@ -33,7 +33,8 @@ class Due:
         self.sticky = [answer for answer in answers if isinstance(answer, STICKY)]
         self.answers = [answer for answer in answers if not isinstance(answer, STICKY)]
 
-    def sent(self) -> None:
-        """An uplink that carries all of it is about to go out."""
-        self.answers = []
-        self.ack = self.uplink = False
+    def sent(self, *, answered: bool) -> None:
+        """An uplink is about to go out. Where it has no room for the answers, another one is due for them."""
+        if answered:
+            self.answers = []
+        self.ack, self.uplink = False, bool(self.answers)

@@ -132,7 +132,10 @@ class EndDevice:
         if planned is not None:
             async with self._air:
                 options = slotted.options_of(self._due, self.link, planned, len(payload))
-                return await self._send(port, payload, confirmed, options, planned)
+                sent = await self._send(port, payload, confirmed, options, planned)
+            if self._due.uplink:  # for answers that the slot had no room for
+                self._wake.set()
+            return sent
         if at is not None:
             await self._transmitter.until(lambda _: at)
         await self._transmitter.slot_over(self._state, len(payload))
@@ -261,7 +264,7 @@ class EndDevice:
         frame = crypto.build(
             uplink=True, fcnt32=fcnt, fport=port, payload=payload, confirmed=confirmed, ack=self._due.ack, fopts=options
         )
-        self._due.sent()
+        self._due.sent(answered=bool(options) or port == 0)
         wanted = min(self._settings.confirm_tries, DOUBTFUL_TRIES) if self._doubtful else self._settings.confirm_tries
         tries = max(link.nb_trans if planned is None else 1, wanted if confirmed else 1)
         end, heard, acknowledged = -inf, False, False

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from adapter_agent.radio.base import NotJoined, PayloadTooLong
+from adapter_agent.radio.base import NotJoined, PayloadTooLong, Planned
 from adapter_agent.radio.mac import SILENCE_CHECK, SILENCE_REJOIN, EndDevice
 from adapter_agent.radio.phy import PhyError
 from adapter_agent.radio.settings import Identity, MacSettings
@@ -284,6 +284,20 @@ async def test_answers_the_network_in_the_next_uplink(bench):
     assert (bench.last.dr, bench.last.power_dbm) == (3, 12)
     await bench.send(16, b"x")
     assert bench.last.commands == []
+
+
+async def test_answers_that_the_slot_has_no_room_for_follow_it(bench):
+    await quiet(bench)
+    bench.network.replies = [{"commands": [mac.DevStatusReq()]}]
+    await bench.send(16, b"x")
+    before = len(bench.network.uplinks)
+    device = bench.device
+    slot = Planned(bench.clock.monotonic() + 60, 0, device.link.data_rate, device.airtime(16))
+    await bench.send(16, b"y" * 16, planned=slot)
+    assert (bench.last.uplink.payload, bench.last.commands) == (b"y" * 16, [])
+    await bench.clock.advance(60)
+    assert (bench.last.uplink.fport, bench.last.commands) == (None, [mac.DevStatusAns(0, 7)])
+    assert len(bench.network.uplinks) == before + 2
 
 
 async def test_repeats_sticky_answers_until_a_downlink_shows_that_they_arrived(bench):
