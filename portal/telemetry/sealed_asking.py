@@ -117,11 +117,12 @@ def open_all(
     found: dict[tuple[int, int], int] = {}
     start = first
     for _opening in range(MAX_OPENINGS):
-        opened = open_values(actor, purpose, start=start, end=last + TICK, adapter=adapter, registers=registers)
+        end = min(last + TICK, start + timedelta(days=MAX_DAYS))
+        opened = open_values(actor, purpose, start=start, end=end, adapter=adapter, registers=registers)
         found |= {(counter, register): value for (_adapter, counter, register), value in opened.values().items()}
-        if opened.until is None:
+        if opened.until is None and end > last:
             return found
-        start = opened.until
+        start = opened.until or end
     raise LimitExceeded(f"more than {MAX_OPENINGS * MAX_VALUES} values; choose a shorter stretch of time")
 
 

@@ -10,7 +10,7 @@ from meterwire.errors import FormatError
 from meterwire.seal import InnerKey
 from portal.telemetry import sealed_opening
 from portal.telemetry.models import Reading, Telegram
-from portal.telemetry.sealed_asking import OPEN_VALUES, Opened, Wanted, open_values
+from portal.telemetry.sealed_asking import OPEN_VALUES, Opened, Wanted, open_all, open_values
 from portal.telemetry.sealed_opening import Openers
 from provisioning.accounts.models import ApiToken, Membership, User
 from provisioning.accounts.services import create_token
@@ -51,6 +51,14 @@ def test_one_opening_is_one_audit_row_without_the_values(sealed: Stage, device: 
     assert (entry.actor_id, entry.object_type, entry.object_id) == (operator.pk, "adapter", str(device.row.pk))
     assert (entry.data["purpose"], entry.data["count"], entry.data["registers"]) == ("customer", 11, [1])
     assert str(CANARY) not in str(entry.data)
+
+
+def test_rare_values_of_years_are_opened_in_several_openings(sealed: Stage, device: Device) -> None:
+    years = START + timedelta(days=900)
+    Reading.objects.filter(adapter=device.row, register=2).update(measured_at=years)
+    found = open_all(person(sealed), "billing", adapter=device.row.pk, registers=[1, 2], first=START, last=years)
+    assert found == {(1000, register): value for register, value in CANARIES}
+    assert Entry.objects.filter(action="readings.opened").count() == 3
 
 
 def test_chosen_registers_only(sealed: Stage, device: Device) -> None:
