@@ -46,6 +46,7 @@ class MqttTarget:
         self._password = read_password(settings.password_file)
         self._topic = msgspec.json.Decoder(_Named)
         self.published = 0
+        self._held_up = False
 
     def wake(self) -> None:
         """Something new is in the outbox."""
@@ -91,8 +92,12 @@ class MqttTarget:
                 await self._door(entry)
                 await self._outbox.remove([entry.seq])
                 self.published += 1
+                self._held_up = False
         except (LinkDown, InterfaceClosed, StorageError) as error:
-            log.debug("opened values wait", extra={"code": error.code})
+            # Once per outage: a broker that refuses the topic looks just like one that is away.
+            level = logging.DEBUG if self._held_up else logging.WARNING
+            log.log(level, "opened values wait: %s", error, extra={"code": error.code})
+            self._held_up = True
             await self._pause(RETRY_S)
         return bool(entries)
 

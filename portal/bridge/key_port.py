@@ -7,9 +7,9 @@ way nobody foresaw holds up no other one.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from django.db import InterfaceError, OperationalError, transaction
 
@@ -20,6 +20,7 @@ from portal.bridge.models import KeyMail
 from portal.telemetry.arrivals import Arrival, moment
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 AT_ONCE: Final = 200
 MAX_SURPRISES: Final = 5  # attempts at a message that fails so; then it is dropped: what matters is asked for again
@@ -90,6 +91,21 @@ def _due(party: Party, now: datetime) -> Sequence[tuple[str, DownlinkCommand | R
     except Exception:
         log.exception("messages on port 34 are held up", extra={"party": type(party).__name__})
         return []
+
+
+def one_by_one(pks: Iterable[int], work: Callable[[int], T | None], set_aside: Callable[[int], object]) -> Iterator[T]:
+    """What `work` makes of each row, Nones left out. One that fails in a way nobody foresaw is set aside."""
+    for pk in pks:
+        try:
+            found = work(pk)
+        except _GONE:
+            raise
+        except Exception:
+            log.exception("a row of port 34 is set aside", extra={"row": pk})
+            set_aside(pk)
+            continue
+        if found is not None:
+            yield found
 
 
 def deliver(arrivals: Iterable[Arrival]) -> int:

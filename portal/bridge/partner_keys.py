@@ -7,6 +7,7 @@ so a restarted bridge misses none and two bridges find the same.
 import logging
 import re
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -15,6 +16,8 @@ from django.db.models import Q, QuerySet
 from meterwire import messages
 from meterwire.key_messages import KeyReport, Message
 from meterwire.messages import Receipt, RekeyCommand
+from portal.bridge import key_aside
+from portal.bridge.key_port import one_by_one
 from portal.bridge.models import KeyMail
 from portal.telemetry.models import AdapterEvent
 from provisioning.campaigns import services
@@ -60,12 +63,10 @@ class PartnerKeys:
         if self._looked_at is None or not timedelta() <= now - self._looked_at < LOOK_EVERY:
             self._looked_at = now
             _note_outcomes(now)
-        orders = []
-        for pk in services.unanswered(now, AT_ONCE, Partner.CONCENTRATOR):
-            order = self._order(_rows().get(pk=pk), now)
-            if order is not None:
-                orders.append(order)
-        return orders
+        waiting = services.unanswered(now, AT_ONCE, Partner.CONCENTRATOR)
+        return list(
+            one_by_one(waiting, lambda pk: self._order(_rows().get(pk=pk), now), partial(key_aside.later, now=now))
+        )
 
     def receipt(self, eui: str, receipt: Receipt) -> None:
         for result in receipt.results:

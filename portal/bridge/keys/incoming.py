@@ -63,9 +63,18 @@ def _result(adapter: Adapter, message: DeliveryAnswer | ExchangeResult, now: dat
     if delivery is None:
         _told(adapter, message.seq, message.place, message.result, now)
     elif message.result is Result.STORED:
-        services.answered(delivery, message.check, now)
+        done = services.answered(delivery, message.check, now)
+        if message.place.purpose is KeyPurpose.TRANSPORT and done.state == Delivery.State.ACTIVE:
+            _use_it(adapter, now)
     elif delivery.state == Delivery.State.DELIVERING:
         services.failed(delivery, CODES[message.result], "", now)
+
+
+def _use_it(adapter: Adapter, now: datetime) -> None:
+    """An adapter goes on under its old key-transport key until a request comes under the new one: here is one."""
+    active = _active_inner(adapter)
+    if active is not None:
+        services.owe_proof(active, now)
 
 
 def _agree(adapter: Adapter, message: ExchangeAnswer, now: datetime, vault: Vault) -> None:
@@ -113,14 +122,18 @@ def _report(adapter: Adapter, report: KeyReport, now: datetime) -> None:
             services.answered(delivery, held[place_of(delivery)], now)
     _begin_again(adapter, report.seq)
     sealing = next((key for key in report.keys if key.place.purpose is KeyPurpose.INNER), None)
-    active = DeviceKey.objects.filter(
-        adapter=adapter, purpose=Purpose.INNER, partner=PORTAL, state=KeyState.ACTIVE
-    ).first()
+    active = _active_inner(adapter)
     if sealing is None or active is None or not active.check_value:
         return
     check = bytes.fromhex(active.check_value)
     if sealing.check != check and held.get(place_of_key(active)) == check:
         services.owe_proof(active, now)
+
+
+def _active_inner(adapter: Adapter) -> DeviceKey | None:
+    return DeviceKey.objects.filter(
+        adapter=adapter, purpose=Purpose.INNER, partner=PORTAL, state=KeyState.ACTIVE
+    ).first()
 
 
 def _begin_again(adapter: Adapter, seq: int) -> None:

@@ -1,13 +1,15 @@
 """Keys as a party of port 34: whose turn it is, what is repeated, and when it is given up."""
 
 import logging
-from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from meterwire.errors import AuthenticationError
 from meterwire.key_messages import MESSAGES, decode
 from meterwire.messages import DownlinkCommand, Receipt
+from portal.bridge import key_aside
+from portal.bridge.key_port import one_by_one
 from portal.bridge.keys import incoming, outgoing
 from portal.bridge.keys.transport import PORTAL, authenticate, transport_key
 from portal.bridge.models import KeyMail
@@ -60,9 +62,10 @@ class Keys:
 
     def due(self, now: datetime) -> list[tuple[str, DownlinkCommand]]:
         self._note_refusals(now)
-        for pk in services.due(now, AT_ONCE):
-            services.begin(pk, now, self._vault)
-        found = [*self._deliveries(now), *self._notices(now)]
+        later, drop = partial(key_aside.later, now=now), partial(key_aside.drop, now=now)
+        list(one_by_one(services.due(now, AT_ONCE), partial(self._begin, now=now), later))
+        found = list(one_by_one(services.unanswered(now, AT_ONCE), partial(self._delivery, now=now), later))
+        found += one_by_one(services.notices_due(now, AT_ONCE), partial(self._notice, now=now), drop)
         if self._resealed_at is None or not timedelta() <= now - self._resealed_at < RESEAL_EVERY:
             self._resealed_at = now
             reseal_step(self._vault, RESEAL_AT_ONCE)
@@ -73,45 +76,46 @@ class Keys:
             if result.code is not None and result.id in self._sent:
                 self._refused[result.id] = result.code
 
-    def _deliveries(self, now: datetime) -> Iterator[tuple[str, DownlinkCommand]]:
-        related = Delivery.objects.select_related("campaign", "organisation", "adapter__concentrator", "key")
-        for pk in services.unanswered(now, AT_ONCE):
-            row = related.get(pk=pk)
-            if row.adapter.concentrator is None:
-                continue
-            if row.attempts >= MAX_ATTEMPTS:
-                services.failed(row, NOT_ANSWERED, "", now)
-                continue
-            try:
-                request, transport = outgoing.request_for(row, self._vault)
-            except KeyDamaged as error:
-                services.failed(row, "key_lost", str(error), now)
-                continue
-            again = now + outgoing.patience(row.adapter)
-            name = f"delivery {row.pk} {row.seq} {request.type} {row.attempts}"
-            message = outgoing.command(row.adapter, request, transport, name=name, at=row.due_at, until=again)
-            if services.sent(row, now, again):
-                self._remember(message.id, row.pk)
-                yield row.adapter.concentrator.eui, message
+    def _begin(self, pk: int, now: datetime) -> None:
+        services.begin(pk, now, self._vault)
 
-    def _notices(self, now: datetime) -> Iterator[tuple[str, DownlinkCommand]]:
-        for pk in services.notices_due(now, AT_ONCE):
-            row = services.begin_notice(pk, now)
-            if row is None or row.adapter.concentrator is None:
-                continue
-            if row.attempts >= MAX_ATTEMPTS:
-                services.notice_failed(row, NOT_ANSWERED, now)
-                continue
-            try:
-                transport = transport_key(row.adapter, self._vault)
-            except KeyDamaged:
-                services.notice_failed(row, "no_transport_key", now)
-                continue
-            again, name = now + outgoing.patience(row.adapter), f"notice {row.pk} {row.seq} {row.attempts}"
-            request = outgoing.for_notice(row)
-            message = outgoing.command(row.adapter, request, transport, name=name, at=row.due_at, until=again)
-            if services.notice_sent(row, now, again):
-                yield row.adapter.concentrator.eui, message
+    def _delivery(self, pk: int, now: datetime) -> tuple[str, DownlinkCommand] | None:
+        """The request of a delivery under way; None when it is over now, or nobody serves the adapter."""
+        row = Delivery.objects.select_related("campaign", "organisation", "adapter__concentrator", "key").get(pk=pk)
+        if row.adapter.concentrator is None:
+            return None
+        if row.attempts >= MAX_ATTEMPTS:
+            services.failed(row, NOT_ANSWERED, "", now)
+            return None
+        try:
+            request, transport = outgoing.request_for(row, self._vault)
+        except KeyDamaged as error:
+            services.failed(row, "key_lost", str(error), now)
+            return None
+        again = now + outgoing.patience(row.adapter)
+        name = f"delivery {row.pk} {row.seq} {request.type} {row.attempts}"
+        message = outgoing.command(row.adapter, request, transport, name=name, at=row.due_at, until=again)
+        if not services.sent(row, now, again):
+            return None
+        self._remember(message.id, row.pk)
+        return row.adapter.concentrator.eui, message
+
+    def _notice(self, pk: int, now: datetime) -> tuple[str, DownlinkCommand] | None:
+        row = services.begin_notice(pk, now)
+        if row is None or row.adapter.concentrator is None:
+            return None
+        if row.attempts >= MAX_ATTEMPTS:
+            services.notice_failed(row, NOT_ANSWERED, now)
+            return None
+        try:
+            transport = transport_key(row.adapter, self._vault)
+        except KeyDamaged:
+            services.notice_failed(row, "no_transport_key", now)
+            return None
+        again, name = now + outgoing.patience(row.adapter), f"notice {row.pk} {row.seq} {row.attempts}"
+        request = outgoing.for_notice(row)
+        message = outgoing.command(row.adapter, request, transport, name=name, at=row.due_at, until=again)
+        return (row.adapter.concentrator.eui, message) if services.notice_sent(row, now, again) else None
 
     def _note_refusals(self, now: datetime) -> None:
         """A message that a concentrator does not take goes out again with the next repetition; people see why."""

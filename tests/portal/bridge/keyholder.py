@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from meterwire.curves import Curve, PrivateKey
+from meterwire.errors import AuthenticationError
 from meterwire.ids import DevEUI
 from meterwire.key_exchange import agreed_key
 from meterwire.key_messages import (
@@ -15,6 +16,7 @@ from meterwire.key_messages import (
     ExchangeResult,
     HeldKey,
     KeyDelivery,
+    KeyPurpose,
     KeyReport,
     KeyRevoke,
     Message,
@@ -39,9 +41,12 @@ class Keyholder:
     agreed: dict[int, InnerKey] = field(default_factory=dict)
     proved: list[Place] = field(default_factory=list)
     last: int = 0
+    coming: Key16 | None = None  # a new transport key, until a request comes under it
 
     def hears(self, payload: bytes) -> bytes:
         """Its answer."""
+        if self.coming is not None and fits(payload, self.coming, self.dev_eui):
+            self.transport, self.coming, self.last = self.coming, None, 0
         verify(payload, mac_keys(self.transport).down, self.dev_eui)
         return self.says(self._answer(decode(payload, up=False)))
 
@@ -59,6 +64,9 @@ class Keyholder:
         match message:
             case KeyDelivery():
                 key = InnerKey(unwrap(self.transport, message.wrapped).reveal(), message.place.tag_length)
+                if message.place.purpose is KeyPurpose.TRANSPORT:
+                    self.coming = Key16(key.reveal())
+                    return DeliveryAnswer(message.seq, message.place, Result.STORED, key.check_value())
                 self.held = {message.place: key, **self.held}
                 return DeliveryAnswer(message.seq, message.place, Result.STORED, key.check_value())
             case ExchangeOffer():
@@ -85,3 +93,11 @@ class Keyholder:
             case KeyRevoke():
                 self.held.pop(message.place, None)
                 return RevokeAnswer(message.seq, message.place, Result.STORED)
+
+
+def fits(payload: bytes, transport: Key16, dev_eui: DevEUI) -> bool:
+    try:
+        verify(payload, mac_keys(transport).down, dev_eui)
+    except AuthenticationError:
+        return False
+    return True

@@ -15,7 +15,7 @@ from meterwire.messages import Result as MessageResult
 from meterwire.seal import InnerKey, Key16, ValuesSealer
 from portal.bridge.ingest import Ingest
 from portal.bridge.key_port import KeyPort
-from portal.bridge.keys import Keys
+from portal.bridge.keys import Keys, outgoing
 from portal.bridge.mail import Mail
 from portal.telemetry.models import AdapterEvent, Reading
 from provisioning.accounts.actors import System
@@ -24,6 +24,7 @@ from provisioning.campaigns import services
 from provisioning.campaigns.models import Campaign, Delivery, Notice
 from provisioning.fleet.models import Concentrator
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
+from provisioning.keys.vault import Vault
 from tests.portal.bridge.keyholder import Keyholder
 from tests.portal.bridge.peer import new_id
 from tests.portal.stage import NOON, Device, Stage, telegram
@@ -290,3 +291,44 @@ def test_a_revoked_key_is_forgotten_by_the_adapter(round_: Round) -> None:
     round_.due()
     assert OLD not in round_.adapter.held
     assert DeviceKey.objects.get(adapter=round_.device.row, purpose=Purpose.INNER, slot=1).forgotten_at is not None
+
+
+def test_a_new_transport_key_is_used_at_once_so_that_the_adapter_leaves_the_old_one(round_: Round) -> None:
+    old = round_.adapter.transport
+    round_.plan(purpose="transport")
+    round_.answers()
+    round_.answers()
+    round_.answers()
+    assert round_.adapter.coming is None, "a request came under it"
+    assert round_.adapter.transport != old
+    assert round_.adapter.proved == [OLD]
+
+    DeviceKey.objects.filter(purpose=Purpose.TRANSPORT, state=KeyState.RETIRING).update(state=KeyState.REVOKED)
+    round_.up(round_.adapter.report())
+    round_.due()
+    assert not AdapterEvent.objects.filter(kind="security").exists()
+
+
+def test_a_delivery_that_fails_unforeseen_waits_and_holds_up_no_other(
+    round_: Round, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Round(round_.stage, round_.traveller)
+    round_.plan()
+    other.plan()
+    bad = round_.device.row.pk
+    whole = outgoing.request_for
+
+    def break_one(row: Delivery, vault: Vault) -> Any:
+        if row.adapter_id == bad:
+            raise ZeroDivisionError("nobody foresaw this")
+        return whole(row, vault)
+
+    monkeypatch.setattr(outgoing, "request_for", break_one)
+    [message] = other.due()
+    assert message.dev_eui == other.device.row.dev_eui
+    held_up = Delivery.objects.get(adapter=bad)
+    assert (held_up.state, held_up.code) == (Delivery.State.DELIVERING, "unforeseen")
+
+    monkeypatch.undo()
+    assert [sent.dev_eui for sent in other.due(later=600)] == []
+    assert round_.device.row.dev_eui in [sent.dev_eui for sent in other.due(later=3600)]
