@@ -13,6 +13,7 @@ from meterwire.config_records import (
     BeaconRecord,
     Commissioning,
     MeterIdentity,
+    OpenTimeRecord,
     PreviousRecord,
     Record,
     Registers,
@@ -25,7 +26,9 @@ from meterwire.slots import Slot
 
 log = logging.getLogger(__name__)
 
-Setting = MeterIdentity | Reporting | Registers | Commissioning | SlotRecord | BeaconRecord | PreviousRecord
+Setting = (
+    MeterIdentity | Reporting | Registers | Commissioning | SlotRecord | BeaconRecord | PreviousRecord | OpenTimeRecord
+)
 
 
 class Unusable(MeterspanError):
@@ -60,6 +63,16 @@ class Configuration:
     def previous(self) -> bool:
         """Whether telegrams carry the previous value too."""
         return any(isinstance(one, PreviousRecord) and one.carried for one in self.settings)
+
+    @property
+    def beacon(self) -> BeaconRecord | None:
+        """Where the concentrator's beacon is heard; None: it sends none."""
+        return next((one for one in self.settings if isinstance(one, BeaconRecord)), None)
+
+    @property
+    def open_time(self) -> OpenTimeRecord | None:
+        """To which time frames without a slot keep; None: they may go out at any time."""
+        return next((one for one in self.settings if isinstance(one, OpenTimeRecord)), None)
 
     @property
     def registers(self) -> Mapping[int, tuple[int, ...]]:

@@ -188,6 +188,30 @@ class SlotEntry(Struct, frozen=True):
     version: Annotated[int, Meta(ge=1, le=0xFFFF)]
 
 
+class BeaconEntry(Struct, frozen=True):
+    """When and where a concentrator sends its beacon, as the adapters are told (meterwire.config_records 0x11)."""
+
+    frequency_hz: Annotated[int, Meta(ge=863_000_000, lt=870_000_000)]
+    data_rate: Annotated[int, Meta(ge=0, le=5)]
+    period_s: Literal[60, 300, 900, 3600]
+    phase_ms: Annotated[int, Meta(ge=0, lt=3_600_000)]
+
+
+class OpenTimeEntry(Struct, frozen=True):
+    """The time in which no adapter has a slot, as the adapters are told (meterwire.config_records 0x13)."""
+
+    period_s: Literal[60, 300, 900]
+    phase_ms: Annotated[int, Meta(ge=0, lt=900_000)]
+    length_ms: Annotated[int, Meta(ge=1, le=60_000)]
+
+
+class PlanEntry(Struct, frozen=True):
+    """How time is divided at a concentrator: its beacon, where it sends one, and the time for frames without a slot."""
+
+    beacon: BeaconEntry | None = None
+    open_time: OpenTimeEntry | None = None
+
+
 class DeviceEntry(Struct, frozen=True, omit_defaults=True):
     """One row of the concentrator's device table. Exactly one of `root_key` (OTAA) and `abp` is set.
 
@@ -210,7 +234,7 @@ class DevicesCommand(Struct, frozen=True, tag_field="kind", tag="devices"):
     """Desired device table. `base` None: the whole table, in `parts` parts; else a change on top of revision `base`.
 
     Applied when all parts of a revision are in. A concentrator that does not run `base` answers code `revision_gap`
-    and gets the whole.
+    and gets the whole. `plan` comes with every change; None: the concentrator's own settings hold.
     """
 
     id: Id
@@ -222,6 +246,7 @@ class DevicesCommand(Struct, frozen=True, tag_field="kind", tag="devices"):
     upsert: Annotated[tuple[DeviceEntry, ...], Meta(max_length=MAX_DEVICES)] = ()
     remove: Annotated[tuple[Eui, ...], Meta(max_length=MAX_DEVICES)] = ()
     v: int = SCHEMA_VERSION
+    plan: PlanEntry | None = None
 
 
 class DownlinkCommand(Struct, frozen=True, tag_field="kind", tag="downlink"):

@@ -1,4 +1,4 @@
-"""Records that give an adapter its slot and tell of the beacon, and the one by which it echoes them (design 7)."""
+"""Records that give an adapter its slot, beacon and open time, and the one by which it echoes them (design 7)."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,6 +10,8 @@ from meterwire.lorawan.eu868 import EU868
 from meterwire.slots import MAX_DATA_RATE, MAX_VERSION, PERIODS, Slot
 
 BEACON_PERIODS: Final = PERIODS[:4]  # s; a day takes more than 16 bits, and no clock waits that long
+OPEN_PERIODS: Final = PERIODS[:3]  # s; a frame without a slot does not wait for longer
+MAX_OPEN_MS: Final = 60_000
 _FREQUENCY_STEP_HZ: Final = 100
 _MAX_RATE_PPB: Final = (1 << 23) - 1
 
@@ -113,6 +115,39 @@ class PreviousRecord(Bounded):
         if flag > 1:
             raise FormatError(f"previous values are carried (1) or not (0), not {flag}")
         return cls(bool(flag))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTimeRecord(Bounded):
+    """Type 0x13: the time in which no adapter has a slot: `length_ms` from `phase_ms` on (from the Unix epoch, modulo
+    `period_s`). An adapter with slot trust keeps its other frames to it, so that they, and the answers to them, disturb
+    nobody's slot. Absent: it sends them at any time.
+    """
+
+    type = 0x13
+    period_s: int
+    phase_ms: int
+    length_ms: int
+
+    def _fault(self) -> str | None:
+        if self.period_s not in OPEN_PERIODS:
+            return f"open time repeats every {', '.join(map(str, OPEN_PERIODS))} s, not every {self.period_s} s"
+        if not 0 <= self.phase_ms < self.period_s * 1000:
+            return f"open time begins inside its period of {self.period_s} s, not at {self.phase_ms} ms"
+        if not 1 <= self.length_ms <= MAX_OPEN_MS:
+            return f"open time lasts 1 to {MAX_OPEN_MS} ms, not {self.length_ms} ms"
+        return None
+
+    def _octets(self) -> bytes:
+        period = bytes((PERIODS.index(self.period_s),))
+        return period + self.phase_ms.to_bytes(4, "big") + self.length_ms.to_bytes(2, "big")
+
+    @classmethod
+    def _read(cls, value: bytes) -> Self:
+        sized(value, 7, 7, "a record about open time")
+        if value[0] >= len(OPEN_PERIODS):
+            raise FormatError(f"open time knows the periods number 0 to {len(OPEN_PERIODS) - 1}, not {value[0]}")
+        return cls(PERIODS[value[0]], _number(value[1:5]), _number(value[5:]))
 
 
 @dataclass(frozen=True, slots=True)

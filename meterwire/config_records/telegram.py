@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from meterwire.config_records.down import Commissioning, MeterIdentity, Registers, Reporting
-from meterwire.config_records.slots import BeaconRecord, PreviousRecord, SlotRecord, SlotReport
+from meterwire.config_records.slots import BeaconRecord, OpenTimeRecord, PreviousRecord, SlotRecord, SlotReport
 from meterwire.config_records.up import (
     CommissioningReport,
     ConfigurationRefused,
@@ -35,7 +35,9 @@ class UnknownRecord:
         return self.value
 
 
-Down = MeterIdentity | Reporting | Registers | Commissioning | SlotRecord | BeaconRecord | PreviousRecord
+Down = (
+    MeterIdentity | Reporting | Registers | Commissioning | SlotRecord | BeaconRecord | PreviousRecord | OpenTimeRecord
+)
 Up = (
     CounterReport
     | FirmwareReport
@@ -57,6 +59,7 @@ _KINDS = (
     SlotRecord,
     BeaconRecord,
     PreviousRecord,
+    OpenTimeRecord,
     CounterReport,
     FirmwareReport,
     OwnIdentity,

@@ -47,6 +47,8 @@ def _fields(record: records.Record) -> Explanation:
             return {"name": "beacon"} | asdict(record)
         case records.PreviousRecord(carried):
             return {"name": "previous value", "value": carried}
+        case records.OpenTimeRecord(period_s, phase_ms, length_ms):
+            return {"name": "open time", "period_s": period_s, "phase_ms": phase_ms, "length_ms": length_ms}
         case records.SlotReport(version, state, rate_ppb, uncertainty_ms):
             clock = {"rate_ppb": rate_ppb, "uncertainty_ms": uncertainty_ms}
             return {"name": "slot report", "version": version, "state": _STATES[state]} | clock

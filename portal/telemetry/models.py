@@ -254,6 +254,39 @@ class DayRollup(Rollup):
     pk = models.CompositePrimaryKey("adapter", "register", "start")
 
 
+class SlotDay(models.Model):
+    """How an adapter kept its slot on a day (UTC): telegrams `inside` and `outside` of it, how many of the `expected`
+    ones arrived, how early and late at most (99 % of an hour's, ms), and the figures that the concentrator said last.
+
+    `collided`: lost in a slot while others of the same minutes came; counted by the portal, never certain.
+    """
+
+    adapter = models.ForeignKey(Adapter, models.CASCADE, related_name="slot_days")
+    concentrator = models.ForeignKey(Concentrator, models.CASCADE, related_name="+")
+    day = models.DateField()
+    version = models.PositiveIntegerField()
+    guard_ms = models.PositiveSmallIntegerField()
+    inside = models.PositiveIntegerField(default=0)
+    outside = models.PositiveIntegerField(default=0)
+    expected = models.PositiveIntegerField(default=0)
+    arrived = models.PositiveIntegerField(default=0)
+    collided = models.PositiveIntegerField(default=0)
+    early_ms = models.FloatField(null=True)
+    late_ms = models.FloatField(null=True)
+    median_ms = models.FloatField(null=True)
+    rate_ppb = models.IntegerField(null=True)
+    uncertainty_ms = models.FloatField(null=True)
+    answers = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["adapter", "day"], name="slot_day_once")]
+        # Serves the question who was out of order on the last days at a concentrator.
+        indexes = [models.Index(fields=["concentrator", "day"], name="slot_day_place")]
+
+    def __str__(self) -> str:
+        return f"{self.adapter_id} {self.day}"
+
+
 class LateHour(models.Model):
     """An hour that got readings after it may have been condensed: it is to be condensed again."""
 

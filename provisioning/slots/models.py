@@ -14,7 +14,7 @@ class SlotPlan(models.Model):
     """How time is divided at a concentrator; its row is the lock under which slots there are given and taken.
 
     `reserve` is the share of the time, in thousandths, that stays free for frames without a slot. `full_since`: from
-    then on new slots overlap others.
+    then on new slots overlap others. `beacon_period_s` 0: the concentrator sends no beacon.
     """
 
     concentrator = models.OneToOneField(Concentrator, models.CASCADE, primary_key=True, related_name="slot_plan")
@@ -23,6 +23,8 @@ class SlotPlan(models.Model):
     reserve = models.PositiveSmallIntegerField(default=25)
     previous = models.BooleanField(default=False)  # telegrams carry the previous value too
     by_pairing = models.BooleanField(default=False)  # pairings here get a slot without anybody assigning it
+    beacon_period_s = models.PositiveSmallIntegerField(default=0)
+    beacon_data_rate = models.PositiveSmallIntegerField(default=3)
     full_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -30,6 +32,9 @@ class SlotPlan(models.Model):
             models.CheckConstraint(condition=Q(quantum_ms__in=[2, 3, 4, 5, 6, 8, 10]), name="slot_plan_quantum"),
             models.CheckConstraint(condition=Q(guard_ms__lte=2000), name="slot_plan_guard"),
             models.CheckConstraint(condition=Q(reserve__lte=500), name="slot_plan_reserve"),
+            models.CheckConstraint(
+                condition=Q(beacon_period_s__in=[0, 60, 300, 900], beacon_data_rate__lte=5), name="slot_plan_beacon"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -39,7 +44,8 @@ class SlotPlan(models.Model):
 class Assignment(models.Model):
     """The slot of an adapter (meterwire.slots.Slot); without `concentrator` it has none, and only `version` counts on.
 
-    `overlap_ms` is how much of other slots it shares, per day; 0: its own. The second block is what the adapter last
+    `overlap_ms` is how much of other slots it shares, per day; 0: its own. `level_dbm`: how loud the concentrator hears
+    the adapter. The second block is what the adapter last
     said of it (SlotReport), the third the data rate that is proposed instead and how often in a row.
     """
 
@@ -62,6 +68,7 @@ class Assignment(models.Model):
     version = models.PositiveIntegerField(default=0)
     dev_addr = models.CharField(max_length=8, blank=True)  # of its last join; neighbours know it by that
     overlap_ms = models.PositiveIntegerField(default=0)
+    level_dbm = models.SmallIntegerField(null=True, blank=True)
     assigned_at = models.DateTimeField(default=timezone.now)
 
     echoed_version = models.PositiveIntegerField(null=True, blank=True)
