@@ -22,7 +22,7 @@ class SlotPlan(models.Model):
     guard_ms = models.PositiveSmallIntegerField(default=60)
     reserve = models.PositiveSmallIntegerField(default=25)
     previous = models.BooleanField(default=False)  # telegrams carry the previous value too
-    by_pairing = models.BooleanField(default=False)  # pairings here get a slot without anybody assigning it
+    by_pairing = models.BooleanField(default=True)  # pairings here get a slot without anybody assigning it
     beacon_period_s = models.PositiveSmallIntegerField(default=0)
     beacon_data_rate = models.PositiveSmallIntegerField(default=3)
     full_since = models.DateTimeField(null=True, blank=True)

@@ -10,7 +10,7 @@ from provisioning.accounts.actors import Actor
 from provisioning.fleet.models import Adapter
 from provisioning.pairing.models import Pairing
 from provisioning.slots import services as slots
-from provisioning.slots.models import Assignment
+from provisioning.slots.models import Assignment, SlotPlan
 
 USUAL_PERIOD_S: Final = 900  # of an adapter that nobody told another one
 SLOWEST: Final = 0
@@ -26,16 +26,16 @@ def settle_slot(
 
     Belongs inside the transaction of the change, before refresh_configuration. `levels`: at which level (dBm) which
     concentrator heard it; the last two as for `slots.put`. A period that slots do not know leaves it without one,
-    and so does a concentrator whose plan does not say that pairings get slots.
+    and so does a concentrator whose plan says that pairings get none.
     """
     paired = Exists(Pairing.objects.filter(adapter=OuterRef("pk"), to_at=None))
     rows = Adapter.objects.select_related("slot", "configuration", "concentrator__slot_plan")
     known = rows.annotate(paired=paired).get(pk=adapter.pk)
     held = getattr(known, "slot", None)
     period_s = getattr(getattr(known, "configuration", None), "period_s", None) or USUAL_PERIOD_S
-    plan = getattr(known.concentrator, "slot_plan", None)
-    ours = known.archived_at is None and known.kind == Adapter.Kind.METERSPAN
-    if not known.paired or not ours or plan is None or not plan.by_pairing or period_s not in PERIODS:
+    plan = getattr(known.concentrator, "slot_plan", None) or SlotPlan()
+    ours = known.archived_at is None and known.kind == Adapter.Kind.METERSPAN and known.concentrator is not None
+    if not known.paired or not ours or not plan.by_pairing or period_s not in PERIODS:
         slots.take_back(actor, adapter, held)
         return None
     size = (Kind.VALUES_PREVIOUS if plan.previous else Kind.VALUES).size
