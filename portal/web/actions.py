@@ -67,6 +67,7 @@ _NAMES: dict[str, str | Promise] = {
     "key.revealed": gettext_lazy("Key shown in clear"),
     "key.revoked": gettext_lazy("Key revoked"),
     "key.rewrapped": gettext_lazy("Key wrapped for a recipient"),
+    "keys.exported": gettext_lazy("Key inventory exported"),
     "label.printed": gettext_lazy("Labels printed"),
     "label.token_adopted": gettext_lazy("Supplier's label adopted"),
     "label.token_issued": gettext_lazy("Label made"),

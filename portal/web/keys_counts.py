@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.db.models.functions import TruncMonth
 from django.utils import timezone
 from django.utils.dates import MONTHS_3
@@ -12,7 +12,7 @@ from portal.web.access import Access, reach_of
 from portal.web.shelf import Shelf
 from provisioning.accounts.actors import System
 from provisioning.accounts.models import Organisation
-from provisioning.campaigns.queries import LIVE, SOON, failures
+from provisioning.campaigns.queries import LIVE, inventory_counts
 from provisioning.keys.models import DeviceKey, KeyState
 
 FRESH_S = 5.0
@@ -67,25 +67,19 @@ def take(key: Key) -> Counts:
     """Ask the database."""
     organisation, sites = key
     now = timezone.now()
-    rows = DeviceKey.objects.filter(organisation_id=organisation).order_by()
-    lost = failures(_EVERYTHING, Organisation(pk=organisation)).order_by()
+    whole = inventory_counts(_EVERYTHING, Organisation(pk=organisation), now, sites)
+    reasons = sorted(whole.failures.items(), key=lambda pair: (-pair[1], pair[0]))
+    live = DeviceKey.objects.filter(organisation_id=organisation, state__in=LIVE).order_by()
     if sites is not None:
-        rows, lost = rows.filter(adapter__site__in=sites), lost.filter(adapter__site__in=sites)
-    states = dict(rows.values_list("state").annotate(count=Count("pk")))
-    live = rows.filter(state__in=LIVE)
-    ends = live.filter(not_after__lt=now + SOON).aggregate(
-        expiring=Count("pk", filter=Q(not_after__gte=now)), expired=Count("pk", filter=Q(not_after__lt=now))
-    )
-    codes = lost.values_list("code").annotate(count=Count("pk"))
-    reasons = sorted(codes, key=lambda pair: (-pair[1], pair[0]))
+        live = live.filter(adapter__site__in=sites)
     found = live.filter(not_after__gte=now, not_after__lt=_months_on(now, MONTHS))
     by_month = dict(found.annotate(month=TruncMonth("not_after")).values_list("month").annotate(count=Count("pk")))
     return Counts(
-        total=sum(states.values()),
-        states=states,
-        expiring=ends["expiring"],
-        expired=ends["expired"],
-        failed=sum(count for _, count in reasons),
+        total=sum(whole.states.values()),
+        states=whole.states,
+        expiring=whole.expiring,
+        expired=whole.expired,
+        failed=whole.failed,
         reasons=reasons[:MOST_REASONS],
         months=_months(now, {moment.date(): count for moment, count in by_month.items()}),
     )

@@ -44,7 +44,14 @@ class Choice:
 
     @property
     def any(self) -> bool:
-        return bool(self.purpose or self.state or self.site or self.text or self.due or self.failed)
+        return bool(self.filters)
+
+    @property
+    def filters(self) -> dict[str, object]:
+        """What narrows it down, by name."""
+        site = self.site.name if self.site else ""
+        wanted = {"purpose": self.purpose, "state": self.state, "site": site, "text": self.text}
+        return {name: value for name, value in (wanted | {"due": self.due, "failed": self.failed}).items() if value}
 
 
 @dataclass(frozen=True, slots=True)

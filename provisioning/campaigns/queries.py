@@ -1,5 +1,6 @@
 """What an actor may see of keys and of their replacement: inventory, campaigns, deliveries, what failed and why."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,13 +24,17 @@ _S = Delivery.State
 @dataclass(frozen=True)
 class InventoryCounts:
     """Keys by state; of those in use or on their way how many end within SOON, and how many are over already; and
-    adapters whose last delivery failed.
+    adapters whose last delivery failed, by the code of the failure.
     """
 
     states: dict[str, int]
     expiring: int
     expired: int
-    failed: int
+    failures: dict[str, int]
+
+    @property
+    def failed(self) -> int:
+        return sum(self.failures.values())
 
 
 def inventory(
@@ -74,15 +79,19 @@ def page(rows: QuerySet[DeviceKey], after: int = 0, size: int = 100) -> list[Dev
     return list(rows.filter(pk__gt=after)[: max(1, min(size, MAX_PAGE))])
 
 
-def inventory_counts(actor: Actor, organisation: Organisation | None, now: datetime) -> InventoryCounts:
-    """The figures over the inventory, in three queries."""
-    rows = visible_keys(actor, organisation).order_by()
+def inventory_counts(
+    actor: Actor, organisation: Organisation | None, now: datetime, sites: Collection[int] | None = None
+) -> InventoryCounts:
+    """The figures over the inventory, in three queries; `sites` None: at all sites."""
+    rows, lost = visible_keys(actor, organisation).order_by(), failures(actor, organisation).order_by()
+    if sites is not None:
+        rows, lost = rows.filter(adapter__site__in=sites), lost.filter(adapter__site__in=sites)
     states = dict(rows.values_list("state").annotate(count=Count("pk")))
     ends = rows.filter(state__in=LIVE, not_after__lt=now + SOON).aggregate(
         expiring=Count("pk", filter=Q(not_after__gte=now)), expired=Count("pk", filter=Q(not_after__lt=now))
     )
-    failed = failures(actor, organisation).count()
-    return InventoryCounts(states, ends["expiring"], ends["expired"], failed)
+    codes = dict(lost.values_list("code").annotate(count=Count("pk")))
+    return InventoryCounts(states, ends["expiring"], ends["expired"], codes)
 
 
 def visible_campaigns(actor: Actor, organisation: Organisation | None = None) -> QuerySet[Campaign]:

@@ -14,6 +14,7 @@ from portal.web import certificates_due, keys_counts, pairings_counts
 from portal.web.recency import recency
 from portal.web.snapshot import snapshots
 from provisioning.accounts.models import User
+from provisioning.audit.models import Entry
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
 from provisioning.keys.services import issue_key
@@ -126,6 +127,14 @@ def test_the_export_holds_what_the_filters_leave(world: World, custodian: Client
     assert world.key.check_value.upper() in lines[1]
     none = text(custodian.get(reverse("key-export"), {"state": "destroyed"}))
     assert none.lstrip("\ufeff").splitlines() == lines[:1]
+
+
+def test_the_export_is_noted_in_the_audit_with_its_filters(world: World, custodian: Client) -> None:
+    custodian.head(reverse("key-export"))
+    assert not Entry.objects.filter(action="keys.exported").exists()
+    custodian.get(reverse("key-export"), {"purpose": "inner", "only": "due"})
+    noted = Entry.objects.get(action="keys.exported")
+    assert (noted.actor, noted.data) == (world.cast.custodian, {"filters": {"purpose": "inner", "due": True}})
 
 
 def test_a_long_inventory_takes_no_more_queries_than_a_short_one(world: World, custodian: Client) -> None:

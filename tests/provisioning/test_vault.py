@@ -13,7 +13,7 @@ from provisioning.keys import kek
 from provisioning.keys.intake import Intake
 from provisioning.keys.kek import FileKek, KeyDamaged, VaultLocked
 from provisioning.keys.models import DataKey, DeviceKey
-from provisioning.keys.services import NewKey, import_keys, issue_inner_key, take_in
+from provisioning.keys.services import NewKey, import_keys, issue_inner_key, take_in, takein
 from provisioning.keys.vault import Vault, sealer
 from tests.cast import STAGE, Cast
 
@@ -150,13 +150,25 @@ def test_a_web_worker_hands_keys_in_and_cannot_open_them(cast: Cast, hand_in: Va
 def test_handed_in_keys_are_taken_into_the_vault(cast: Cast, hand_in: Vault) -> None:
     row = imported(cast)
     damaged = imported(cast)
-    DeviceKey.objects.filter(pk=damaged.pk).update(sealed=bytes(damaged.sealed)[:-1] + b"\0")
+    DeviceKey.objects.filter(pk=damaged.pk).update(sealed=bytes(damaged.sealed)[:-1] + bytes((damaged.sealed[-1] ^ 1,)))
     assert take_in(hand_in) == 1
     taken = DeviceKey.objects.get(pk=row.pk)
     assert not taken.intake
     assert bytes(taken.sealed) != bytes(row.sealed)
     assert hand_in.open(taken) == KEY
     assert take_in(hand_in) == 0
+
+
+def test_many_keys_that_do_not_open_hold_the_next_ones_up_for_nobody(
+    cast: Cast, hand_in: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(takein, "BATCH", 2)
+    damaged = [imported(cast) for _ in range(4)]
+    DeviceKey.objects.filter(pk__in=[row.pk for row in damaged]).update(sealed=b"not sealed by anybody")
+    sound = imported(cast)
+    assert take_in(hand_in) == 1
+    assert list(DeviceKey.objects.filter(intake=True)) == damaged
+    assert hand_in.open(DeviceKey.objects.get(pk=sound.pk)) == KEY
 
 
 def test_a_handed_in_key_is_bound_to_its_place_too(cast: Cast, hand_in: Vault) -> None:

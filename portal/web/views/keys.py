@@ -11,6 +11,7 @@ from portal.web import keys_counts, keys_history, keys_list, keys_words
 from portal.web.access import PageRequest, page
 from portal.web.keyset import Order, paged
 from portal.web.views.keys_deeds import STEPS, possible
+from provisioning.audit.services import audited, record
 from provisioning.campaigns.queries import failures
 from provisioning.fleet.queries import visible_sites
 from provisioning.keys.models import DeviceKey, KeyState
@@ -47,11 +48,14 @@ def key_list(request: PageRequest) -> HttpResponse:
 @require_safe
 @page("keys.view")
 def key_export(request: PageRequest) -> HttpResponseBase:
-    """What the filters leave as CSV: everything about the keys but their values."""
+    """What the filters leave as CSV: everything about the keys but their values. It is noted in the audit."""
     access = request.access
-    rows = keys_list.rows(access, keys_list.chosen(access, request.GET), timezone.now())
+    choice = keys_list.chosen(access, request.GET)
+    rows = keys_list.rows(access, choice, timezone.now())
     if request.method == "HEAD":
         return HttpResponse(content_type="text/csv; charset=utf-8")
+    with audited(access.organisation):
+        record(access.organisation, access.user, "keys.exported", None, {"filters": choice.filters})
     answer = StreamingHttpResponse(keys_list.export(rows), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = 'attachment; filename="keys.csv"'
     answer["Cache-Control"] = "private, no-store"

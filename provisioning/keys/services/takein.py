@@ -17,8 +17,16 @@ def take_in(vault: Vault) -> int:
     The state does not change and no value is seen, so there is no audit entry; a key that does not open stays as it
     is and is logged.
     """
+    waiting = DeviceKey.objects.filter(intake=True).select_related("adapter").order_by("pk")
+    taken, after = 0, 0
+    while not taken and (rows := list(waiting.filter(pk__gt=after)[:BATCH])):
+        taken, after = _take(vault, rows), rows[-1].pk  # keys that do not open hold nobody else up
+    return taken
+
+
+def _take(vault: Vault, rows: list[DeviceKey]) -> int:
     taken = 0
-    for row in DeviceKey.objects.filter(intake=True).select_related("adapter").order_by("pk")[:BATCH]:
+    for row in rows:
         try:
             sealed = vault.seal(row, vault.open(row))
         except KeyDamaged:
