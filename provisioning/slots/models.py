@@ -9,6 +9,8 @@ from meterwire.slots import DEFAULT_QUANTUM_MS, Kind, Slot
 from provisioning.accounts.models import Organisation
 from provisioning.fleet.models import Adapter, Concentrator
 
+BEACON_PERIODS = (0, 60, 300, 900)  # s; 0: no beacon
+
 
 class SlotPlan(models.Model):
     """How time is divided at a concentrator; its row is the lock under which slots there are given and taken.
@@ -33,7 +35,7 @@ class SlotPlan(models.Model):
             models.CheckConstraint(condition=Q(guard_ms__lte=2000), name="slot_plan_guard"),
             models.CheckConstraint(condition=Q(reserve__lte=500), name="slot_plan_reserve"),
             models.CheckConstraint(
-                condition=Q(beacon_period_s__in=[0, 60, 300, 900], beacon_data_rate__lte=5), name="slot_plan_beacon"
+                condition=Q(beacon_period_s__in=list(BEACON_PERIODS), beacon_data_rate__lte=5), name="slot_plan_beacon"
             ),
         ]
 

@@ -1,0 +1,56 @@
+"""When no adapter has a slot at a concentrator: the reserve for frames without one, and the concentrator's beacon."""
+
+from math import ceil
+from typing import Final
+
+from meterwire import beacon as beacons
+from meterwire.config_records import BeaconRecord, OpenTimeRecord
+from meterwire.lorawan.airtime import airtime_s
+from meterwire.lorawan.eu868 import EU868
+from provisioning.slots.allocator import Closed
+from provisioning.slots.models import SlotPlan
+
+BEACON_MARGIN_MS: Final = 20  # before and after: what an adapter that listens may be off by (design 7)
+_USUAL_PERIOD_S: Final = 300
+_USUAL_SHARE: Final = 100  # thousandths; open time is one piece within a minute, so more comes every minute
+
+
+def open_time(plan: SlotPlan) -> OpenTimeRecord | None:
+    """What adapters are told of the reserve: the end of every fifth minute, or of each where it is over a tenth.
+
+    None for a plan without reserve.
+    """
+    if not plan.reserve:
+        return None
+    period_s = _USUAL_PERIOD_S if plan.reserve <= _USUAL_SHARE else 60
+    length_ms = plan.reserve * period_s
+    return OpenTimeRecord(period_s, period_s * 1000 - length_ms, length_ms)
+
+
+def beacon(plan: SlotPlan) -> BeaconRecord | None:
+    """Where the concentrator's beacon is heard; None for a plan without. Its frame starts with its period."""
+    if not plan.beacon_period_s:
+        return None
+    return BeaconRecord(EU868.rx2_frequency_hz, plan.beacon_data_rate, plan.beacon_period_s, 0)
+
+
+def closed(plan: SlotPlan) -> tuple[Closed, ...]:
+    """All of it, on all channels: a concentrator is deaf while it sends its beacon."""
+    parts = []
+    if (reserve := open_time(plan)) is not None:
+        parts.append(Closed(reserve.phase_ms, reserve.period_s, reserve.length_ms))
+    if (sent := beacon(plan)) is not None:
+        airtime_ms = airtime_s(beacons.LENGTH, sent.data_rate, uplink=False) * 1000
+        parts.append(Closed(0, sent.period_s, ceil(airtime_ms) + BEACON_MARGIN_MS))
+        parts.append(Closed(sent.period_s * 1000 - BEACON_MARGIN_MS, sent.period_s, BEACON_MARGIN_MS))
+    return tuple(parts)
+
+
+def is_closed(parts: tuple[Closed, ...], phase_ms: int, period_s: int, length_ms: int) -> bool:
+    """Whether a slot ever meets closed time, on whatever channel."""
+    for part in parts:
+        common = min(part.period_s, period_s) * 1000  # of harmonic periods
+        behind = (phase_ms - part.phase_ms) % common
+        if behind < part.length_ms or common - behind < length_ms:
+            return True
+    return False
