@@ -1,5 +1,6 @@
 """What goes into a slot: the frame must fit into its time, and leave when it begins."""
 
+from functools import lru_cache
 from typing import Final
 
 from adapter_agent.radio.base import PayloadTooLong, Planned
@@ -8,6 +9,7 @@ from adapter_agent.radio.link import Link, LinkChannel
 from adapter_agent.radio.phy import PhyError
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.frame import MAX_FOPTS
+from meterwire.lorawan.plan import DataRate
 
 DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
 LONGEST_DOWNLINK_S: Final = 3.0
@@ -40,8 +42,7 @@ def options_of(due: Due, link: Link, planned: Planned, size: int) -> bytes:
 
 def room(link: Link, planned: Planned) -> int:
     """The longest payload that the slot carries, in bytes; 0 where there is room for none."""
-    most = link.region.data_rate(planned.data_rate).max_app_payload
-    return next((size for size in range(most, 0, -1) if _fits(link, planned, size)), 0)
+    return max(0, _most(link.region.data_rate(planned.data_rate), planned.airtime_s))
 
 
 def exchange_s(link: Link, size: int) -> float:
@@ -51,5 +52,11 @@ def exchange_s(link: Link, size: int) -> float:
 
 
 def _fits(link: Link, planned: Planned, size: int) -> bool:
-    rate = link.region.data_rate(planned.data_rate)
-    return size <= rate.max_app_payload and airtime_s(DATA_OVERHEAD + size, rate) <= planned.airtime_s + ROUNDING_S
+    return size <= _most(link.region.data_rate(planned.data_rate), planned.airtime_s)
+
+
+@lru_cache(maxsize=8)  # it is asked for at every turn, and changes with the slot only
+def _most(rate: DataRate, air_s: float) -> int:
+    """The longest payload in that time; -1 where even an empty frame takes longer."""
+    sizes = range(rate.max_app_payload, -1, -1)
+    return next((size for size in sizes if airtime_s(DATA_OVERHEAD + size, rate) <= air_s + ROUNDING_S), -1)
