@@ -103,11 +103,12 @@ def _take(reported: dict[str, Any], record: object, at: datetime) -> None:
         case ConfigurationRefused():
             reported["refused"] = record.version
             reported["refusal"] = record.reason
+            reported["refused_record"] = record.record_type
             reported["refused_at"] = str(at)
 
 
 def _forget_refusal(reported: dict[str, Any]) -> None:
-    for name in ("refused", "refusal", "refused_at"):
+    for name in ("refused", "refusal", "refused_record", "refused_at"):
         reported.pop(name, None)
 
 

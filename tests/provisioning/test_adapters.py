@@ -102,7 +102,7 @@ def test_an_archived_adapter_leaves_the_lists_and_its_concentrator(cast: Cast) -
     archive_adapter(cast.operator, adapter)
     archive_adapter(cast.operator, adapter)
     concentrator.refresh_from_db()
-    assert concentrator.desired_revision == 3
+    assert concentrator.desired_revision == 4  # added, given a slot, its slot taken back, archived
     assert adapter not in queries.visible_adapters(cast.operator)
     assert adapter in queries.visible_adapters(cast.operator, archived=True)
     with pytest.raises(Conflict, match="archived"):

@@ -1,6 +1,6 @@
 """What the bridge makes of echoes, proposed data rates, neighbours and moved adapters."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,17 +18,15 @@ from provisioning.slots.services import assign
 from tests.portal.bridge.peer import new_id
 from tests.portal.installed import Installed
 from tests.portal.stage import Stage
-from tests.slot_givers import pairings_get_slots
 
 OPERATOR = System("operator")
 
 
 @pytest.fixture
-def installed(db: None) -> Iterator[Installed]:
-    with pairings_get_slots():
-        made = Installed(Stage())
-        assign(OPERATOR, made.device.row, period_s=900, data_rate=2)
-        yield made
+def installed(db: None) -> Installed:
+    made = Installed(Stage())
+    assign(OPERATOR, made.device.row, period_s=900, data_rate=2)
+    return made
 
 
 @pytest.fixture

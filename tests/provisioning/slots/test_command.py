@@ -24,7 +24,7 @@ def test_only_looking_changes_nothing(cast: Cast, capsys: pytest.CaptureFixture[
     cellar = cast.concentrator(cast.site())
     SlotPlan.objects.all().delete()
     call_command("slot_plan", cellar.eui)
-    assert "slots off" in capsys.readouterr().out
+    assert "slots on" in capsys.readouterr().out
     assert not SlotPlan.objects.exists()
 
 
