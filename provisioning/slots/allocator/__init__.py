@@ -9,10 +9,13 @@ from provisioning.slots.allocator.allocator import (
     Changed,
     Outcome,
     Overlapping,
+    Rate,
     SlotHeld,
+    Squeezed,
     Stored,
 )
 from provisioning.slots.allocator.grid import Closed, Place, reserved
+from provisioning.slots.allocator.signal import Signal
 
 __all__ = [
     "TOLERANCE_MS",
@@ -22,7 +25,10 @@ __all__ = [
     "Outcome",
     "Overlapping",
     "Place",
+    "Rate",
+    "Signal",
     "SlotHeld",
+    "Squeezed",
     "Stored",
     "reserved",
 ]

@@ -5,16 +5,18 @@ from typing import NamedTuple
 from provisioning.slots.allocator.containers import Container, pattern
 from provisioning.slots.allocator.grid import FRAME_MS, MINUTE_MS, MINUTES, Place, step_of
 from provisioning.slots.allocator.placing import Spot
+from provisioning.slots.allocator.signal import Signal
 from provisioning.slots.allocator.site import Site
 
 
 class Wish(NamedTuple):
-    """`length` quanta every `period_s`, served at `site` and heard at `others`."""
+    """`length` quanta every `period_s`, served at `site`, where `signal` arrives, and heard at `others`."""
 
     site: Site
     others: tuple[Site, ...]
     length: int
     period_s: int
+    signal: Signal
 
     def chunks(self, first: int) -> range:
         """The chunks used in a frame when the slot is first in chunk `first`."""
@@ -30,18 +32,18 @@ class Held:
     """A device's slot: `row` counts frames in a period over 900 s, `over` tells that it lies over others."""
 
     # The wish is taken apart: 100,000 of these count, in bytes.
-    __slots__ = ("chunk", "container", "length", "offset", "others", "over", "period_s", "row", "site")
+    __slots__ = ("chunk", "container", "length", "offset", "others", "over", "period_s", "row", "signal", "site")
 
     def __init__(
         self, wish: Wish, spot: Spot, row: int = 0, container: Container | None = None, *, over: bool = False
     ) -> None:
-        self.site, self.others, self.length, self.period_s = wish
+        self.site, self.others, self.length, self.period_s, self.signal = wish
         self.chunk, self.offset = spot
         self.row, self.container, self.over = row, container, over
 
     @property
     def wish(self) -> Wish:
-        return Wish(self.site, self.others, self.length, self.period_s)
+        return Wish(self.site, self.others, self.length, self.period_s, self.signal)
 
     @property
     def spot(self) -> Spot:

@@ -10,7 +10,7 @@ def find_near(wish: Wish, old: Spot, reach: int) -> Spot | None:
     """A free place within `reach` quanta of the `old` phase, on any channel: one in a chunk in use before one in an
     empty chunk, then the nearest.
     """
-    site, others, length, period_s = wish
+    site, others, length, period_s, _ = wish
     bits, step = site.grid.bits, step_of(period_s)
     at = old[0] % MINUTES * bits + old[1]
     best: tuple[bool, int, Spot] | None = None
