@@ -75,13 +75,14 @@ class Arrival:
 
     `values` are (register, value) pairs, None for a value that stays sealed; `readings` are (register, value,
     measured at, metering point or None). `fresh`: the counter proves that it cannot be in the database; `known`: it
-    is there already. `stored` is the payload as the database keeps it; `key` the row of the key under which its
-    values rest there, None where they are stored beside it.
+    is there already; `gap`: the telegram of the counter before it had not come when this one did. `stored` is the
+    payload as the database keeps it; `key` the row of the key under which its values rest there, None where they are
+    stored beside it.
     """
 
     __slots__ = (
-        "adapter", "counter", "error", "fresh", "key", "known", "opener", "readings", "received_us", "sealed", "slot",
-        "source", "stored", "telegram", "values",
+        "adapter", "counter", "error", "fresh", "gap", "key", "known", "opener", "readings", "received_us", "sealed",
+        "slot", "source", "stored", "telegram", "values",
     )  # fmt: skip
 
     def __init__(self, telegram: Telegram, source: Source) -> None:
@@ -96,7 +97,7 @@ class Arrival:
         self.readings: list[tuple[int, int | None, int, int | None]] | None = None
         self.error: str | None = None
         self.received_us = 0
-        self.sealed = self.known = self.fresh = False
+        self.sealed = self.known = self.fresh = self.gap = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ def count(batch: Batch) -> None:
         record.settle()
     touched = batch.touched = []
     batch.late.clear()
-    late_before = batch.now_us - GRACE_US
-    late_before -= late_before % HOUR_US
+    settled = late_before(batch.now_us)
     for arrival in batch.arrivals:
         adapter = arrival.adapter
         if adapter is None or arrival.known:
@@ -38,7 +37,7 @@ def count(batch: Batch) -> None:
             if counter < adapter.low or adapter.low < 0:
                 adapter.low = counter
             for _, _, measured, _ in arrival.readings or ():
-                if measured < late_before:
+                if measured < settled:
                     batch.late.add((measured - measured % HOUR_US, adapter.pk))
         if adapter.latest is None or arrival.received_us >= adapter.latest.received_us:
             adapter.latest = arrival
@@ -48,6 +47,12 @@ def count(batch: Batch) -> None:
                 record.new_period_s = _period(record, (record.latest.received_us - record.last_us) / MICROSECONDS)
             patience = SILENT_AFTER * (record.new_period_s or STARTING_PERIOD_S)
             record.due_us = record.latest.received_us + round(max(patience, MIN_SILENCE_S) * MICROSECONDS)
+
+
+def late_before(now_us: int) -> int:
+    """What was measured before that moment may belong to an hour that is condensed already; microseconds."""
+    begin = now_us - GRACE_US
+    return begin - begin % HOUR_US
 
 
 def _period(adapter: AdapterRecord, seconds: float) -> float | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from meterwire.errors import FormatError
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.plan import FrequencyPlanError
-from meterwire.registers import AGE, IDENTITY
+from meterwire.registers import AGE, IDENTITY, PREVIOUS
 from portal.telemetry.arrivals import MICROSECONDS, AdapterRecord, Arrival, Batch, microseconds
 
 if TYPE_CHECKING:
@@ -65,6 +65,12 @@ def believed(arrival: Arrival, now_us: int) -> int:
     return received
 
 
+def point_at(adapter: AdapterRecord, register: int, us: int) -> int | None:
+    """The metering point that the register's input was paired with at a moment."""
+    spans = adapter.pairings.get(register >> 5, ())
+    return next((point for start, before, point in spans if start <= us < before), None)
+
+
 def _parsed(text: str) -> int:
     """Of the form that meterwire.messages has checked. ValueError for a day or second that does not exist."""
     seconds = int(text[17:19])
@@ -81,15 +87,17 @@ def _minute(text: str) -> int:
 def _readings(
     values: Sequence[tuple[int, int | None]], adapter: AdapterRecord, sent: int
 ) -> list[tuple[int, int | None, int, int | None]]:
-    """One row per register; an input's age, which dates its other values, and its identity hash are no rows."""
+    """One row per register. An input's age, which dates its other values, its identity hash and its previous value
+    (portal.telemetry.recovery) are no rows.
+    """
     readings = []
     pairings = adapter.pairings
     for register, value in values:
         index = register & 31
-        if index >= AGE:
+        if index >= AGE or index == PREVIOUS:
             if index == AGE:
                 return _aged(values, adapter, sent)
-            if index == IDENTITY:
+            if index in {IDENTITY, PREVIOUS}:
                 continue
         if value is not None and value > MAX_VALUE:
             raise FormatError(f"register {register} holds {value}, more than any meter counts")

@@ -89,7 +89,8 @@ class Reading(models.Model):
     """One register value of one accepted telegram, in the dictionary's unit and exponent; None while sealed.
 
     `register` is the extended register number (meterwire.registers.register_number). `metering_point` is the
-    one the adapter's input was paired with when the value was measured.
+    one the adapter's input was paired with when the value was measured. `recovered`: the telegram of this counter was
+    lost, and the next one told the value (portal.telemetry.recovery); when the lost one comes, its readings stand here.
     """
 
     pk = models.CompositePrimaryKey("adapter", "counter", "register")
@@ -99,6 +100,7 @@ class Reading(models.Model):
     value = models.BigIntegerField(null=True)
     metering_point = models.ForeignKey(MeteringPoint, models.DO_NOTHING, **_BARE, null=True, related_name="+")
     register = models.SmallIntegerField()
+    recovered = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         # Charts, the API and retention; a metering point is asked for through the adapters paired with it.
@@ -178,6 +180,8 @@ class AdapterEvent(models.Model):
             models.Index(fields=["organisation", "at"], name="event_organisation_time"),
             models.Index(fields=["adapter", "at"], name="event_adapter_time"),
             models.Index(fields=["concentrator", "at"], name="event_concentrator_time"),
+            # What a concentrator said of its clock, among the figures of many adapters.
+            models.Index(fields=["concentrator", "at"], condition=Q(kind="clock"), name="event_clock"),
         ]
 
     def __str__(self) -> str:
@@ -258,7 +262,9 @@ class SlotDay(models.Model):
     """How an adapter kept its slot on a day (UTC): telegrams `inside` and `outside` of it, how many of the `expected`
     ones arrived, how early and late at most (99 % of an hour's, ms), and the figures that the concentrator said last.
 
-    `collided`: lost in a slot while others of the same minutes came; counted by the portal, never certain.
+    `collided`: lost in a slot while others of the same minutes came; counted by the portal, never certain. `other`:
+    telegrams that the concentrator measured by another slot than that of `version`. `marks` says what of it may be
+    trouble (portal.telemetry.slots.Mark), 0: nothing.
     """
 
     adapter = models.ForeignKey(Adapter, models.CASCADE, related_name="slot_days")
@@ -268,6 +274,7 @@ class SlotDay(models.Model):
     guard_ms = models.PositiveSmallIntegerField()
     inside = models.PositiveIntegerField(default=0)
     outside = models.PositiveIntegerField(default=0)
+    other = models.PositiveIntegerField(default=0)
     expected = models.PositiveIntegerField(default=0)
     arrived = models.PositiveIntegerField(default=0)
     collided = models.PositiveIntegerField(default=0)
@@ -277,14 +284,26 @@ class SlotDay(models.Model):
     rate_ppb = models.IntegerField(null=True)
     uncertainty_ms = models.FloatField(null=True)
     answers = models.PositiveIntegerField(default=0)
+    marks = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["adapter", "day"], name="slot_day_once")]
-        # Serves the question who was out of order on the last days at a concentrator.
-        indexes = [models.Index(fields=["concentrator", "day"], name="slot_day_place")]
+        indexes = [
+            # The map of a concentrator, and retention.
+            models.Index(fields=["concentrator", "day"], name="slot_day_place"),
+            # Who may be in trouble: a few of very many.
+            models.Index(fields=["concentrator", "day"], condition=Q(marks__gt=0), name="slot_day_marked"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.adapter_id} {self.day}"
+
+    @property
+    def used(self) -> float | None:
+        """How much of the guard was needed, 1.0: all of it; None while nothing was measured."""
+        if not self.guard_ms or self.early_ms is None or self.late_ms is None:
+            return None
+        return max(self.early_ms, self.late_ms) / self.guard_ms
 
 
 class LateHour(models.Model):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from django.db import IntegrityError, transaction
 
-from portal.telemetry import counting, opening, replay, reports, sealed
+from portal.telemetry import counting, opening, recovery, repeats, replay, reports, sealed
 from portal.telemetry.arrivals import Batch
 from portal.telemetry.dating import pair_and_date, read_times
 from portal.telemetry.directory import Directory
@@ -98,14 +98,29 @@ def drop_known(pipeline: Pipeline, batch: Batch) -> None:
     replay.drop_known(batch, pipeline.store)
 
 
+def date_anew(_: Pipeline, batch: Batch) -> None:
+    """What was sent again on demand was measured between its neighbours, not when it came."""
+    repeats.date_anew(batch)
+
+
 def last_seen(_: Pipeline, batch: Batch) -> None:
     """Add up what the batch changes in the state of its adapters, refusals and their diagnosis included."""
     counting.count(batch)
 
 
+def make_way(_: Pipeline, batch: Batch) -> None:
+    """What was recovered of telegrams that now come themselves goes."""
+    recovery.make_way(batch)
+
+
 def store(pipeline: Pipeline, batch: Batch) -> None:
     """Telegrams, readings, states and notes, in the step's transaction."""
     pipeline.store.write(batch)
+
+
+def recover(_: Pipeline, batch: Batch) -> None:
+    """Readings of lost telegrams, out of the previous values that the next ones carry."""
+    recovery.recover(batch)
 
 
 def keep_reports(_: Pipeline, batch: Batch) -> None:
@@ -123,4 +138,4 @@ READ: tuple[Step, ...] = (
     pair_and_date,
     keep_values_sealed,
 )
-WRITE: tuple[Step, ...] = (drop_known, last_seen, store, keep_reports)
+WRITE: tuple[Step, ...] = (drop_known, date_anew, last_seen, make_way, store, recover, keep_reports)

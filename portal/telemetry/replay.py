@@ -19,7 +19,9 @@ def advance(arrivals: Iterable[Arrival]) -> None:
             continue
         counter = arrival.counter
         if counter is not None:
-            if counter > adapter.last_counter:
+            last = adapter.last_counter
+            arrival.gap = counter != last + 1
+            if counter > last:
                 adapter.last_counter, arrival.fresh = counter, True
             continue
         telegram = arrival.telegram

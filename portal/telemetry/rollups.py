@@ -20,7 +20,7 @@ def roll_up(now: datetime) -> int:
     """Condense the hours and days that are over and were not yet, then those with late readings; returns how many."""
     done = 0
     for name, condense, floor, following in (
-        ("hour", condense_hour, _hour_of, lambda start: start + HOUR),
+        ("hour", condense_hour, hour_of, lambda start: start + HOUR),
         ("day", condense_day, day_of, _next_day),
     ):
         for start in _over(name, floor, following, now - SETTLED):
@@ -36,13 +36,14 @@ def day_of(moment: datetime) -> datetime:
     return timezone.localtime(moment).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def hour_of(moment: datetime) -> datetime:
+    """The beginning of the hour of `moment`."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
 def _next_day(start: datetime) -> datetime:
     """The beginning of the day after; days have 23, 24 or 25 hours."""
     return day_of(start + timedelta(hours=36))
-
-
-def _hour_of(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def _over(
@@ -66,7 +67,7 @@ def _over(
 def _late(now: datetime) -> int:
     """Condense again what LateHour names, and the days that were made of it."""
     rows = list(LateHour.objects.order_by("start", "adapter_id").values_list("start", "adapter_id")[:MAX_LATE])
-    by_hour, by_day = _adapters_by(rows, _hour_of), _adapters_by(rows, day_of)
+    by_hour, by_day = _adapters_by(rows, hour_of), _adapters_by(rows, day_of)
     with transaction.atomic():
         for start, adapters in by_hour.items():
             if start + HOUR <= now:

@@ -16,9 +16,10 @@ from django.utils.translation import gettext as _
 
 from meterwire.errors import MeterspanError
 from meterwire.ids import DevEUI
+from meterwire.previous import earlier
 from meterwire.resting import StoredOpener, rest
 from meterwire.seal import Key16
-from meterwire.values_telegram import HEADER_LENGTH, PORT
+from meterwire.values_telegram import HEADER_LENGTH, PORT, Value
 from portal.telemetry.models import DayRollup, HourRollup, LateHour, Reading, Telegram
 from portal.telemetry.rollups import day_of
 from portal.telemetry.sealed import is_clear
@@ -98,35 +99,43 @@ class _Adapter:
 
     def _seal(self, telegrams: list[Telegram]) -> int:
         clear: dict[int, dict[int, int]] = defaultdict(dict)
+        told: dict[int, dict[int, int]] = defaultdict(dict)
         hours: set[datetime] = set()
+        first, last = telegrams[0].counter or 0, telegrams[-1].counter or 0
         rows = Reading.objects.filter(
-            adapter=self._adapter, counter__gte=telegrams[0].counter, counter__lte=telegrams[-1].counter
+            Q(counter__gte=first) | Q(recovered=True), adapter=self._adapter, counter__range=(first - 1, last)
         )
-        for counter, register, value, at in rows.values_list("counter", "register", "value", "measured_at"):
+        columns = rows.values_list("counter", "register", "value", "measured_at", "recovered")
+        for counter, register, value, at, recovered in columns:
             if value is not None:
-                clear[counter][register] = value
+                holder = counter + 1 if recovered else counter  # the telegram that holds this value
+                (told if recovered else clear)[holder][register] = value
                 hours.add(at.replace(minute=0, second=0, microsecond=0))
-        proven = [row for row in telegrams if self._rests(row, clear[row.counter or 0])]
+        proven = [row for row in telegrams if self._rests(row, clear[row.counter or 0], told[row.counter or 0])]
         Telegram.objects.bulk_update(proven, ["payload", "key"], batch_size=PIECE)
         needed_again({row.key_id for row in proven if row.key_id is not None})
         done = 0
         for some in _pieces([row.counter or 0 for row in proven]):
-            done += Reading.objects.filter(adapter=self._adapter, counter__in=some, value__isnull=False).update(
-                value=None
-            )
+            own = Q(counter__in=some, recovered=False)
+            before = Q(counter__in=[counter - 1 for counter in some], recovered=True)
+            rows = Reading.objects.filter(own | before, adapter=self._adapter, value__isnull=False)
+            done += rows.update(value=None)
         if done:
             self._condense_anew(hours)
         return done
 
-    def _rests(self, row: Telegram, clear: dict[int, int]) -> bool:
-        """Whether the telegram yields the values that are stored beside it; then it is made to keep them."""
+    def _rests(self, row: Telegram, clear: dict[int, int], told: dict[int, int]) -> bool:
+        """Whether the telegram yields the values that are stored beside it, and those that were recovered of the one
+        before (`told`); then it is made to keep them.
+        """
         key, secret, opener = self._keys[row.key_slot or 0]
         payload, counter = bytes(row.payload), row.counter or 0
         try:
             values = opener.open(payload, counter)
+            before = {value.register: value.value for value in earlier(Value(*pair) for pair in values)}
         except MeterspanError:
             return False
-        if not clear.items() <= dict(values).items():
+        if not clear.items() <= dict(values).items() or not told.items() <= before.items():
             return False
         row.key_id = key
         if is_clear(payload):

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,7 +16,9 @@ from django.utils.translation import gettext as _
 
 from meterwire.errors import MeterspanError
 from meterwire.ids import DevEUI
+from meterwire.previous import earlier
 from meterwire.resting import StoredOpener
+from meterwire.values_telegram import Value
 from portal.telemetry.models import Reading, Telegram
 from portal.telemetry.sealed_asking import MAX_DAYS, MAX_VALUES, Opened, Purpose, Run, Wanted
 from provisioning import validation
@@ -148,6 +151,30 @@ def _open(vault: Vault, rows: Iterable[_Row], organisation: int) -> tuple[list[R
 
 def _opened(vault: Vault, adapter: int, organisation: int, counters: Collection[int]) -> dict[int, dict[int, int]]:
     """By counter, the values of an adapter's telegrams by register; without those that do not open."""
+    opened = _contents(vault, adapter, organisation, counters)
+    lost = [counter for counter in counters if counter not in opened]
+    if lost:
+        rows = Reading.objects.filter(
+            adapter_id=adapter, recovered=True, value=None, counter__range=(min(lost), max(lost))
+        )
+        recovered = set(rows.values_list("counter", flat=True)).intersection(lost)
+        opened |= _told(vault, adapter, organisation, recovered)
+    return opened
+
+
+def _told(vault: Vault, adapter: int, organisation: int, lost: Collection[int]) -> dict[int, dict[int, int]]:
+    """The same of telegrams that never came: their first registers, out of what the next ones tell."""
+    following = _contents(vault, adapter, organisation, {counter + 1 for counter in lost}) if lost else {}
+    found = {}
+    for counter, values in following.items():
+        with suppress(MeterspanError):
+            told = earlier(Value(*pair) for pair in values.items())
+            found[counter - 1] = {value.register: value.value for value in told}
+    return found
+
+
+def _contents(vault: Vault, adapter: int, organisation: int, counters: Collection[int]) -> dict[int, dict[int, int]]:
+    """What the stored telegrams of these counters hold."""
     telegrams = Telegram.objects.filter(
         adapter_id=adapter, error=None, key__isnull=False, counter__gte=min(counters), counter__lte=max(counters)
     )
