@@ -16,7 +16,8 @@ class SlotPlan(models.Model):
     """How time is divided at a concentrator; its row is the lock under which slots there are given and taken.
 
     `reserve` is the share of the time, in thousandths, that stays free for frames without a slot. `full_since`: from
-    then on new slots overlap others. `beacon_period_s` 0: the concentrator sends no beacon.
+    then on new slots overlap others. `beacon_period_s` 0: the concentrator sends no beacon. `edition` names the last
+    change of what is taken here (SlotChange): a random number, because one that counts would come again with a backup.
     """
 
     concentrator = models.OneToOneField(Concentrator, models.CASCADE, primary_key=True, related_name="slot_plan")
@@ -28,6 +29,7 @@ class SlotPlan(models.Model):
     beacon_period_s = models.PositiveSmallIntegerField(default=0)
     beacon_data_rate = models.PositiveSmallIntegerField(default=3)
     full_since = models.DateTimeField(null=True, blank=True)
+    edition = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -47,8 +49,8 @@ class Assignment(models.Model):
     """The slot of an adapter (meterwire.slots.Slot); without `concentrator` it has none, and only `version` counts on.
 
     `overlap_ms` is how much of other slots it shares, per day; 0: its own. `level_dbm`: how loud the concentrator hears
-    the adapter. The second block is what the adapter last
-    said of it (SlotReport), the third the data rate that is proposed instead and how often in a row.
+    the adapter. The second block is what the adapter last said of it (SlotReport), the third the data rate that is
+    proposed instead and how often in a row.
     """
 
     class State(models.IntegerChoices):
@@ -136,6 +138,23 @@ class Occupancy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.assignment_id} at {self.concentrator_id}: {self.begin} to {self.end} ms"
+
+
+class SlotChange(models.Model):
+    """An adapter's slot came to a concentrator, went or changed there, so that a process can follow (services.memory).
+
+    Without `adapter`: many did. Only the last ones are kept; whoever is further behind looks at everything.
+    """
+
+    concentrator = models.ForeignKey(Concentrator, models.CASCADE, related_name="+")
+    edition = models.PositiveBigIntegerField()
+    adapter = models.PositiveBigIntegerField(null=True)  # no key: it may be gone
+
+    class Meta:
+        indexes = [models.Index(fields=["concentrator", "edition"], name="slot_change_edition")]
+
+    def __str__(self) -> str:
+        return f"{self.adapter or 'many'} at {self.concentrator_id}"
 
 
 class Neighbour(models.Model):

@@ -13,7 +13,7 @@ from provisioning.fleet.models import Concentrator
 from provisioning.slots.lattice import MINUTE_MS, MINUTES, Rectangle, line
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
 from provisioning.slots.room import Room, Wish
-from provisioning.slots.services.assigning import checked_length
+from provisioning.slots.services.needs import checked_length
 
 COLUMNS = ("adapter_id", "adapter__dev_eui", "channel", "phase_ms", "period_s", "data_rate", "guard_ms", "length_ms",
            "overlap_ms", "echoed_state")  # fmt: skip

@@ -1,35 +1,47 @@
 """One adapter gets a slot, keeps it as long as nothing changes, and gives it back (patent [0150]; design 7)."""
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import Final
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from meterwire.errors import ValueOutOfRange
-from meterwire.slots import MAX_VERSION, PERIODS, Kind, length_ms
+from meterwire.slots import MAX_VERSION, Kind
 from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited, record
-from provisioning.errors import Conflict, Invalid
+from provisioning.errors import Conflict
 from provisioning.fleet.access import require_at
 from provisioning.fleet.desired import adapter_changed, devices_changed
 from provisioning.fleet.models import Adapter, Concentrator
+from provisioning.slots.allocator import Place
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
-from provisioning.slots.room import Place, Wish
-from provisioning.slots.services.site import Site, occupancies
+from provisioning.slots.services.memory import Given
+from provisioning.slots.services.needs import Need
+from provisioning.slots.services.site import Site, hearers_of, occupancies, occupied_by
+
+TRIES: Final = 3
+_LEVELS_DBM: Final = (-150, 20)
 
 
-def assign(actor: Actor, adapter: Adapter, *, period_s: int, kind: Kind = Kind.VALUES, data_rate: int) -> Assignment:
+def assign(
+    actor: Actor, adapter: Adapter, *, period_s: int, kind: Kind = Kind.VALUES, data_rate: int,
+    level_dbm: float | None = None,
+) -> Assignment:  # fmt: skip
     """Give the adapter a slot at its concentrator, or another one when what it needs has changed.
 
-    Where nothing is free the slot with the least overlap is taken, `Assignment.overlap_ms`. Invalid for a period, kind
-    or data rate outside the plan; Conflict for an adapter without concentrator, and for a foreign device.
+    Where nothing is free the slot with the least overlap is taken, `Assignment.overlap_ms`; one that has some is moved
+    where room has come back. `level_dbm`: how loud the concentrator hears it, where that is known. Invalid for a
+    period, kind or data rate outside the plan; Conflict for an adapter without concentrator, and for a foreign device.
     """
     require_at(actor, adapter.organisation_id, adapter.site_id, "fleet.edit")
     with audited(adapter.organisation):
         adapter.refresh_from_db(fields=["concentrator"])
         if adapter.concentrator_id is None or adapter.kind != Adapter.Kind.METERSPAN:
             raise Conflict(_("Only our adapters have slots, and only under a concentrator; put it under one first."))
-        return put(actor, adapter, _held(adapter), period_s=period_s, size=kind.size, data_rate=data_rate)
+        held = _held(adapter)
+        return put(actor, adapter, held, period_s=period_s, size=kind.size, data_rate=data_rate, level_dbm=level_dbm)
 
 
 def release(actor: Actor, adapter: Adapter) -> None:
@@ -51,7 +63,7 @@ def change_rate(actor: Actor, adapter: Adapter, data_rate: int) -> Assignment:
 
 def put(
     actor: Actor, adapter: Adapter, held: Assignment | None, *, period_s: int, size: int, data_rate: int,
-    recorded: bool = False, announced: bool = False,
+    level_dbm: float | None = None, recorded: bool = False, announced: bool = False,
 ) -> Assignment:  # fmt: skip
     """The change of `assign` in the transaction of a service that has asked for permission and holds the chain.
 
@@ -61,26 +73,37 @@ def put(
     assert adapter.concentrator_id is not None
     now = timezone.now()
     row = held or Assignment(adapter=adapter, organisation_id=adapter.organisation_id)
-    old = row.concentrator_id
-    site = Site(adapter.concentrator_id, () if old is None else (old,), adapter.pk)
-    length = checked_length(site.plan, period_s, size, data_rate)
-    needs = (adapter.concentrator_id, period_s, size, data_rate, site.plan.guard_ms, length)
-    if needs == (row.concentrator_id, row.period_s, row.size, row.data_rate, row.guard_ms, row.length_ms):
+    old, version, before = row.concentrator_id, row.version, str(row)
+    hearers = hearers_of([adapter.pk], now).get(adapter.pk, set()) - {adapter.concentrator_id}
+    site = Site(adapter.concentrator_id, hearers | occupied_by(row))
+    louder = _note_level(row, level_dbm, old == adapter.concentrator_id)
+    need = Need.under(site.plan, period_s, size, data_rate)
+    same = old == adapter.concentrator_id and need.met_by(row)
+    if same and louder:
+        Assignment.objects.filter(pk=row.pk).update(level_dbm=row.level_dbm)
+    if same and not row.overlap_ms:
         return row
-    near = Place(row.channel, row.phase_ms) if (old, row.period_s) == (adapter.concentrator_id, period_s) else None
-    wish = Wish(length, period_s)
-    place = site.choose(site.room(site.hearers, row if old else None), wish, near)
-    before = str(row)
-    take(row, place, site.plan, wish, size=size, data_rate=data_rate, now=now)
-    row.save(force_insert=held is None)
-    if old:
-        Occupancy.objects.filter(assignment=row).delete()
-    Occupancy.objects.bulk_create(occupancies(row, site.hearers))
-    if not place.overlap_ms:
-        Neighbour.objects.filter(adapter=adapter, concentrator__in=site.hearers, conflict=True).update(conflict=False)
+    wish = need.wish(row, adapter.concentrator_id, hearers)
+    near = None
+    if (old, row.period_s) == (adapter.concentrator_id, period_s):
+        near = wish._replace(place=Place(row.channel, row.phase_ms), length_ms=row.length_ms)
+    for tried in range(TRIES):
+        given = site.give([wish], near, or_overlap=not same)
+        if not given:
+            return row
+        take(row, given[0], adapter.concentrator_id, need, now)
+        if _written(row, hearers, new=held is None):
+            break
+        site.forget()  # somebody wrote without telling; the database knows better than we
+        row.version = version
+        if tried == TRIES - 1:
+            raise Conflict(_("This slot could not be stored; try again."))
+    site.changed([adapter.pk])
+    if not row.overlap_ms:
+        Neighbour.objects.filter(adapter=adapter, concentrator__in=hearers, conflict=True).update(conflict=False)
     if not recorded or old is not None:
         record(adapter.organisation, actor, "slot.moved" if old else "slot.assigned", adapter, _facts(row, before))
-    note_fullness(actor, site.plan, place.overlap_ms > 0, now)
+    note_fullness(actor, site.plan, row.overlap_ms > 0, now)
     if not announced:
         adapter_changed(adapter)
     return row
@@ -91,11 +114,13 @@ def take_back(actor: Actor, adapter: Adapter, row: Assignment | None) -> bool:
     if row is None or row.concentrator_id is None:
         return False
     concentrator, before = row.concentrator_id, str(row)
-    site = Site(concentrator)
+    site = Site(concentrator, occupied_by(row))
     Occupancy.objects.filter(assignment=row).delete()
     Neighbour.objects.filter(adapter=adapter).delete()
     row.concentrator, row.overlap_ms, row.proposed_rate, row.proposals = None, 0, None, 0
-    row.save(update_fields=["concentrator", "overlap_ms", "proposed_rate", "proposals"])
+    row.level_dbm = None
+    row.save(update_fields=["concentrator", "overlap_ms", "proposed_rate", "proposals", "level_dbm"])
+    site.changed([adapter.pk])
     record(adapter.organisation, actor, "slot.released", adapter, {"slot": before})
     note_fullness(actor, site.plan, False, timezone.now())
     if adapter.concentrator_id == concentrator:  # else it was told when the adapter left
@@ -103,28 +128,13 @@ def take_back(actor: Actor, adapter: Adapter, row: Assignment | None) -> bool:
     return True
 
 
-def take(
-    row: Assignment, place: Place, plan: SlotPlan, wish: Wish, *, size: int, data_rate: int, now: datetime
-) -> None:
-    """Write a place at the plan's concentrator into `row`, unsaved, under the next version."""
-    row.concentrator_id, row.channel, row.phase_ms = plan.pk, place.channel, place.phase_ms
-    row.period_s, row.size, row.data_rate = wish.period_s, size, data_rate
-    row.guard_ms, row.length_ms, row.overlap_ms = plan.guard_ms, wish.length_ms, place.overlap_ms
+def take(row: Assignment, given: Given, concentrator: int, need: Need, now: datetime) -> None:
+    """Write a place at a concentrator into `row`, unsaved, under the next version."""
+    row.concentrator_id, row.channel, row.phase_ms = concentrator, given.place.channel, given.place.phase_ms
+    row.period_s, row.size, row.data_rate = need.period_s, need.size, need.data_rate
+    row.guard_ms, row.length_ms, row.overlap_ms = need.guard_ms, need.length_ms, given.overlap_ms
     row.version, row.assigned_at = row.version % MAX_VERSION + 1, now
     row.proposed_rate, row.proposals = None, 0
-
-
-def checked_length(plan: SlotPlan, period_s: int, size: int, data_rate: int) -> int:
-    """Milliseconds of a slot under `plan`. Invalid names the argument that is outside it."""
-    if period_s not in PERIODS:
-        shown = ", ".join(map(str, PERIODS))
-        raise Invalid(
-            "period_s", _("Slots repeat every {periods} s; choose one of these periods.").format(periods=shown)
-        )
-    try:
-        return length_ms(size, data_rate, plan.guard_ms, plan.quantum_ms)
-    except ValueOutOfRange as error:
-        raise Invalid("data_rate", str(error)) from None
 
 
 def note_fullness(actor: Actor, plan: SlotPlan, full: bool, now: datetime) -> None:
@@ -137,6 +147,28 @@ def note_fullness(actor: Actor, plan: SlotPlan, full: bool, now: datetime) -> No
     overlapping = Assignment.objects.filter(concentrator=plan.pk, overlap_ms__gt=0)
     if not full and plan.full_since is not None and not overlapping.exists():
         SlotPlan.objects.filter(pk=plan.pk).update(full_since=None)
+
+
+def _written(row: Assignment, hearers: Collection[int], *, new: bool) -> bool:
+    """Store a slot and what it occupies; False when the database knows of another one there."""
+    try:
+        with transaction.atomic():
+            row.save(force_insert=new)
+            Occupancy.objects.filter(assignment=row).delete()
+            Occupancy.objects.bulk_create(occupancies(row, hearers))
+    except IntegrityError:
+        return False
+    return True
+
+
+def _note_level(row: Assignment, level_dbm: float | None, here: bool) -> bool:
+    """Keep how loud the concentrator hears the adapter; what another one heard says nothing here. True: it changed."""
+    before = row.level_dbm
+    if level_dbm is not None:
+        row.level_dbm = min(max(round(level_dbm), _LEVELS_DBM[0]), _LEVELS_DBM[1])
+    elif not here:
+        row.level_dbm = None
+    return row.level_dbm != before
 
 
 def _held(adapter: Adapter) -> Assignment | None:

@@ -34,11 +34,11 @@ def heard_by(actor: Actor, adapter: Adapter, concentrator: Concentrator, at: dat
         if believed.count() >= MAX_NEIGHBOURS:
             return False
         row = Assignment.objects.filter(adapter=adapter, concentrator__isnull=False).first()
+        site = Site(concentrator.pk)
         conflict = False
-        served = None if row is None else row.concentrator_id
-        Site(concentrator.pk, () if served is None else (served,))
         if row is not None:
             conflict = _occupy(row, concentrator.pk)
+            site.changed([adapter.pk])
         known.filter(concentrator=concentrator).delete()
         neighbour = Neighbour(adapter=adapter, concentrator=concentrator, rssi=rssi, heard_at=at, expires_at=expires)
         neighbour.conflict = conflict

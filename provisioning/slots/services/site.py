@@ -1,58 +1,67 @@
-"""A concentrator under its lock: its plan, what is taken there and at those that hear an adapter of it."""
+"""A concentrator under its lock, with those that hear its adapters: slots are given here, and what changed is noted."""
 
+import secrets
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
-from django.db.models import Q
-from django.utils import timezone
+from django.db import transaction
 
-from provisioning.slots.lattice import MINUTES, Rectangle, line, rectangle
-from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
-from provisioning.slots.room import Place, Room, Wish
+from provisioning.slots.allocator import Stored
+from provisioning.slots.lattice import line, rectangle
+from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotChange, SlotPlan
+from provisioning.slots.services.memory import Given, World, memory
+from provisioning.slots.services.reading import KEPT_CHANGES
+
+_TRIM_EVERY = 100
 
 
 class Site:
     """Belongs to the transaction that made it. Locks are taken in the order of the concentrators' keys."""
 
-    def __init__(self, concentrator: int, others: Collection[int] = (), adapter: int | None = None) -> None:
-        """Lock also those that hear `adapter`; their plans exist since they were first found (services.neighbours)."""
+    def __init__(self, concentrator: int, others: Collection[int] = ()) -> None:
+        """`others`: all whose time is taken or given back too."""
         everyone = {concentrator, *others}
-        plans = _locked(everyone, adapter)
+        plans = _locked(everyone)
         if not everyone <= plans.keys():
             SlotPlan.objects.bulk_create((SlotPlan(concentrator_id=pk) for pk in everyone), ignore_conflicts=True)
-            plans = _locked(everyone, adapter)
-        self.plan = plans[concentrator]
-        self.hearers = plans.keys() - everyone
-        self._concentrator = concentrator
+            plans = _locked(everyone)
+        self.plan, self._plans = plans[concentrator], plans
+        self._world: World | None = None
 
-    def room(self, hearers: Collection[int], without: Assignment | None = None) -> Room:
-        """What is free for an adapter that `hearers` hear too; the place of `without` counts as free."""
-        room = Room(self.plan.quantum_ms, self.plan.reserve)
-        for concentrator in {self._concentrator, *hearers}:
-            own = concentrator == self._concentrator
-            rows = Occupancy.objects.filter(concentrator=concentrator)
-            if not own:
-                rows = rows.filter(served=True)
-            if without is not None:
-                rows = rows.exclude(assignment=without)
-            base = line(concentrator, 0) * MINUTES
-            for first, last, begin, end, served in rows.values_list("first", "last", "begin", "end", "served"):
-                channel, within = divmod(first - base, MINUTES)
-                taken = Rectangle(within, within + last - first, begin, end)
-                room.take(channel, taken, own=own and served)
-        return room
+    def give(self, wanted: Iterable[Stored], near: Stored | None = None, *, or_overlap: bool = True) -> list[Given]:
+        """Places for all, for one near where it is now (World.give); none where nothing is free, without `or_overlap`.
 
-    def choose(self, room: Room, wish: Wish, near: Place | None = None) -> Place:
-        """The best place there is; one that overlaps others when there is no free one."""
-        return room.find(wish, near) or room.least_overlap(wish)
+        They are known to this process only, until `changed` tells the others.
+        """
+        with memory.world(self.plan) as world:
+            if world is not self._world:
+                for plan in self._plans.values():
+                    world.refresh(plan)
+                self._world = world
+            found = (world.give(one, near=near, or_overlap=or_overlap) for one in wanted)
+            return [given for given in found if given is not None]
 
+    def changed(self, adapters: Collection[int], *, many: bool = False) -> None:
+        """Note that slots of `adapters` came, went or changed at all concentrators of this lock; for `many` once."""
+        edition = secrets.randbits(62) + 1
+        SlotPlan.objects.filter(pk__in=self._plans).update(edition=edition)
+        names = [None] if many else adapters
+        made = SlotChange.objects.bulk_create(
+            SlotChange(concentrator_id=pk, edition=edition, adapter=name) for pk in self._plans for name in names
+        )
+        for pk, plan in self._plans.items():
+            if self._world is not None:
+                settle = partial(memory.settle, self._world, pk, plan.edition, edition, list(adapters))
+                transaction.on_commit(settle)
+            plan.edition = edition
+            if any(row.pk % _TRIM_EVERY == 0 for row in made):
+                _trim(pk)
 
-def _locked(concentrators: Collection[int], adapter: int | None) -> dict[int, SlotPlan]:
-    wanted = Q(pk__in=concentrators)
-    if adapter is not None:
-        heard = Neighbour.objects.filter(adapter=adapter, expires_at__gt=timezone.now())
-        wanted |= Q(pk__in=heard.values("concentrator"))
-    return {row.pk: row for row in SlotPlan.objects.select_for_update().filter(wanted).order_by("pk")}
+    def forget(self) -> None:
+        """What was in memory did not agree with the database: read everything again."""
+        memory.forget()
+        self._world = None
 
 
 def hearers_of(adapters: Iterable[int], now: datetime) -> dict[int, set[int]]:
@@ -62,6 +71,11 @@ def hearers_of(adapters: Iterable[int], now: datetime) -> dict[int, set[int]]:
     for adapter, concentrator in rows.values_list("adapter_id", "concentrator_id"):
         found.setdefault(adapter, set()).add(concentrator)
     return found
+
+
+def occupied_by(row: Assignment) -> set[int]:
+    """The concentrators at which a slot takes time."""
+    return set(Occupancy.objects.filter(assignment=row.pk).values_list("concentrator_id", flat=True))
 
 
 def occupancies(row: Assignment, hearers: Collection[int]) -> Sequence[Occupancy]:
@@ -77,3 +91,15 @@ def occupancies(row: Assignment, hearers: Collection[int]) -> Sequence[Occupancy
                       served=served, shared=shared)
         )  # fmt: skip
     return rows
+
+
+def _locked(concentrators: Collection[int]) -> dict[int, SlotPlan]:
+    rows = SlotPlan.objects.select_for_update().filter(pk__in=concentrators).order_by("pk")
+    return {row.pk: row for row in rows}
+
+
+def _trim(concentrator: int) -> None:
+    log = SlotChange.objects.filter(concentrator=concentrator).order_by("-pk")
+    oldest = log.values_list("pk", flat=True)[KEPT_CHANGES : KEPT_CHANGES + 1].first()
+    if oldest is not None:
+        log.filter(pk__lte=oldest).order_by().delete()

@@ -1,0 +1,52 @@
+"""What an adapter's slot must be under a plan, and how the allocator is asked for it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from meterwire.errors import ValueOutOfRange
+from meterwire.slots import PERIODS, length_ms
+from provisioning.errors import Invalid
+from provisioning.slots.allocator import Place, Stored
+from provisioning.slots.models import Assignment, SlotPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Room for `size` bytes of FRMPayload every `period_s`, at a data rate and with guards (ms) on both sides."""
+
+    period_s: int
+    size: int
+    data_rate: int
+    guard_ms: int
+    length_ms: int
+
+    @classmethod
+    def under(cls, plan: SlotPlan, period_s: int, size: int, data_rate: int) -> "Need":
+        """Invalid names the argument that is outside the plan."""
+        length = checked_length(plan, period_s, size, data_rate)
+        return cls(period_s, size, data_rate, plan.guard_ms, length)
+
+    def met_by(self, row: Assignment) -> bool:
+        """Whether the slot that is held is just that."""
+        held = (row.period_s, row.size, row.data_rate, row.guard_ms, row.length_ms)
+        return held == (self.period_s, self.size, self.data_rate, self.guard_ms, self.length_ms)
+
+    def wish(self, row: Assignment, concentrator: int, hearers: Collection[int]) -> Stored:
+        """For the row's adapter at a concentrator, heard by others; its place says nothing."""
+        heard = tuple(sorted(hearers))
+        return Stored(row.adapter_id, concentrator, Place(0, 0), self.length_ms, self.period_s, heard)
+
+
+def checked_length(plan: SlotPlan, period_s: int, size: int, data_rate: int) -> int:
+    """Milliseconds of a slot under `plan`. Invalid names the argument that is outside it."""
+    if period_s not in PERIODS:
+        shown = ", ".join(map(str, PERIODS))
+        raise Invalid(
+            "period_s", _("Slots repeat every {periods} s; choose one of these periods.").format(periods=shown)
+        )
+    try:
+        return length_ms(size, data_rate, plan.guard_ms, plan.quantum_ms)
+    except ValueOutOfRange as error:
+        raise Invalid("data_rate", str(error)) from None

@@ -1,0 +1,44 @@
+"""Slots as the database has them, in the allocator's words, and which ones changed since an edition."""
+
+from collections.abc import Collection
+
+from django.db.models import Q
+
+from provisioning.slots.allocator import Place, Stored
+from provisioning.slots.models import Assignment, Occupancy, SlotChange
+
+KEPT_CHANGES = 1000  # per concentrator; more than these are read as everything
+_FIGURES = ("pk", "concentrator_id", "channel", "phase_ms", "length_ms", "period_s")
+
+
+def at(concentrator: int) -> dict[int, Stored]:
+    """All that is served or heard at a concentrator, by adapter."""
+    here = Occupancy.objects.filter(concentrator=concentrator)
+    return _read(Q(occupancies__concentrator=concentrator), Q(assignment__in=here.values("assignment")))
+
+
+def among(adapters: Collection[int]) -> dict[int, Stored]:
+    """Those of the adapters that have a slot."""
+    return _read(Q(pk__in=list(adapters)), Q(assignment__in=list(adapters))) if adapters else {}
+
+
+def changed_since(concentrator: int, edition: int) -> set[int] | None:
+    """The adapters whose slots came, went or changed at a concentrator after an edition; None: too many, or unknown."""
+    log = SlotChange.objects.filter(concentrator=concentrator)
+    last = log.filter(edition=edition).order_by("-pk").values_list("pk", flat=True).first()
+    if last is None:
+        return None
+    found = set(log.filter(pk__gt=last).values_list("adapter", flat=True)[: KEPT_CHANGES + 1])
+    return None if None in found or len(found) > KEPT_CHANGES else {pk for pk in found if pk is not None}
+
+
+def _read(rows: Q, occupancies: Q) -> dict[int, Stored]:
+    heard: dict[int, tuple[int, ...]] = {}
+    elsewhere = Occupancy.objects.filter(occupancies, served=False).order_by("assignment", "concentrator")
+    for adapter, concentrator in elsewhere.values_list("assignment_id", "concentrator_id"):
+        heard[adapter] = (*heard.get(adapter, ()), concentrator)
+    held = Assignment.objects.filter(rows, concentrator__isnull=False)
+    return {
+        pk: Stored(pk, concentrator, Place(channel, phase_ms), length_ms, period_s, heard.get(pk, ()))
+        for pk, concentrator, channel, phase_ms, length_ms, period_s in held.values_list(*_FIGURES)
+    }
