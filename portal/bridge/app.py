@@ -35,6 +35,7 @@ from portal.bridge.keys import Keys
 from portal.bridge.mail import Mail
 from portal.bridge.pages import Pages
 from portal.bridge.partner_keys import PartnerKeys
+from portal.bridge.renewals import Renewals
 from portal.bridge.slots import Slots
 from portal.bridge.steps import News, Steps
 from portal.telemetry.directory import Directory
@@ -87,7 +88,7 @@ class Bridge:
         self._configurations = Configurations(time.time, time.monotonic)
         self._key_port = KeyPort([Keys(vault()), PartnerKeys(), Days(vault())])
         self._steps, self._news = Steps(time.time), News()
-        self._slots = Slots(time.monotonic)
+        self._slots, self._renewals = Slots(time.monotonic), Renewals(time.monotonic)
         self._heartbeat = Heartbeat(settings.name, vault())
         self._doorkeeper = Doorkeeper(vault())
         self._inbox: asyncio.Queue[Mail | None] = asyncio.Queue(MAX_MAILS)
@@ -254,6 +255,7 @@ class Bridge:
                 changes = await self._in(self._side, lambda: self._steps.advance(news))  # noqa: B023
                 self._pages.tell(changes.messages())
                 await self._in(self._side, lambda: self._slots.advance(news.adapters, news.events))  # noqa: B023
+                await self._in(self._side, lambda: self._renewals.advance(news.adapters))  # noqa: B023
                 if not self._link.connected:
                     continue
                 due = await self._in(self._side, self._configurations.due)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from meterwire import messages, topics
-from meterwire.messages import DevicesCommand, Receipt
+from meterwire.messages import BeaconEntry, DevicesCommand, OpenTimeEntry, PlanEntry, Receipt
 from provisioning.fleet.models import Concentrator
 from provisioning.fleet.queries import concentrators_behind
 from provisioning.keys.device_table import commands, device_change
 from provisioning.keys.vault import Vault
+from provisioning.slots.closed_time import beacon, open_time
+from provisioning.slots.models import SlotPlan
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +78,25 @@ class Commands:
         """The whole table where the concentrator asked for it or runs none, else what changed since its revision."""
         whole = concentrator.running_revision == 0 or (sent is not None and sent.whole_wanted)
         change = device_change(concentrator, None if whole else concentrator.running_revision, self._vault)
-        now = self._time()
-        parts = commands(change, lambda: messages.ulid(now, secrets.token_bytes(10)), messages.timestamp(now))
+        now, plan = self._time(), plan_entry(concentrator)
+        parts = commands(change, lambda: messages.ulid(now, secrets.token_bytes(10)), messages.timestamp(now), plan)
         self._sent[concentrator.eui] = _Sent(change.revision, self._monotonic(), {part.id for part in parts})
         return parts
+
+
+def plan_entry(concentrator: Concentrator) -> PlanEntry | None:
+    """How its time is divided; None where nobody was given a slot and nobody set a plan: its own settings hold.
+
+    Read after the revision, as the devices are: what changes in between has its own revision.
+    """
+    plan = SlotPlan.objects.filter(pk=concentrator.pk).first()
+    if plan is None:
+        return None
+    sent, free = beacon(plan), open_time(plan)
+    return PlanEntry(
+        None if sent is None else BeaconEntry(sent.frequency_hz, sent.data_rate, sent.period_s, sent.phase_ms),  # type: ignore[arg-type]
+        None if free is None else OpenTimeEntry(free.period_s, free.phase_ms, free.length_ms),  # type: ignore[arg-type]
+    )
 
 
 def topic_of(eui: str) -> str:

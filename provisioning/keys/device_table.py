@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 
 from meterwire.errors import MeterspanError
 from meterwire.ids import DevEUI, GatewayEUI
-from meterwire.messages import MAX_DEVICES, Abp, DeviceEntry, DevicesCommand, SlotEntry, WrappedKey
+from meterwire.messages import MAX_DEVICES, Abp, DeviceEntry, DevicesCommand, PlanEntry, SlotEntry, WrappedKey
 from meterwire.transport_key import entropy_bytes, wrap
 from provisioning.fleet.models import Adapter, Concentrator, DeviceChange
 from provisioning.keys.kek import KeyDamaged
@@ -72,8 +72,13 @@ def device_change(
     return Change(revision, base, upsert, tuple(sorted(names - {entry.dev_eui for entry in upsert})))
 
 
-def commands(change: Change, new_id: Callable[[], str], time: str) -> list[DevicesCommand]:
-    """The messages for a change, each with at most MAX_DEVICES entries of either kind; always at least one."""
+def commands(
+    change: Change, new_id: Callable[[], str], time: str, plan: PlanEntry | None = None
+) -> list[DevicesCommand]:
+    """The messages for a change, each with at most MAX_DEVICES entries of either kind; always at least one.
+
+    `plan` is how time is divided at the concentrator; every message says it.
+    """
     upserts, removes = _chunks(change.upsert), _chunks(change.remove)
     parts = max(len(upserts), len(removes), 1)
     return [
@@ -86,6 +91,7 @@ def commands(change: Change, new_id: Callable[[], str], time: str) -> list[Devic
             parts=parts,
             upsert=upserts[part] if part < len(upserts) else (),
             remove=removes[part] if part < len(removes) else (),
+            plan=plan,
         )
         for part in range(parts)
     ]

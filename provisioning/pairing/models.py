@@ -119,7 +119,9 @@ class Configuration(models.Model):
     `version` is 1 to 65535 and rises when `records` (the encoded records, hex, without header) change; 0: nothing is
     wanted yet. `running` is the version in the adapter's last report, None before the first; `reported` holds that
     report: {"firmware": text, "dev_eui": hex, "identities": {input: {"kind": int, "octets": hex}}, "resolutions":
-    {register number: exponent}, "counter": int, "refusal": text}.
+    {register number: exponent}, "counter": int, "refusal": text}. The firmware `unknown_for` refused the record of type
+    `unknown_from`; records of slots from that type on are left out until another firmware is reported. `stale`: its
+    records are to be put together anew.
     """
 
     adapter = models.OneToOneField(Adapter, on_delete=models.CASCADE, primary_key=True, related_name="configuration")
@@ -133,6 +135,9 @@ class Configuration(models.Model):
     reported = models.JSONField(default=dict)
     reported_at = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)  # when the bridge last handed it to a concentrator
+    unknown_from = models.PositiveSmallIntegerField(null=True, blank=True)
+    unknown_for = models.CharField(max_length=40, blank=True)
+    stale = models.BooleanField(default=False)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(version__lte=65535), name="configuration_version_16_bits")]
@@ -142,11 +147,16 @@ class Configuration(models.Model):
                 fields=["sent_at", "adapter"],
                 condition=Q(running=None) | ~Q(running=models.F("version")),
                 name="configuration_behind",
-            )
+            ),
+            models.Index(fields=["adapter"], condition=Q(stale=True), name="configuration_stale"),
         ]
 
     def __str__(self) -> str:
         return f"{self.adapter_id} wants {self.version}, runs {self.running}"
+
+    def knows(self, record_type: int) -> bool:
+        """Whether the adapter's firmware takes this record of slots: who refuses one does not know the later ones."""
+        return self.unknown_from is None or record_type < self.unknown_from
 
 
 class Claim(models.Model):

@@ -7,9 +7,11 @@ from provisioning.pairing.services.claim import claim
 from provisioning.pairing.services.configuration import desired_configuration, refresh_configuration, set_reporting
 from provisioning.pairing.services.identity import confirm, found_identity
 from provisioning.pairing.services.photo import set_photo
+from provisioning.pairing.services.renewal import follow_refusal, give_missing, give_slots, renew_next
 from provisioning.pairing.services.resolve import resolve_mismatch
 from provisioning.pairing.services.scans import adapter_by_scan
 from provisioning.pairing.services.slot_upkeep import follow_rate, hear_echo, renew_slot
+from provisioning.pairing.services.slots import first_rate
 from provisioning.pairing.services.steps import record_step
 
 __all__ = [
@@ -20,13 +22,18 @@ __all__ = [
     "clear_wrong_claims",
     "confirm",
     "desired_configuration",
+    "first_rate",
     "follow_rate",
+    "follow_refusal",
     "found_identity",
+    "give_missing",
+    "give_slots",
     "hear_echo",
     "move",
     "pair",
     "record_step",
     "refresh_configuration",
+    "renew_next",
     "renew_slot",
     "replace_adapter",
     "replace_meter",

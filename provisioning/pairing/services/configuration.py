@@ -1,35 +1,33 @@
 """What an adapter should run (port 33): wanted by its pairings and by what an operator set, numbered by version."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from meterwire.config_records import MeterIdentity, PreviousRecord, Record, Registers, Reporting, SlotRecord
+from meterwire.config_records import Record, Registers
 from meterwire.errors import MeterspanError
-from meterwire.ids import MeterId
 from meterwire.registers import REGISTERS
-from meterwire.slots import Kind
 from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited, record
 from provisioning.errors import Invalid
 from provisioning.fleet.access import require_at
-from provisioning.fleet.models import Adapter, Meter
-from provisioning.pairing.models import Configuration, Pairing
+from provisioning.fleet.models import Adapter
+from provisioning.pairing.models import Configuration
+from provisioning.pairing.services.records import records_of, wire
 from provisioning.pairing.services.slots import settle_slot
 from provisioning.slots.models import Assignment
 
 MAX_VERSION = 0xFFFF
 MIN_PERIOD_S, MAX_PERIOD_S = 60, 86_400
 MAX_REGISTERS = 8  # of one input; more do not fit into a telegram of the slowest data rate
+_RENEWED = ["version", "records", "changed_at", "sent_at"]
 
 
 def desired_configuration(adapter: Adapter) -> tuple[Record, ...]:
-    """All records: the registered identity of each paired input, what an operator set, and the slot."""
-    if adapter.kind != Adapter.Kind.METERSPAN:
-        return ()
-    return _records(adapter, Configuration.objects.filter(adapter=adapter).first())
+    """All records: the registered identity of each paired input, what an operator set, the slot and its plan."""
+    return records_of([adapter], Configuration.objects.in_bulk([adapter.pk])).get(adapter.pk, ())
 
 
 def refresh_configuration(adapter: Adapter, slot: Assignment | None = None) -> Configuration:
@@ -38,15 +36,27 @@ def refresh_configuration(adapter: Adapter, slot: Assignment | None = None) -> C
     `slot` is the adapter's, where the caller has it at hand.
     """
     row = Configuration.objects.filter(adapter=adapter).first() or Configuration(adapter=adapter)
-    records = wire(_records(adapter, row, slot)) if adapter.kind == Adapter.Kind.METERSPAN else ""
+    slots = None if slot is None else {adapter.pk: slot}
     made = row._state.adding
-    if row.records != records:
-        row.version = row.version % MAX_VERSION + 1
-        row.records, row.changed_at, row.sent_at = records, timezone.now(), None
-    elif not made:
-        return row
-    row.save(force_insert=made, update_fields=None if made else ["version", "records", "changed_at", "sent_at"])
+    if _renew(row, records_of([adapter], {adapter.pk: row}, slots).get(adapter.pk, ())):
+        row.save(force_insert=made, update_fields=None if made else _RENEWED)
+    elif made:
+        row.save(force_insert=True)
     return row
+
+
+def refresh_many(adapters: Sequence[Adapter]) -> int:
+    """The same for many with few statements; returns how many have changed. None of them is stale then."""
+    ours = [adapter for adapter in adapters if adapter.kind == Adapter.Kind.METERSPAN]
+    known = Configuration.objects.select_for_update().filter(adapter__in=ours).order_by("pk")
+    rows = {row.pk: row for row in known}
+    new = {adapter.pk: Configuration(adapter=adapter) for adapter in ours if adapter.pk not in rows}
+    every = rows | new
+    changed = [pk for pk, records in records_of(ours, every).items() if _renew(every[pk], records)]
+    Configuration.objects.bulk_create(new.values(), batch_size=1000)
+    Configuration.objects.bulk_update([rows[pk] for pk in changed if pk in rows], _RENEWED, batch_size=250)
+    Configuration.objects.filter(adapter__in=adapters, stale=True).update(stale=False)
+    return len(changed)
 
 
 def set_reporting(
@@ -71,40 +81,14 @@ def set_reporting(
     return row
 
 
-def wire(records: Iterable[Record]) -> str:
-    """Type, length and value of each record, hex, as Configuration keeps them."""
-    encoded = ((item.type, item.encode()) for item in records)
-    return b"".join(bytes((kind, len(value))) + value for kind, value in encoded).hex()
-
-
-def _octets(meter: Meter | None) -> bytes:
-    assert meter is not None
-    return bytes.fromhex(meter.server_id) if meter.server_id else MeterId.parse(meter.meter_id).server_id()
-
-
-def _records(adapter: Adapter, row: Configuration | None, slot: Assignment | None = None) -> tuple[Record, ...]:
-    held = Pairing.objects.filter(adapter=adapter, to_at=None, meter__isnull=False).order_by("input")
-    named = [MeterIdentity(pairing.input, _octets(pairing.meter)) for pairing in held.select_related("meter")]
-    return (
-        *named,
-        *(() if row is None else _reporting(row)),
-        *_slot(slot or Assignment.objects.filter(adapter=adapter).first()),
-    )
-
-
-def _slot(row: Assignment | None) -> Iterable[Record]:
-    """Without a slot the adapter sends at jittered times."""
-    if row is not None and (slot := row.slot) is not None:
-        yield SlotRecord(slot)
-        if row.size >= Kind.VALUES_PREVIOUS:
-            yield PreviousRecord(True)
-
-
-def _reporting(row: Configuration) -> Iterable[Record]:
-    if row.period_s is not None:
-        yield Reporting(row.period_s)
-    for input, indexes in json.loads(row.registers or "{}").items():
-        yield Registers(int(input), tuple(indexes))
+def _renew(row: Configuration, records: Iterable[Record]) -> bool:
+    """Write other records into `row`, unsaved, under the next version; False when they are the same."""
+    text = wire(records)
+    if row.records == text:
+        return False
+    row.version = row.version % MAX_VERSION + 1
+    row.records, row.changed_at, row.sent_at = text, timezone.now(), None
+    return True
 
 
 def _checked(registers: Mapping[int, Iterable[int]]) -> dict[str, list[int]]:

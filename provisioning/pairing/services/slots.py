@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from meterwire.config_records import SlotRecord
 from meterwire.slots import PERIODS, Kind
 from provisioning.accounts.actors import Actor
 from provisioning.fleet.models import Adapter
-from provisioning.pairing.models import Pairing
+from provisioning.pairing.models import Configuration, Pairing
 from provisioning.slots import services as slots
 from provisioning.slots.models import Assignment, SlotPlan
 
@@ -25,31 +26,51 @@ def settle_slot(
     """Bring the slot of `adapter` in line with its pairings, its concentrator and its period; no permission is asked.
 
     Belongs inside the transaction of the change, before refresh_configuration. `levels`: at which level (dBm) which
-    concentrator heard it; the last two as for `slots.put`. A period that slots do not know leaves it without one,
-    and so does a concentrator whose plan says that pairings get none.
+    concentrator heard it; the last two as for `slots.put`. A period that slots do not know leaves it without one, and
+    so do a concentrator whose plan says that pairings get none, and a firmware that refused the record of its slot.
     """
     paired = Exists(Pairing.objects.filter(adapter=OuterRef("pk"), to_at=None))
     rows = Adapter.objects.select_related("slot", "configuration", "concentrator__slot_plan")
     known = rows.annotate(paired=paired).get(pk=adapter.pk)
-    held = getattr(known, "slot", None)
-    period_s = getattr(getattr(known, "configuration", None), "period_s", None) or USUAL_PERIOD_S
+    held: Assignment | None = getattr(known, "slot", None)
+    configuration: Configuration | None = getattr(known, "configuration", None)
+    period_s = period_of(known)
     plan = getattr(known.concentrator, "slot_plan", None) or SlotPlan()
-    ours = known.archived_at is None and known.kind == Adapter.Kind.METERSPAN and known.concentrator is not None
-    if not known.paired or not ours or not plan.by_pairing or period_s not in PERIODS:
+    serving = known.concentrator if known.archived_at is None and known.kind == Adapter.Kind.METERSPAN else None
+    able = period_s in PERIODS and (configuration is None or configuration.knows(SlotRecord.type))
+    if not known.paired or serving is None or not plan.by_pairing or not able:
         slots.take_back(actor, adapter, held)
         return None
     size = (Kind.VALUES_PREVIOUS if plan.previous else Kind.VALUES).size
-    rate = _rate(adapter, held, levels or {})
-    return slots.put(
-        actor, adapter, held, period_s=period_s, size=size, data_rate=rate, recorded=recorded, announced=announced
-    )
+    level = (levels or {}).get(serving.pk)
+    stays = held is not None and held.concentrator_id == serving.pk
+    rate = held.data_rate if held is not None and stays else first_rate(level)
+    given = slots.put(
+        actor, adapter, held, period_s=period_s, size=size, data_rate=rate, level_dbm=level, recorded=recorded,
+        announced=announced,
+    )  # fmt: skip
+    given.concentrator = serving  # with its plan, which the configuration wants too
+    return given
 
 
-def _rate(adapter: Adapter, held: Assignment | None, levels: Mapping[int, float]) -> int:
-    """The data rate known so far here, else by the level here, else the slowest: it is always heard."""
-    if held is not None and held.concentrator_id == adapter.concentrator_id:
-        return held.data_rate
-    level = levels.get(adapter.concentrator_id or 0)
-    if level is None:
+def without_slot() -> QuerySet[Adapter]:
+    """Adapters that settle_slot gives one though nothing of theirs changes: moved here, or slots were off until now."""
+    paired = Exists(Pairing.objects.filter(adapter=OuterRef("pk"), to_at=None))
+    rows = Adapter.objects.filter(paired, archived_at=None, kind=Adapter.Kind.METERSPAN, concentrator__isnull=False)
+    rows = rows.filter(Q(slot=None) | Q(slot__concentrator=None))
+    rows = rows.exclude(concentrator__slot_plan__by_pairing=False)
+    usual = Q(configuration=None) | Q(configuration__period_s=None) | Q(configuration__period_s__in=PERIODS)
+    return rows.filter(usual).exclude(configuration__unknown_from__lte=SlotRecord.type).order_by("pk")
+
+
+def period_of(adapter: Adapter) -> int:
+    """Seconds between regular telegrams as its `configuration` says."""
+    configuration: Configuration | None = getattr(adapter, "configuration", None)
+    return (configuration and configuration.period_s) or USUAL_PERIOD_S
+
+
+def first_rate(level_dbm: float | None) -> int:
+    """The data rate for a level at the concentrator; for an unknown one the slowest, which is always heard."""
+    if level_dbm is None:
         return SLOWEST
-    return next((rate for rate, least in _LEVELS if level >= least), SLOWEST)
+    return next((rate for rate, least in _LEVELS if level_dbm >= least), SLOWEST)
