@@ -13,7 +13,7 @@ from concentrator_agent.backhaul.link import Backhaul
 from concentrator_agent.backhaul.outbox_pump import OutboxPump
 from concentrator_agent.backhaul.presence import Presence
 from concentrator_agent.clock_watch import ClockWatch
-from concentrator_agent.config import BeaconSettings, Config
+from concentrator_agent.config import Config
 from concentrator_agent.devices import DeviceTable
 from concentrator_agent.distribution import Distribution
 from concentrator_agent.enrolment.identity import Identity
@@ -33,8 +33,8 @@ from concentrator_agent.server.heard import Heard
 from concentrator_agent.server.join import JoinServer
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
-from concentrator_agent.server.tracking import Tracking
 from concentrator_agent.server.uplink import UplinkServer
+from concentrator_agent.slotting import Slotting
 from edge import lean, sealedfile
 from edge.clock import Clock, SystemClock
 from edge.database import Database, StorageError
@@ -123,11 +123,14 @@ class ConcentratorApp:
         self.heard = Heard(self.events, clock)
         audit = Audit(self.credential, clock)
         self.sessions = Sessions(database.read, self.credential, config.server.cached_devices)
-        self.table = DeviceTable(database, self._keys, audit)
         self.queue = DownlinkQueue(database, self.outbox, self.events, clock, audit)
         self._pending_events: list[Entry] = []
         self.clock_watch = ClockWatch(clock, config.clock.quality, database, self.events, self._note)
         self.time = self.clock_watch.keeper
+        self.slots = Slotting(
+            config.beacon, region=plan, database=database, clock=clock, keeper=self.time, events=self.events
+        )
+        self.table = DeviceTable(database, self._keys, audit, plan=self.slots.plan, on_change=self.slots.table_changed)
         self.second = SecondModule(
             config, credential=self.credential, database=database, queue=self.queue, outbox=self.outbox,
             events=self.events, audit=audit, gate=self.gate, clock=clock, ulids=ulids, dated=self._dates_known,
@@ -152,6 +155,7 @@ class ConcentratorApp:
             queue=self.queue,
             database=database,
             clock=clock,
+            clearance=self.slots.clearance,
             desired=self.joins.desired,
             max_power_dbm=config.udp.max_power_dbm,
             status_every_s=config.server.device_status_h * 3600,
@@ -170,7 +174,7 @@ class ConcentratorApp:
             target=self.second.outbox,
             partner=self.second.partner,
             keeper=self.time,
-            tracking=Tracking(self.time, self.events, plan),
+            tracking=self.slots.tracking,
         )
         self._reported_dropped = self.outbox.stats().dropped
         if config.mqtt is not None:
@@ -222,9 +226,9 @@ class ConcentratorApp:
             ulids=ulids,
         )
 
-    def _beacon(self, settings: BeaconSettings) -> BeaconSender:
+    def _beacon(self) -> BeaconSender:
         return BeaconSender(
-            settings,
+            lambda: self.slots.plan.beacon,
             self.config.eui,
             clock=self.clock,
             keeper=self.time,
@@ -272,8 +276,7 @@ class ConcentratorApp:
             jobs.append(self.second.target.run())
         if self.keeper is not None:
             jobs.append(self.keeper.run())
-        if self.config.beacon.enabled:
-            jobs.append(self._beacon(self.config.beacon).run(self.watchdog.register("beacon", STUCK_AFTER_S)))
+        jobs.append(self._beacon().run(self.watchdog.register("beacon", STUCK_AFTER_S)))
         tasks = [asyncio.ensure_future(job) for job in jobs]
         stopping = asyncio.ensure_future(self._until_stopped())
         self.ready.set()
@@ -357,6 +360,7 @@ class ConcentratorApp:
             self.clock_watch.look()
             self.forwarders.sweep()
             self.dedupe.forget(self.clock.monotonic())
+            self._pending_events += self.slots.look(TICK_S)
             try:
                 await self._slow_housekeeping(tick)
                 await self._put_events()
@@ -372,6 +376,7 @@ class ConcentratorApp:
         await self.second.look_after()
         await self.downlink.save()
         await self.clock_watch.refresh()
+        self.slots.tidy()
         stats = self.outbox.stats()
         if stats.dropped > self._reported_dropped:
             oldest = messages.timestamp(stats.dropped_oldest_at) if stats.dropped_oldest_at is not None else None

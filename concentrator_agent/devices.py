@@ -1,6 +1,7 @@
-"""The device table: what the portal wants, taken over revision by revision."""
+"""The device table and its plan of time: what the portal wants, taken over revision by revision."""
 
 import sqlite3
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -8,8 +9,9 @@ import msgspec
 from concentrator_agent import store
 from concentrator_agent.audit import Audit, Note
 from concentrator_agent.rootkeys import KeyService, Outcome, Task
+from concentrator_agent.timeplan import PLAN, TimePlan, encode_plan
 from edge.database import Database
-from meterwire.messages import DevicesCommand, Result
+from meterwire.messages import DevicesCommand, PlanEntry, Result
 
 REVISION: Final = "revision"
 MAX_IDS: Final = 2000  # commands answered together
@@ -21,6 +23,7 @@ class _Assembly(msgspec.Struct, eq=False):
     revision: int
     base: int | None
     parts: int
+    plan: PlanEntry | None
     held: set[int] = msgspec.field(default_factory=set)
     ids: list[str] = msgspec.field(default_factory=list)
     refused: list[Outcome] = msgspec.field(default_factory=list)
@@ -35,12 +38,25 @@ class Applied(msgspec.Struct, frozen=True):
 
 
 class DeviceTable:
-    """The table in the store and the revision that runs."""
+    """The table in the store and the revision that runs.
 
-    def __init__(self, database: Database, keys: KeyService, audit: Audit) -> None:
+    `on_change` is told which devices a revision touched, None for a whole table, once that and `plan` hold.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyService,
+        audit: Audit,
+        *,
+        plan: TimePlan,
+        on_change: Callable[[Collection[str] | None], None] = lambda dev_euis: None,
+    ) -> None:
         self._database = database
         self._keys = keys
         self._audit = audit
+        self._plan = plan
+        self._on_change = on_change
         self._refused_last = ""
         self._assembly: _Assembly | None = None
         self.revision = int(store.setting(database.read, REVISION) or b"0")
@@ -65,7 +81,8 @@ class DeviceTable:
             command.parts,
         )
         if assembly is None or fresh:
-            assembly = self._assembly = _Assembly(command.revision, command.base, command.parts)
+            assembly = self._assembly = _Assembly(command.revision, command.base, command.parts, command.plan)
+        assembly.plan = command.plan or assembly.plan
         if command.part not in assembly.held:
             await self._stage(command, assembly, fresh)
         if command.id not in assembly.ids and len(assembly.ids) < MAX_IDS:
@@ -79,6 +96,9 @@ class DeviceTable:
             return Result(command.id, "format", f"part {command.part} of {command.parts} does not exist")
         if command.revision == self.revision:
             return None
+        wrong = self._plan.fault(command.plan)
+        if wrong is not None:
+            return Result(command.id, "format", f"the plan of time cannot be followed: {wrong}")
         if command.base is not None and command.base != self.revision:
             sentence = f"revision {self.revision} runs here, not {command.base}: send the whole table"
             return Result(command.id, "revision_gap", sentence)
@@ -113,13 +133,17 @@ class DeviceTable:
         assembly.held.add(command.part)
 
     async def _apply(self, assembly: _Assembly) -> Applied:
-        def job(connection: sqlite3.Connection) -> int:
+        def job(connection: sqlite3.Connection) -> tuple[int, list[str] | None]:
             self._audit.note(connection, self._notes(connection, assembly))
+            touched = None if assembly.base is None else store.staged_devices(connection)
             store.apply_stage(connection, whole=assembly.base is None)
             store.put_setting(connection, REVISION, str(assembly.revision).encode())
-            return store.count_devices(connection)
+            store.put_setting(connection, PLAN, encode_plan(assembly.plan))
+            return store.count_devices(connection), touched
 
-        self.count = await self._database.run(job)
+        self.count, touched = await self._database.run(job)
+        self._plan.follow(assembly.plan)
+        self._on_change(touched)
         self.revision = assembly.revision
         self.wholes += assembly.base is None
         self._assembly = None
@@ -134,5 +158,7 @@ class DeviceTable:
             notes.append(
                 Note("device.refuse", outcome.reason or "", outcome.row.dev_eui, revision, None, outcome.message)
             )
+        if assembly.plan != self._plan.planned:
+            notes.append(Note("plan.change", "ok", None, revision, None, encode_plan(assembly.plan).decode()))
         done = f"{'whole table' if whole else f'change of revision {assembly.base}'}, {len(planned)} devices touched"
         return [*notes, Note("table.apply", "ok", None, revision, assembly.ids[-1] if assembly.ids else None, done)]

@@ -4,7 +4,7 @@ Functions of one row each, to be called inside a job of the database; what is se
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from edge import outbox
@@ -175,6 +175,16 @@ class Progress(NamedTuple):
 def device(connection: sqlite3.Connection, dev_eui: str) -> DeviceRow | None:
     row = connection.execute(f"SELECT {_DEVICE} FROM device WHERE dev_eui = ?", (dev_eui,)).fetchone()  # noqa: S608
     return DeviceRow(*row) if row else None
+
+
+def slots(connection: sqlite3.Connection) -> Iterator[tuple[str, bytes]]:
+    """(DevEUI, slot) of every device that has one."""
+    return iter(connection.execute("SELECT dev_eui, slot FROM device WHERE slot IS NOT NULL"))
+
+
+def staged_devices(connection: sqlite3.Connection) -> list[str]:
+    """Whom the staged revision names."""
+    return [dev_eui for (dev_eui,) in connection.execute("SELECT dev_eui FROM staged")]
 
 
 def count_devices(connection: sqlite3.Connection) -> int:

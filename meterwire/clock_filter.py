@@ -118,8 +118,15 @@ class ClockFilter(msgspec.Struct):
         self._learn(innovation * innovation / spread)
         return True
 
+    def reach(self, now: float) -> None:
+        """Carry the track on to `now` without a frame, for an answer that speaks of then."""
+        if now > self.at:
+            self.x, self.p = _moved(self.x, self.p, self.at, now, self.noise)
+            self.other = None if self.other is None else _carried(self.other, self.at, now)
+            self.at = now
+
     def answer(self, offset: float, rate: float) -> None:
-        """An answer that says so goes out now: the clock of the next frame is probably right by it."""
+        """An answer that says so of the clock at `at` goes out: the clock of the next frame is probably right by it."""
         lost = [offset, rate, 0.0, 0.0]
         if self.other is not None and self.odds < 0:
             self.x = [value + distance for value, distance in zip(self.x, self.other, strict=True)]

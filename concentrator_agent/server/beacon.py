@@ -15,17 +15,21 @@ from meterwire.beacon import Beacon
 
 log = logging.getLogger(__name__)
 
+LOOK_S: Final = 10.0  # so soon another plan is followed
 AHEAD_S: Final = 1.0  # a forwarder takes it that long before; its queue holds it till then
 MAX_POWER_DBM: Final = 27
 UNCERTAINTY_MS: Final = 2  # of the counter's tie to our clock
 
 
 class BeaconSender:
-    """`gateways`: the EUIs of those online. One of them sends: two at once would disturb each other."""
+    """`settings` are asked for anew each time; None: no beacon is sent now. `gateways`: the EUIs of those online.
+
+    One of them sends: two at once would disturb each other.
+    """
 
     def __init__(
         self,
-        settings: BeaconSettings,
+        settings: Callable[[], BeaconSettings | None],
         eui: str,
         *,
         clock: Clock,
@@ -46,26 +50,31 @@ class BeaconSender:
         """Until cancelled."""
         while True:
             progress()
-            until = self.next_at() - AHEAD_S - self._clock.time()
-            if until > 0:
-                await self._clock.sleep(min(until, 10.0))  # the clock may be set meanwhile
-                continue
             begin = self.next_at()
+            until = LOOK_S if begin is None else begin - AHEAD_S - self._clock.time()
+            if begin is None or until > 0:
+                await self._clock.sleep(min(until, LOOK_S))  # the clock may be set meanwhile, the plan change
+                continue
             outcome = await self.send(begin)
             if outcome != "sent":
                 log.info("no beacon", extra={"reason": outcome})
             await self._clock.sleep(begin - self._clock.time() + 0.001)
 
-    def next_at(self) -> float:
-        """The Unix time of the next beacon's start."""
-        phase, period = self._settings.phase_ms / 1000, self._settings.period_s
+    def next_at(self) -> float | None:
+        """The Unix time of the next beacon's start; None while none is sent."""
+        settings = self._settings()
+        if settings is None:
+            return None
+        phase, period = settings.phase_ms / 1000, settings.period_s
         now = self._clock.time()
         shift = self._keeper.slot_time(now) - now
         return math.ceil((now + shift - phase) / period) * period + phase - shift
 
     async def send(self, begin: float) -> str:
         """Hand one beacon for `begin` (Unix s) to a gateway: "sent", or why not."""
-        quality = self._keeper.quality()
+        settings, quality = self._settings(), self._keeper.quality()
+        if settings is None:
+            return "none"
         if not self._keeper.may_tell(quality):
             return "clock"
         beacon = Beacon(
@@ -81,7 +90,7 @@ class BeaconSender:
             if counter is None:
                 continue
             wanted = Transmission(
-                beacon.encode(), gateway, counter, self._settings.frequency_hz, self._settings.data_rate, MAX_POWER_DBM
+                beacon.encode(), gateway, counter, settings.frequency_hz, settings.data_rate, MAX_POWER_DBM
             )
             reason = await self._downlink.broadcast(wanted, begin)
             if reason == "sent":

@@ -6,11 +6,13 @@ from typing import Final
 
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.timekeeping import Timekeeper
-from meterwire.clock_package import AppTimeAns, AppTimeReq, decode_up
+from meterwire.clock_package import AppTimeAns, AppTimeReq, ClockAnswer, decode_up
 from meterwire.errors import FormatError
 from meterwire.lorawan.airtime import airtime_s
 
 log = logging.getLogger(__name__)
+
+ANSWER_OCTETS: Final = 13 + 1 + ClockAnswer.LENGTH  # a PHYPayload with a ClockAnswer and nothing else
 
 _RANGE: Final = 1 << 32
 

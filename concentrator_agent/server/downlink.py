@@ -1,7 +1,8 @@
 """Answers an uplink: composes the frame, chooses RX1 or RX2 by the duty-cycle ledger, and hands it to the gateway.
 
 Order: join-accept, acknowledgement and MAC answers, configuration, the clock, application, and the network's own MAC
-requests in what room is left (design 5.6: payload first).
+requests in what room is left (design 5.6: payload first). An uplink that came in its slot gets what disturbs nobody
+else's slot; only urgent commands go out all the same.
 """
 
 import asyncio
@@ -16,8 +17,9 @@ from concentrator_agent import store
 from concentrator_agent.modes import InterfaceClosed
 from concentrator_agent.radio.base import ConcentratorRadio, Reception, Transmission, TransmissionRefused
 from concentrator_agent.server import mac
+from concentrator_agent.server.clearance import Clearance
 from concentrator_agent.server.dedupe import Uplink
-from concentrator_agent.server.queue import DownlinkQueue, Item
+from concentrator_agent.server.queue import URGENT_PRIORITY, DownlinkQueue, Item
 from concentrator_agent.server.sessions import Device, Session
 from concentrator_agent.server.windows import Window, book, data_windows, deafens, has_air, join_windows, power_dbm
 from edge.clock import Clock
@@ -25,7 +27,7 @@ from edge.database import Database, StorageError
 from meterwire.clock_package import PORT as CLOCK_PORT
 from meterwire.errors import FormatError
 from meterwire.lorawan.dutycycle import DutyCycleLedger
-from meterwire.lorawan.frame import MAX_FOPTS
+from meterwire.lorawan.frame import MAX_FOPTS, MAX_PHY
 from meterwire.lorawan.mac_commands import MacCommand, encode_commands
 from meterwire.lorawan.plan import Region
 
@@ -39,6 +41,8 @@ OUTSIDE_OCTETS: Final = 5  # MHDR and MIC, which a data rate's limit does not co
 LEDGER: Final = "duty_cycle"
 NOTHING: Final = "nothing"
 REFUSED: Final = "refused"
+SLOTS: Final = "slots"  # it would reach into somebody's slot: it waits for an uplink in open time
+SMALLEST_OCTETS: Final = 12  # a frame without port and payload
 LONG_ANSWER_EVERY_S: Final = 20.0  # a gateway that was busy in RX1 answers at length in RX2 at most this often
 
 
@@ -69,6 +73,17 @@ class _Frame(msgspec.Struct, frozen=True):
     clock: bool = False
 
 
+class _Bounds(msgspec.Struct, frozen=True):
+    """What a frame may hold: `room` octets of MACPayload, items of `least_priority` and above.
+
+    `by_slots`: it is the slots that bound it.
+    """
+
+    room: int
+    least_priority: int = 0
+    by_slots: bool = False
+
+
 class Downlink:
     """Sends at most one frame per uplink."""
 
@@ -80,6 +95,7 @@ class Downlink:
         queue: DownlinkQueue,
         database: Database,
         clock: Clock,
+        clearance: Clearance,
         desired: mac.Parameters,
         max_power_dbm: int,
         status_every_s: float,
@@ -89,6 +105,7 @@ class Downlink:
         self._queue = queue
         self._database = database
         self._clock = clock
+        self._clearance = clearance
         self._desired = desired
         self._max_power_dbm = max_power_dbm
         self._status_every_s = status_every_s
@@ -105,6 +122,13 @@ class Downlink:
         if device is None or session is None:
             return False
         return self._queue.waiting(device.dev_eui) or bool(self._requests(session))
+
+    def may_answer(self, uplink: Uplink, device: Device, session: Session, octets: int) -> bool:
+        """Whether a PHYPayload of so many octets may go out in a window of this uplink."""
+        if not self._clearance.keeps_back(device, uplink.best):
+            return True
+        windows = data_windows(self._plan, uplink.best, session.mac.current)
+        return any(self._clear(uplink.best, window) >= octets for window in windows)
 
     def respond(self, response: Response) -> None:
         """Send it in the background; everything it stands for is durable by now."""
@@ -171,7 +195,7 @@ class Downlink:
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
             first, *_ = windows = join_windows(self._plan, copy)
-            for window in windows:
+            for window in self._clear_ones_first(copy, windows, len(frame.phy)):
                 if reason == REFUSED and self._spare_the_ears(copy.gateway, window, first, len(frame.phy)):
                     break
                 reason = await self._try(response.uplink, copy, window, frame)
@@ -185,21 +209,27 @@ class Downlink:
         assert session is not None
         if not self.needed(response):
             return NOTHING  # the uplink itself settled what was waiting
+        in_slot = self._clearance.keeps_back(device, response.uplink.best)
+        urgent = in_slot and self._queue.urgent(device.dev_eui)
         frame: _Frame | None = None
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
             first, *_ = windows = data_windows(self._plan, copy, session.mac.current)
-            for window in windows:
+            for window in self._clear_ones_first(copy, windows, self._octets(response, device)):
                 length = 0 if frame is None else len(frame.phy)
                 if reason == REFUSED and self._spare_the_ears(copy.gateway, window, first, length):
                     break
-                room = self._plan.data_rate(window.dr).max_mac_payload
                 if not self._could_send(response.uplink, window):
                     reason = "too_late"
                     continue
+                bounds = self._bounds(copy, window, in_slot=in_slot, urgent=urgent)
                 # The same frame may go into the other window; one with other content takes another counter.
-                if frame is None or len(frame.phy) - OUTSIDE_OCTETS > room:
-                    frame = self._compose(response, device, session, room)
+                if frame is None or len(frame.phy) - OUTSIDE_OCTETS > bounds.room:
+                    composed = self._compose(response, device, session, bounds)
+                    if composed is None:
+                        reason = SLOTS
+                        continue
+                    frame = composed
                 item = frame.item
                 if item is not None:
                     item.in_the_air = True
@@ -211,12 +241,35 @@ class Downlink:
                 if reason == "sent":
                     if not frame.clock:
                         response.clock_unsent()
-                    await self._note_sent(session, frame)
+                    disturbs = in_slot and len(frame.phy) > self._clear(copy, window)
+                    await self._note_sent(session, frame, disturbs=disturbs)
                     return reason
                 if item is not None:
                     item.failure = reason
         response.clock_unsent()
         return reason
+
+    def _clear(self, copy: Reception, window: Window) -> int:
+        """The longest PHYPayload that disturbs nobody's slot in this window."""
+        return self._clearance.octets(copy.received_at + window.after_s, window.dr)
+
+    def _clear_ones_first(self, copy: Reception, windows: tuple[Window, Window], octets: int) -> list[Window]:
+        """RX1 before RX2, unless only RX2 has room for so many octets between the slots."""
+        return sorted(windows, key=lambda window: self._clear(copy, window) < octets)
+
+    def _octets(self, response: Response, device: Device) -> int:
+        """About how long the answer is going to be, as a PHYPayload."""
+        item, _ = self._queue.next(device.dev_eui, MAX_PHY)
+        waiting = 0 if item is None else len(item.row.payload)
+        answers = sum(1 + command.length for command in response.answers)
+        return SMALLEST_OCTETS + 1 + answers + max(waiting, len(response.clock or b""))
+
+    def _bounds(self, copy: Reception, window: Window, *, in_slot: bool, urgent: bool) -> _Bounds:
+        most = self._plan.data_rate(window.dr).max_mac_payload
+        clear = self._clear(copy, window) - OUTSIDE_OCTETS if in_slot else most
+        if clear >= most:
+            return _Bounds(most)
+        return _Bounds(most, URGENT_PRIORITY) if urgent else _Bounds(clear, by_slots=True)
 
     def _spare_the_ears(self, gateway: str, later: Window, earlier: Window, length: int) -> bool:
         """Whether to leave out a long second window because the gateway has sent such a one a moment ago."""
@@ -229,21 +282,26 @@ class Downlink:
         self._deaf_at[gateway] = now
         return False
 
-    def _compose(self, response: Response, device: Device, session: Session, room: int) -> _Frame:
-        """A frame of at most `room` octets of MACPayload, under a counter of its own."""
-        answers, left_over = mac.fitting(response.answers, min(MAX_FOPTS, room - HEADER_OCTETS + 1))
+    def _compose(self, response: Response, device: Device, session: Session, bounds: _Bounds) -> _Frame | None:
+        """A frame within these bounds, under a counter of its own; None where the slots leave no room for any use."""
+        room = bounds.room
+        if room < SMALLEST_OCTETS - OUTSIDE_OCTETS or not session.may_take_down:
+            return None
+        answers, left_over = mac.fitting(response.answers, max(0, min(MAX_FOPTS, room - HEADER_OCTETS + 1)))
         if left_over:
             log.warning("MAC answers do not fit", extra={"dev_eui": device.dev_eui, "left": len(left_over)})
-        used = sum(1 + command.length for command in answers)
-        item, more = self._queue.next(device.dev_eui, room - HEADER_OCTETS - used)
+        used = in_fopts = sum(1 + command.length for command in answers)
+        failure = SLOTS if bounds.by_slots else "too_long"
+        item, more = self._queue.next(device.dev_eui, room - HEADER_OCTETS - used, bounds.least_priority, failure)
         fport, payload = (item.row.fport, item.row.payload) if item is not None else (None, b"")
-        clock = self._clock_goes_first(response, item, room - HEADER_OCTETS - used)
+        clock = self._clock_goes_first(response, item, 0 if bounds.least_priority else room - HEADER_OCTETS - used)
         if clock is not None:
             item, more, fport, payload = None, more or item is not None, CLOCK_PORT, clock
         used += len(payload)
-        in_fopts = sum(1 + command.length for command in answers)
         spare = min(MAX_FOPTS - in_fopts, room - HEADER_OCTETS - used)
         asked, later = mac.fitting(self._requests(session), max(0, spare))
+        if bounds.by_slots and not (response.ack or response.wanted or answers or fport or asked):
+            return None
         fcnt = session.take_down()
         phy = session.crypto.build(
             uplink=False,
@@ -284,12 +342,14 @@ class Downlink:
             return REFUSED
         return "sent"
 
-    async def _note_sent(self, session: Session, frame: _Frame) -> None:
+    async def _note_sent(self, session: Session, frame: _Frame, *, disturbs: bool) -> None:
+        if disturbs:
+            self.counts["slots_disturbed"] += 1
         if frame.asked:
             mac.note_asked(session.mac, list(frame.asked), self._desired, self._clock.time())
             session.mac_blob = session.mac.encode()
         if frame.item is not None:
-            await self._queue.sent(frame.item)
+            await self._queue.sent(frame.item, disturbs=disturbs)
 
     def _requests(self, session: Session) -> list[MacCommand]:
         return mac.requests(session.mac, self._desired, self._clock.time(), self._status_every_s)

@@ -18,6 +18,7 @@ from meterwire.messages import DownlinkCommand, Result, parse_timestamp
 MAX_PER_DEVICE: Final = 50
 MAX_TOTAL: Final = 10_000
 MAX_UNACKNOWLEDGED: Final = 3  # transmissions of a confirmed downlink
+URGENT_PRIORITY: Final = 9  # as commands that limit or switch have, and nothing else
 KEY_EXCHANGE_PORT: Final = 34
 _CONFIGURATION: Final = frozenset({CONFIGURATION_PORT, KEY_EXCHANGE_PORT})
 
@@ -99,29 +100,40 @@ class DownlinkQueue:
         now = self._clock.time()
         return any(item.row.expires_at > now and not item.in_the_air for item in items)
 
-    def next(self, dev_eui: str, room: int) -> tuple[Item | None, bool]:
-        """(the first item that fits into `room` octets, whether more wait behind it)."""
-        now = self._clock.time()
-        items = [item for item in self._items.get(dev_eui, ()) if item.row.expires_at > now and not item.in_the_air]
+    def next(
+        self, dev_eui: str, room: int, least_priority: int = 0, failure: str = "too_long"
+    ) -> tuple[Item | None, bool]:
+        """(the first item that fits into `room` octets, whether more wait behind it).
+
+        `failure` is what keeps those back that do not fit.
+        """
+        items = self._sendable(dev_eui)
         for item in items:
+            if item.row.priority < least_priority:
+                continue
             if len(item.row.payload) <= room:
                 return item, len(items) > 1
-            item.failure = "too_long"
+            item.failure = failure
         return None, bool(items)
+
+    def urgent(self, dev_eui: str) -> bool:
+        """Whether something waits for the device that is worth a lost telegram of somebody else."""
+        return any(item.row.priority >= URGENT_PRIORITY for item in self._sendable(dev_eui))
 
     def take_awaiting(self, dev_eui: str) -> Item | None:
         """The confirmed downlink that the device's next uplink must acknowledge, if there is one; given once."""
         return self._awaiting.pop(dev_eui, None)
 
-    async def sent(self, item: Item) -> None:
-        """The gateway has accepted it. Unconfirmed ones are done with that."""
+    async def sent(self, item: Item, *, disturbs: bool = False) -> None:
+        """The gateway has accepted it. Unconfirmed ones are done with that. `disturbs`: it reaches into slots."""
         item.attempts += 1
         item.failure = None
+        cause = "slots_disturbed" if disturbs else None
         if not item.row.confirmed:
-            await self._finish(item, "sent")
+            await self._finish(item, "sent", cause)
             return
         self._awaiting[item.row.dev_eui] = item
-        first = self._event(item, "sent") if item.attempts == 1 else None
+        first = self._event(item, "sent", cause) if item.attempts == 1 else None
         await self._store(item, done=False, entry=first)
 
     async def acknowledged(self, item: Item) -> None:
@@ -149,6 +161,10 @@ class DownlinkQueue:
 
     def devices(self) -> list[str]:
         return list(self._items)
+
+    def _sendable(self, dev_eui: str) -> list[Item]:
+        now = self._clock.time()
+        return [item for item in self._items.get(dev_eui, ()) if item.row.expires_at > now and not item.in_the_air]
 
     def _put(self, connection: sqlite3.Connection, row: store.DownlinkRow) -> bool:
         new = store.put_downlink(connection, row)

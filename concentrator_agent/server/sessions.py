@@ -60,6 +60,11 @@ class Session:
         self.down_bound += FCNT_DOWN_BLOCK
         return True
 
+    @property
+    def may_take_down(self) -> bool:
+        """Whether a downlink counter is left of what was reserved for this uplink."""
+        return self.next_down < self.down_bound
+
     def take_down(self) -> int:
         """The next downlink counter; only from what is reserved and stored."""
         if self.next_down >= self.down_bound:

@@ -1,7 +1,8 @@
 """Follows the clock of every device that has a slot, tells it how that runs, and the portal how the slot is kept.
 
 An arrival counts when it came on the slot's channel at its data rate, near the planned moment: everything else is not
-sent by the slot. Answers go to the uplink that was measured, or not at all: the next one is measured anew.
+sent by the slot. Answers go to the uplink that was measured, or not at all: the next one is measured anew. Only where
+slots leave no room for that, a question for the time in open time is answered by what was measured before.
 """
 
 from typing import Final
@@ -15,6 +16,8 @@ from concentrator_agent.server.proposals import FEWEST, propose
 from concentrator_agent.server.sessions import Device
 from concentrator_agent.server.timekeeping import Timekeeper, wire_quality
 from concentrator_agent.server.track import Track, decode_track
+from concentrator_agent.slot_book import SlotBook
+from concentrator_agent.timeplan import TimePlan
 from edge.outbox import Entry
 from meterwire.clock_filter import ClockFilter
 from meterwire.clock_package import MAX_UNCERTAINTY_MS, ClockAnswer
@@ -42,14 +45,16 @@ class Measured(msgspec.Struct, frozen=True):
 class Tracking:
     """Measures uplinks in slots. One for the whole concentrator; tracks are with their devices."""
 
-    def __init__(self, keeper: Timekeeper, events: Events, plan: Region) -> None:
+    def __init__(self, keeper: Timekeeper, events: Events, plan: Region, book: SlotBook, time: TimePlan) -> None:
         self._plan = plan
         self._keeper = keeper
         self._events = events
+        self._book = book
+        self._time = time
         self._disagreement = Disagreement()
 
-    def measure(self, device: Device, uplink: Uplink, fcnt: int) -> Measured:
-        """Take one new telegram of a device that has a slot."""
+    def measure(self, device: Device, uplink: Uplink, fcnt: int, *, answerable: bool = True) -> Measured:
+        """Take one new telegram of a device that has a slot. `answerable`: there is room for an answer to it."""
         slot, best = device.slot, uplink.best
         assert slot is not None
         end = self._keeper.slot_time(best.received_at)
@@ -60,18 +65,36 @@ class Tracking:
         ours = best.dr == slot.data_rate and best.freq == FREQUENCIES_HZ[slot.channel]
         answer = None
         if ours and abs(window.offset_s) <= min(FURTHEST_S, slot.period_s / 4):
-            self._take(track, begin, -window.offset_s, best.time_quality)
+            self._take(track, begin, -window.offset_s, best.time_quality, window.guard_s)
             track.snrs = [*track.snrs[1 - FEWEST :], round(best.snr)]
-            answer = self._answer(slot, track, begin, best.time_quality, fcnt)
+            self._book.attendance.came(int(device.dev_eui, 16), window.begin)
+            if answerable and self._due(slot, track, begin, best.time_quality):
+                answer = self._answer(track, begin, best.time_quality, fcnt)
         else:
             track.outside += 1
-        entries = self._report(device.dev_eui, track, begin), self._propose(device.dev_eui, slot, track, begin)
+        entries = self._report(device.dev_eui, track, begin, end), self._propose(device.dev_eui, slot, track, begin)
         return Measured(track.encode(), tuple(entry for entry in entries if entry is not None), answer)
 
-    def asked(self, device: Device) -> None:
-        """The device wants an answer: its next telegram in its slot gets one."""
-        if device.slot is not None:
-            self._track(device, device.slot, 0.0).asked = True
+    def asked(self, device: Device, uplink: Uplink, fcnt: int) -> Measured | None:
+        """The device wants an answer: its next telegram in its slot gets one.
+
+        With open time in the plan it gets it at once, if what is known of its clock is worth its slot's guard.
+        """
+        slot = device.slot
+        if slot is None:
+            return None
+        best = uplink.best
+        begin = self._keeper.slot_time(best.received_at) - airtime_s(len(uplink.phy), best.dr)
+        track = self._track(device, slot, begin)
+        track.asked = True
+        clock = track.clock
+        if self._time.open_time is None or clock is None or not self._keeper.may_tell(best.time_quality):
+            return None
+        if clock.outliers or begin < clock.at or clock.estimate(begin).bound >= slot.guard_ms / 1000:
+            return None
+        clock.reach(begin)
+        answer = self._answer(track, begin, best.time_quality, fcnt)
+        return Measured(track.encode(), (), answer)
 
     def may_have_set_its_clock(self, device: Device) -> None:
         """The device asked for the network's time."""
@@ -91,24 +114,29 @@ class Tracking:
             device.track = decode_track(device.track, slot, now)
         return device.track
 
-    def _take(self, track: Track, begin: float, ahead_s: float, quality: TimeQuality) -> None:
+    def _take(self, track: Track, begin: float, ahead_s: float, quality: TimeQuality, guard_s: float) -> None:
         if track.clock is None:
             track.clock = ClockFilter.start(begin, ahead_s, STAMPS_S[quality])
         else:
             before = track.clock.settled
             fits = track.clock.measure(begin, ahead_s, STAMPS_S[quality])
             if before:
-                self._keeper.disagreed = self._disagreement.note(begin, fits)
+                slight = self._time.beacon is not None and abs(ahead_s) <= guard_s  # devices may listen to the beacon
+                self._keeper.disagreed = self._disagreement.note(begin, fits or slight)
         if len(track.deviations) < MAX_KEPT:
             track.deviations.append(round(-ahead_s * 1000, 1))
 
-    def _answer(self, slot: Slot, track: Track, begin: float, quality: TimeQuality, fcnt: int) -> bytes | None:
+    def _due(self, slot: Slot, track: Track, begin: float, quality: TimeQuality) -> bool:
         clock = track.clock
         if clock is None or not clock.settled or clock.at != begin or not self._keeper.may_tell(quality):
-            return None
+            return False
         due = track.budget.due(clock, begin, guard_s=slot.guard_ms / 1000, period_s=float(slot.period_s))
-        if not due and not track.asked:
-            return None
+        return due or track.asked
+
+    def _answer(self, track: Track, begin: float, quality: TimeQuality, fcnt: int) -> bytes:
+        """What a clock that is known at `begin` is told."""
+        clock = track.clock
+        assert clock is not None
         now = clock.estimate(begin)
         offset_us, rate_ppb = round(now.offset * 1e6), round(clock.mean_rate(begin, track.budget.ahead_s) * 1e9)
         uncertainty = min(MAX_UNCERTAINTY_MS, -(-round(now.bound * 1e6) // 1000))
@@ -134,12 +162,23 @@ class Tracking:
         track.proposed, track.proposed_at = found[0], now
         return self._events.make("rate_proposed", dev_eui, dr=found[0], margin=found[1], version=track.version)
 
-    def _report(self, dev_eui: str, track: Track, now: float) -> Entry | None:
+    def silent(self, now: float, share: float) -> list[Entry]:
+        """The event `slot` of devices that have missed their slot for an hour, so that none of their frames brings it.
+
+        Each call looks at the next `share` of all of them.
+        """
+        return [
+            self._events.make("slot", f"{eui:016x}", n=0, answers=0, version=version, **missed._asdict())
+            for eui, version, missed in self._book.attendance.silent(now, share)
+        ]
+
+    def _report(self, dev_eui: str, track: Track, begin: float, now: float) -> Entry | None:
         """At most hourly: how early and late the device was, as the event `slot`."""
-        if now - track.reported_at < REPORT_EVERY_S or not (track.deviations or track.outside >= OUTSIDE_ALARM):
+        if begin - track.reported_at < REPORT_EVERY_S or not (track.deviations or track.outside >= OUTSIDE_ALARM):
             return None
         late = sorted(track.deviations)
-        estimate = track.clock.estimate(now) if track.clock is not None else None
+        estimate = track.clock.estimate(begin) if track.clock is not None else None
+        kept = self._book.attendance.take(int(dev_eui, 16), now)
         entry = self._events.make(
             "slot",
             dev_eui,
@@ -152,6 +191,7 @@ class Tracking:
             answers=track.answers,
             outside=track.outside,
             version=track.version,
+            **({} if kept is None else kept._asdict()),
         )
-        track.deviations, track.outside, track.answers, track.reported_at = [], 0, 0, now
+        track.deviations, track.outside, track.answers, track.reported_at = [], 0, 0, begin
         return entry

@@ -276,20 +276,25 @@ class UplinkServer:
 
     def _look_at_clock(self, device: Device, fcnt: int, frame: Frame, response: Response, work: Work) -> None:
         """Measure a telegram that has a slot, answer a question for the time."""
-        uplink = response.uplink
+        uplink, session = response.uplink, response.session
+        measured = None
         if frame.fport == CLOCK_PORT:
             asked = clock_service.requests(frame.payload, device.dev_eui)
-            if asked and device.slot is not None:
-                self._tracking.asked(device)  # whole seconds would be of no use to it
-            else:
+            if not asked or device.slot is None:
                 response.clock = clock_service.answer(asked, uplink, self._keeper)
-        elif frame.fport in COUNTED_PORTS and device.slot is not None:
-            measured = self._tracking.measure(device, uplink, fcnt)
-            work.entries += measured.entries
-            work.writes.append(lambda connection: store.put_track(connection, device.dev_eui, measured.state))
-            response.clock = measured.answer
-            if measured.answer is not None:
-                response.clock_unsent = lambda: self._tracking.unsent(device)
+                return
+            measured = self._tracking.asked(device, uplink, fcnt)  # whole seconds would be of no use to it
+        elif frame.fport in COUNTED_PORTS and device.slot is not None and session is not None:
+            answerable = self._downlink.may_answer(uplink, device, session, clock_service.ANSWER_OCTETS)
+            measured = self._tracking.measure(device, uplink, fcnt, answerable=answerable)
+        if measured is None:
+            return
+        state = measured.state
+        work.entries += measured.entries
+        work.writes.append(lambda connection: store.put_track(connection, device.dev_eui, state))
+        response.clock = measured.answer
+        if measured.answer is not None:
+            response.clock_unsent = lambda: self._tracking.unsent(device)
 
     def _for_application(self, frame: Frame) -> bool:
         """Whether there is a telegram in it; a frame without application payload leaves only its counter."""

@@ -13,7 +13,7 @@ import msgspec
 
 from concentrator_agent import store
 from concentrator_agent.audit import Audit
-from concentrator_agent.config import RegionSettings
+from concentrator_agent.config import BeaconSettings, RegionSettings
 from concentrator_agent.devices import Applied, DeviceTable
 from concentrator_agent.distribution import Distribution
 from concentrator_agent.events import Events
@@ -29,8 +29,8 @@ from concentrator_agent.server.join import JoinServer
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
 from concentrator_agent.server.timekeeping import Timekeeper
-from concentrator_agent.server.tracking import Tracking
 from concentrator_agent.server.uplink import UplinkServer
+from concentrator_agent.slotting import Slotting
 from concentrator_agent.unwrap import Unwrapper
 from edge.clock import ManualClock
 from edge.database import Database
@@ -179,7 +179,14 @@ class Lab:
         self.audit = Audit(self.credential, clock, options.get("audit_bound", 20_000))
         self.sessions = Sessions(self.database.read, self.credential, options.get("cached", 256))
         keys = KeysHere(Unwrapper(self.credential, CONCENTRATOR, PRIVATE_KEY, EU868))
-        self.table = DeviceTable(self.database, keys, self.audit)
+        self.keeper = Timekeeper(clock, options.get("quality", "ntp"), lambda: HostClock(True))
+        self.slots = Slotting(
+            options.get("beacon", BeaconSettings()), region=EU868, database=self.database, clock=clock,
+            keeper=self.keeper, events=self.events,
+        )  # fmt: skip
+        self.table = DeviceTable(
+            self.database, keys, self.audit, plan=self.slots.plan, on_change=self.slots.table_changed
+        )
         self.queue = DownlinkQueue(self.database, self.outbox, self.events, clock, self.audit)
         self.joins = JoinServer(self.database.read, self.credential, region, random.Random(1))
         self.radio = FakeRadio()
@@ -189,11 +196,11 @@ class Lab:
             queue=self.queue,
             database=self.database,
             clock=clock,
+            clearance=self.slots.clearance,
             desired=self.joins.desired,
             max_power_dbm=27,
             status_every_s=options.get("status_every_s", 0.0),
         )
-        self.keeper = Timekeeper(clock, options.get("quality", "ntp"), lambda: HostClock(True))
         self.ring = KeyRing(SealedFile(folder / "adapter.keys", self.credential, "adapter keys"))
         self.target = Outbox(self.database, Limits(), clock, "target")
         self.partner = KeyPartner(
@@ -215,7 +222,7 @@ class Lab:
             target=self.target,
             partner=self.partner,
             keeper=self.keeper,
-            tracking=Tracking(self.keeper, self.events, EU868),
+            tracking=self.slots.tracking,
         )
         self.dedupe = Dedupe(0.2)
         self._tmst = 1_000_000
@@ -254,7 +261,11 @@ class Lab:
         return mote.take_accept(transmission.phy)
 
     async def devices(
-        self, *entries: messages.DeviceEntry, base: int | None = None, remove: Sequence[str] = ()
+        self,
+        *entries: messages.DeviceEntry,
+        base: int | None = None,
+        remove: Sequence[str] = (),
+        plan: messages.PlanEntry | None = None,
     ) -> Applied:
         command = messages.DevicesCommand(
             id=messages.ulid(self.clock.time(), random.randbytes(10)),
@@ -263,6 +274,7 @@ class Lab:
             base=base,
             upsert=entries,
             remove=tuple(remove),
+            plan=plan,
         )
         applied = await self.table.take(command)
         self.sessions.clear()

@@ -13,6 +13,7 @@ from edge.clock import ManualClock
 from meterwire.beacon import Beacon
 from meterwire.clock_package import ClockQuality
 from meterwire.lorawan.gpstime import gps_seconds
+from meterwire.messages import BeaconEntry, PlanEntry
 from tests.concentrator_agent.lab import GATEWAY_A, GATEWAY_B, Lab
 
 SETTINGS = BeaconSettings(period_s=300, phase_ms=1500)
@@ -25,13 +26,16 @@ def sender(lab: Lab, clock: ManualClock) -> BeaconSender:
 
 
 def make(
-    lab: Lab, clock: ManualClock, gateways: Callable[[], list[str]] = lambda: [GATEWAY_B, GATEWAY_A]
+    lab: Lab,
+    clock: ManualClock,
+    gateways: Callable[[], list[str]] = lambda: [GATEWAY_B, GATEWAY_A],
+    settings: Callable[[], BeaconSettings | None] = lambda: SETTINGS,
 ) -> BeaconSender:
     reception_clock = ReceptionClock(clock, lambda: "ntp")
     for gateway, counter in ((GATEWAY_A, 5_000_000), (GATEWAY_B, 4_000_000_000)):
         reception_clock.stamp(gateway, counter, clock.time(), None)
     return BeaconSender(
-        SETTINGS,
+        settings,
         "0011223344556677",
         clock=clock,
         keeper=lab.keeper,
@@ -83,3 +87,23 @@ async def test_another_gateway_takes_over_when_the_first_refuses(
 
 async def test_none_through_a_gateway_that_was_never_heard(lab: Lab, clock: ManualClock) -> None:
     assert await make(lab, clock, lambda: ["bb" * 8]).send(T + 1.5) == "no_gateway"
+
+
+async def test_it_follows_the_plan_when_that_changes_and_when_it_ends(lab: Lab, clock: ManualClock) -> None:
+    sender = make(lab, clock, settings=lambda: lab.slots.plan.beacon)
+    assert sender.next_at() is None
+    assert await sender.send(T + 60) == "none"
+    task = asyncio.ensure_future(sender.run())
+    await clock.advance(120)
+    assert lab.radio.sent == []
+    await lab.devices(plan=PlanEntry(BeaconEntry(869_525_000, 5, 60, 2500)))
+    await clock.advance(180)
+    assert [(sent.tmst - 5_000_000) / 1e6 for sent in lab.radio.sent] == [182.5, 242.5], "within seconds"
+    assert {sent.dr for sent in lab.radio.sent} == {5}
+    await lab.devices(plan=PlanEntry(BeaconEntry(869_525_000, 4, 300, 0)))
+    await clock.advance(400)
+    assert [(sent.tmst - 5_000_000) / 1e6 for sent in lab.radio.sent[2:]] == [600.0]
+    await lab.devices(plan=PlanEntry())
+    await clock.advance(900)
+    assert len(lab.radio.sent) == 3
+    task.cancel()

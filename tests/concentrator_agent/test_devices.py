@@ -1,10 +1,14 @@
 """The device table: desired state by revision, whole or as a change, with keys that nobody on the way can read."""
 
 import random
+import re
+from collections.abc import Callable
 
 import msgspec
+import pytest
 
 from concentrator_agent import store
+from concentrator_agent.config import BeaconSettings
 from concentrator_agent.server.join import open_transport_key
 from meterwire import messages
 from tests.concentrator_agent.lab import CONCENTRATOR, PRIVATE_KEY, Lab, Mote, wrapped
@@ -161,3 +165,58 @@ async def test_whole_tables_are_counted_and_changes_are_not(lab: Lab) -> None:
     await lab.devices(Mote(1).entry())
     await lab.devices(Mote(2).entry(), base=lab.table.revision)
     assert lab.table.wholes == 1
+
+
+PLAN = messages.PlanEntry(messages.BeaconEntry(869_525_000, 3, 300, 0), messages.OpenTimeEntry(300, 292_500, 7500))
+
+
+async def test_the_plan_of_time_comes_with_the_table_and_stays(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab(beacon=BeaconSettings(enabled=True, period_s=900))
+    assert lab.slots.plan.beacon == BeaconSettings(enabled=True, period_s=900), "the own settings"
+    await lab.table.take(command(lab, 1, Mote(1).entry(), plan=PLAN))
+    lab = make_lab(beacon=BeaconSettings(enabled=True, period_s=900))
+    assert lab.slots.plan.planned == PLAN
+    assert lab.slots.plan.beacon == BeaconSettings(enabled=True, period_s=300)
+    await lab.table.take(command(lab, 2, base=1, plan=messages.PlanEntry(open_time=PLAN.open_time)))
+    assert lab.slots.plan.beacon is None, "the portal plans none"
+    await lab.table.take(command(lab, 3, base=2))
+    assert (lab.slots.plan.open_time, lab.slots.plan.beacon) == (None, BeaconSettings(enabled=True, period_s=900))
+
+
+async def test_a_plan_holds_when_all_parts_are_in_whichever_brings_it(lab: Lab) -> None:
+    await lab.table.take(command(lab, 1, Mote(1).entry(), part=1, parts=2, plan=PLAN))
+    assert lab.slots.plan.planned is None
+    await lab.table.take(command(lab, 1, Mote(2).entry(), part=2, parts=2))
+    assert lab.slots.plan.planned == PLAN
+
+
+@pytest.mark.parametrize(
+    ("plan", "word"),
+    [
+        (messages.PlanEntry(open_time=messages.OpenTimeEntry(60, 60_000, 1000)), "outside its period"),
+        (messages.PlanEntry(open_time=messages.OpenTimeEntry(60, 0, 60_000)), "fills its period"),
+        (messages.PlanEntry(messages.BeaconEntry(869_525_000, 3, 60, 60_000)), "outside its period"),
+        (messages.PlanEntry(messages.BeaconEntry(868_650_000, 3, 60, 0)), "868650000|868.65|sub-band"),
+    ],
+)
+async def test_a_plan_that_cannot_be_followed_is_refused_with_its_table(
+    lab: Lab, plan: messages.PlanEntry, word: str
+) -> None:
+    (result,) = (await lab.table.take(command(lab, 1, Mote(1).entry(), plan=plan))).results
+    assert result.code == "format"
+    assert re.search(word, result.message)
+    assert (lab.table.revision, known(lab), lab.slots.plan.planned) == (0, [], None)
+
+
+async def test_a_stored_plan_that_cannot_be_read_is_none(make_lab: Callable[..., Lab]) -> None:
+    lab = make_lab()
+    await lab.database.run(lambda connection: store.put_setting(connection, "plan", b"{nonsense"))
+    assert make_lab().slots.plan.planned is None
+
+
+async def test_a_change_of_the_plan_is_in_the_audit_trail(lab: Lab) -> None:
+    await lab.table.take(command(lab, 1, plan=PLAN))
+    await lab.table.take(command(lab, 2, base=1, plan=PLAN))
+    rows = lab.database.read.execute("SELECT revision, detail FROM audit WHERE what = 'plan.change'").fetchall()
+    assert [revision for revision, _ in rows] == [1]
+    assert "292500" in rows[0][1]
