@@ -213,7 +213,7 @@ METRICS_TOKEN = _secret("MSPAN_METRICS_TOKEN")
 # Days after which rows are deleted, by kind; 0 keeps them for ever.
 RETENTION_DAYS = {
     kind: int(os.environ.get(f"MSPAN_RETENTION_{kind.upper()}_DAYS", str(days)))
-    for kind, days in {"telegrams": 400, "readings": 1100, "events": 400, "hours": 0, "days": 0}.items()
+    for kind, days in {"telegrams": 400, "readings": 1100, "events": 400, "hours": 0, "days": 0, "slots": 400}.items()
 }
 
 # Bodies stay in memory, within the bounds of portal.web.uploads: nothing that is uploaded is put on a disk.

@@ -1,6 +1,7 @@
 """Deletes what has been kept long enough, in pieces, so that nobody waits behind it.
 
-A telegram in which values rest sealed is kept as long as readings are: it is where their values are.
+A telegram in which values rest sealed is kept as long as readings are: it is where their values are. Hourly figures of
+slots are kept for two weeks (portal.telemetry.slots.KEPT), the days that they were added to for longer.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,9 @@ from django.conf import settings
 from django.db import connection
 
 from meterwire.messages import ulid
+from portal.telemetry import slots
 from portal.telemetry.fields import ulid_bytes
-from portal.telemetry.models import AdapterEvent, DayRollup, HourRollup, Reading, Telegram
+from portal.telemetry.models import AdapterEvent, DayRollup, HourRollup, Reading, SlotDay, Telegram
 
 PIECE = 20_000  # rows in one statement
 MAX_PIECES = 500  # of one kind in one run; the next night goes on
@@ -23,6 +25,8 @@ _KINDS = {
     "events": (AdapterEvent, "stored_at"),
     "hours": (HourRollup, "start"),
     "days": (DayRollup, "start"),
+    "slots": (SlotDay, "day"),
+    "slot_events": (AdapterEvent, "stored_at"),
 }
 
 
@@ -32,6 +36,8 @@ def apply(now: datetime, days: Mapping[str, int] | None = None) -> dict[str, int
     deleted = {kind: _delete(kind, now - timedelta(days=age)) for kind, age in wanted.items() if age > 0}
     if (age := _age_of_sealed(wanted)) > 0:
         deleted["telegrams"] += _delete("sealed", now - timedelta(days=age))
+    if "slots" in wanted:
+        deleted["slot_events"] = _delete("slot_events", now - slots.KEPT)
     return deleted
 
 
@@ -49,6 +55,8 @@ def _delete(kind: str, before: datetime) -> int:
         condition, parameters = f"id < %s AND {condition}", [_first_id(before), *parameters]
     if model is Telegram:
         condition += f" AND key_id IS {'NOT NULL' if kind == 'sealed' else 'NULL'}"
+    if kind == "slot_events":
+        condition += f" AND kind = '{slots.KIND}'"
     piece = f"DELETE FROM {table} WHERE {row} IN (SELECT {row} FROM {table} WHERE {condition} LIMIT {PIECE})"  # noqa: S608
     deleted = 0
     with connection.cursor() as cursor:

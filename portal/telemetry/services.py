@@ -13,6 +13,7 @@ from django.db.models import F
 from meterwire.errors import FormatError
 from meterwire.messages import Event, parse_timestamp, ulid
 from meterwire.values_telegram import HEADER_LENGTH
+from portal.telemetry import slots
 from portal.telemetry.arrivals import Arrival, Source, moment
 from portal.telemetry.models import AdapterEvent, AdapterStatus
 from portal.telemetry.sealed import clear
@@ -25,13 +26,19 @@ _REFUSALS = frozenset({"frame_refused", "join_refused"})
 def store_events(items: Sequence[tuple[Source, Event]], now: datetime) -> list[AdapterEvent]:
     """Store events of concentrators, each id once; returns those that are new.
 
-    What a concentrator refused on the radio counts among its adapter's refusals, whose last diagnosis it becomes.
+    What a concentrator refused on the radio counts among its adapter's refusals, whose last diagnosis it becomes; how
+    it saw a slot kept is added to the adapter's day.
     """
     with transaction.atomic():
+        slotted = {source.pk for source, event in items if event.kind == slots.KIND}
+        if slotted:
+            slots.one_at_a_time(slotted)
         known = set(AdapterEvent.objects.filter(pk__in=[event.id for _, event in items]).values_list("pk", flat=True))
         fresh = {event.id: (source, event) for source, event in items if event.id not in known}
         adapters = _adapters(fresh.values())
         rows = [_row(source, event, adapters, now) for source, event in fresh.values()]
+        if slotted:
+            slots.count([row for row in rows if row.kind == slots.KIND], now)
         AdapterEvent.objects.bulk_create(rows, ignore_conflicts=True)
         for row in rows:
             if row.kind in _REFUSALS and row.adapter_id is not None and row.organisation_id is not None:

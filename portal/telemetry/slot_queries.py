@@ -1,0 +1,168 @@
+"""Who keeps its slot and who does not, out of what concentrators measured on the last days.
+
+The caller has checked which adapters and concentrators may be seen.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from portal.telemetry.models import AdapterEvent, SlotDay
+from portal.telemetry.slot_judging import SETTLING, Day, days_left, judge
+from provisioning.fleet.models import Adapter, Concentrator
+from provisioning.slots.models import Assignment
+
+LOOK_BACK: Final = timedelta(days=14)  # what is judged together
+WEEK: Final = timedelta(days=7)
+
+_COLUMNS: Final = (
+    "adapter_id", "adapter__dev_eui", "concentrator_id", "day", "guard_ms", "inside", "outside", "expected", "arrived",
+    "collided", "early_ms", "late_ms", "rate_ppb", "uncertainty_ms", "version", "adapter__slot__echoed_version",
+    "adapter__slot__assigned_at",
+)  # fmt: skip
+_ENDS: Final = {
+    "agreed": "contradicted",
+    "settled": "jump",
+}  # what a concentrator says of its clock, and what that ends
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`kind`: "guard" (`figure`: share of it that is used), "outside" (share of telegrams outside of the slot), "drift"
+    (ppm), "echo" (the version that the adapter says it runs), "lost" (share that arrives); "clock" of a concentrator,
+    without an adapter (s that it jumped; None: its adapters contradict it).
+    """
+
+    adapter_id: int | None
+    dev_eui: str
+    concentrator_id: int
+    kind: str
+    since: datetime
+    figure: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Discipline:
+    """How an adapter keeps its slot. Of its last day: `used` (share of the guard), `early_ms`, `late_ms`, and what was
+    known of its clock. Of the last week: telegrams `inside` and `outside`, `delivery` (share of its slots in which
+    something arrived, None: nothing was due) and, of those missed, how many while others came (`collided`).
+
+    `days_left`: the guard is used up in about so many if it goes on so. `state`: kind of the worst Trouble, or "".
+    """
+
+    day: date
+    used: float | None
+    early_ms: float | None
+    late_ms: float | None
+    rate_ppb: int | None
+    uncertainty_ms: float | None
+    inside: int
+    outside: int
+    delivery: float | None
+    collided: int
+    days_left: float | None
+    state: str
+
+
+def drift(adapter: Adapter, days: int = 60, now: datetime | None = None) -> list[SlotDay]:
+    """Its days of the last so many, in order of time; days of which nothing is known are left out."""
+    _, today = _present(now)
+    return list(SlotDay.objects.filter(adapter=adapter, day__gt=today - timedelta(days=days)).order_by("day"))
+
+
+def discipline(adapter: Adapter, now: datetime | None = None) -> Discipline | None:
+    """None for an adapter of whose present slot nothing was measured on the last days."""
+    now, today = _present(now)
+    days = _days(SlotDay.objects.filter(adapter=adapter), today)
+    if not days:
+        return None
+    last, week = days[-1], [one for one in days if one.day > today - WEEK]
+    expected = sum(one.expected for one in week)
+    wrong = [one.kind for one in judge(days, now, today)]
+    if _other_version().filter(pk=adapter.pk).exists():
+        wrong.append("echo")
+    return Discipline(
+        day=last.day,
+        used=last.used,
+        early_ms=last.early_ms,
+        late_ms=last.late_ms,
+        rate_ppb=last.rate_ppb,
+        uncertainty_ms=last.uncertainty_ms,
+        inside=sum(one.inside for one in week),
+        outside=sum(one.outside for one in week),
+        delivery=sum(one.arrived for one in week) / expected if expected else None,
+        collided=sum(one.collided for one in week),
+        days_left=days_left(days),
+        state=wrong[0] if wrong else "",
+    )
+
+
+def troubles(concentrators: QuerySet[Concentrator], now: datetime | None = None) -> list[Trouble]:
+    """All that these concentrators' slots and clocks suffer from, by adapter; one adapter may have several."""
+    now, today = _present(now)
+    marked = SlotDay.objects.filter(concentrator__in=concentrators, day__gt=today - LOOK_BACK, marks__gt=0)
+    suspects = list(marked.order_by().values_list("adapter", flat=True).distinct())
+    found = []
+    for _, some in groupby(_days(SlotDay.objects.filter(adapter__in=suspects), today), key=attrgetter("adapter")):
+        days = list(some)
+        last = days[-1]
+        found += [
+            Trouble(last.adapter, last.dev_eui, last.concentrator, kind, datetime.combine(since, time(), UTC), figure)
+            for kind, since, figure in judge(days, now, today)
+        ]
+    return found + _wrong_echoes(concentrators) + _wrong_clocks(concentrators, now)
+
+
+def _present(now: datetime | None) -> tuple[datetime, date]:
+    """Now, and its day as SlotDay counts them."""
+    now = now or timezone.now()
+    return now, now.astimezone(UTC).date()
+
+
+def _days(rows: QuerySet[SlotDay], today: date) -> list[Day]:
+    """Days of the slots that adapters have now, by adapter and day."""
+    rows = rows.filter(
+        day__gt=today - LOOK_BACK,
+        adapter__slot__concentrator=F("concentrator"),
+        adapter__slot__version=F("version"),
+        adapter__archived_at=None,
+    )
+    return [Day(*row) for row in rows.order_by("adapter", "day").values_list(*_COLUMNS)]
+
+
+def _other_version() -> QuerySet[Assignment]:
+    """Slots whose adapters were given them long ago and have named another one since."""
+    held = Assignment.objects.filter(concentrator__isnull=False, adapter__archived_at=None)
+    told = held.filter(echoed_version__isnull=False, echoed_at__gt=F("assigned_at") + SETTLING)
+    return told.exclude(echoed_version=F("version"))
+
+
+def _wrong_echoes(concentrators: QuerySet[Concentrator]) -> list[Trouble]:
+    rows = _other_version().filter(concentrator__in=concentrators).order_by("pk")
+    columns = rows.values_list("pk", "adapter__dev_eui", "concentrator_id", "assigned_at", "echoed_version")
+    return [
+        Trouble(pk, dev_eui, concentrator or 0, "echo", since, float(version or 0))
+        for pk, dev_eui, concentrator, since, version in columns
+    ]
+
+
+def _wrong_clocks(concentrators: QuerySet[Concentrator], now: datetime) -> list[Trouble]:
+    """Concentrators that jumped or are contradicted by their adapters, until they say that it is well again."""
+    events = AdapterEvent.objects.filter(kind="clock", concentrator__in=concentrators, at__gt=now - LOOK_BACK)
+    said = list(events.values_list("concentrator", "reason", "at", "detail"))
+    wrong: dict[tuple[int, str], Trouble] = {}
+    # Of what was said in the same moment the all-clear comes last.
+    for pk, reason, at, detail in sorted(said, key=lambda one: (one[2], one[1] in _ENDS)):
+        if reason in _ENDS:
+            wrong.pop((pk, _ENDS[reason]), None)
+        elif reason in _ENDS.values():
+            jumped = detail.get("offset_ms")
+            figure = jumped / 1000 if isinstance(jumped, int | float) else None
+            wrong.setdefault((pk, reason), Trouble(None, "", pk, "clock", at, figure))
+    first = {one.concentrator_id: one for one in sorted(wrong.values(), key=attrgetter("since"), reverse=True)}
+    return [first[pk] for pk in sorted(first)]
