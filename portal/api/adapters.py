@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from portal.api.actors import organisation_of
 from portal.api.base import ReadResource, RowSerializer, validated
 from portal.api.fields import ConcentratorField, SiteField
+from portal.api.slots import AdapterSlots
 from portal.telemetry.models import AdapterStatus
 from portal.telemetry.queries import gaps
 from provisioning.accounts.actors import Actor
@@ -96,7 +97,7 @@ class GapSerializer(serializers.Serializer[Any]):
     last = serializers.IntegerField()
 
 
-class Adapters(ReadResource):
+class Adapters(AdapterSlots, ReadResource):
     """Metering communication adapters and foreign LoRaWAN devices."""
 
     model = Adapter

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from portal.api.actors import organisation_of
 from portal.api.base import ReadResource, RowSerializer, validated
 from portal.api.fields import SiteField
+from portal.api.slots import ConcentratorSlots
 from provisioning.accounts.actors import Actor
 from provisioning.fleet import services
 from provisioning.fleet.models import Concentrator
@@ -58,7 +59,7 @@ class KeyApproval(serializers.Serializer[Any]):
     fingerprint = serializers.CharField(max_length=100, help_text="As `concentrator-agent key` prints it")
 
 
-class Concentrators(ReadResource):
+class Concentrators(ConcentratorSlots, ReadResource):
     """Base stations."""
 
     model = Concentrator

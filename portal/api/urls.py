@@ -16,6 +16,7 @@ from portal.api.pairings import Pairings
 from portal.api.readings import Readings
 from portal.api.scans import Scans
 from portal.api.sites import Sites
+from portal.api.slots import SlotPlans
 
 router = SimpleRouter()
 for name, resource in (
@@ -32,6 +33,7 @@ for name, resource in (
     ("keys", Keys),
     ("key-campaigns", KeyCampaigns),
     ("key-deliveries", KeyDeliveries),
+    ("slot-plans", SlotPlans),
 ):
     router.register(name, resource, basename=f"api-{name}")
 

@@ -26,7 +26,7 @@ from tests.portal.installed import Installed, number
 from tests.portal.stage import Stage
 
 OPERATOR = System("operator")
-USUAL = {"quantum_ms": 2, "guard_ms": 60, "reserve": 25, "previous": False}
+USUAL: dict[str, Any] = {"quantum_ms": 2, "guard_ms": 60, "reserve": 25, "previous": False}
 
 
 class Bridge:
