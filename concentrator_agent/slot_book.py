@@ -31,20 +31,20 @@ _slot: Final = msgspec.json.Decoder(_Slot)
 
 
 class SlotBook:
-    """`read` is the store as committed; `now` in this class is slot time."""
+    """`read` is the store as committed. `now` may be of any clock."""
 
-    def __init__(self, read: sqlite3.Connection, now: float) -> None:
+    def __init__(self, read: sqlite3.Connection) -> None:
         self._read = read
         self._stale_since: float | None = None
         self.times = SlotTimes()
-        self.attendance = Attendance((), now)
-        self.load(now)
+        self.attendance = Attendance()
+        self.load()
 
-    def load(self, now: float) -> None:
+    def load(self) -> None:
         """Read the whole table."""
         found = [(int(dev_eui, 16), _slot.decode(slot)) for dev_eui, slot in store.slots(self._read)]
         self.times = SlotTimes((slot.period_ms, slot.phase_ms, slot.length_ms) for _, slot in found)
-        attendance = Attendance(((eui, slot.period_ms, slot.phase_ms, slot.version) for eui, slot in found), now)
+        attendance = Attendance((eui, slot.period_ms, slot.phase_ms, slot.version) for eui, slot in found)
         attendance.keep(self.attendance)
         self.attendance = attendance
         self._stale_since = None
@@ -52,7 +52,7 @@ class SlotBook:
     def change(self, dev_euis: Collection[str], now: float) -> None:
         """These devices came, changed or left."""
         if len(dev_euis) > ANEW_OVER:
-            self.load(now)
+            self.load()
             return
         for dev_eui in dev_euis:
             row = store.device(self._read, dev_eui)
@@ -61,11 +61,11 @@ class SlotBook:
                 continue
             slot = _slot.decode(row.slot)
             self.times.add(slot.period_ms, slot.phase_ms, slot.length_ms)
-            self.attendance.put(int(dev_eui, 16), slot.period_ms, slot.phase_ms, slot.version, now)
+            self.attendance.put(int(dev_eui, 16), slot.period_ms, slot.phase_ms, slot.version)
         if dev_euis and self._stale_since is None:
             self._stale_since = now
 
     def tidy(self, now: float) -> None:
         """Now and then: forget the time of slots that were left."""
         if self._stale_since is not None and not 0 <= now - self._stale_since < TIDY_S:
-            self.load(now)
+            self.load()

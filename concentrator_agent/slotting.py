@@ -35,24 +35,21 @@ class Slotting:
         self._clock = clock
         self._keeper = keeper
         self.plan = TimePlan(own, region, store.setting(database.read, PLAN))
-        self.book = SlotBook(database.read, self._now())
+        self.book = SlotBook(database.read)
         self.clearance = Clearance(self.plan, self.book, keeper)
         self.tracking = Tracking(keeper, events, region, self.book, self.plan)
 
     def table_changed(self, dev_euis: Collection[str] | None) -> None:
         """Another revision of the device table holds: a whole one (None), or one in which these devices changed."""
         if dev_euis is None:
-            self.book.load(self._now())
+            self.book.load()
         else:
-            self.book.change(dev_euis, self._now())
+            self.book.change(dev_euis, self._clock.monotonic())
 
     def look(self, passed_s: float) -> list[Entry]:
         """Every `passed_s` seconds: events about devices that miss their slot."""
-        return self.tracking.silent(self._now(), passed_s / LOOK_S)
+        return self.tracking.silent(self._keeper.slot_time(self._clock.time()), passed_s / LOOK_S)
 
     def tidy(self) -> None:
         """Now and then."""
-        self.book.tidy(self._now())
-
-    def _now(self) -> float:
-        return self._keeper.slot_time(self._clock.time())
+        self.book.tidy(self._clock.monotonic())

@@ -204,14 +204,25 @@ _DOWN: Final[dict[int, type[Down]]] = {
 }
 
 
-def decode_up(payload: bytes) -> list[Up]:
-    """The commands of an uplink. Raises FormatError for an unknown or cut command, LimitExceeded over MAX_COMMANDS."""
-    return _decode(payload, _UP)
+def read_up(payload: bytes) -> tuple[list[Up], FormatError | None]:
+    """The commands of an uplink up to the first that is unknown, cut, or over MAX_COMMANDS; and what is wrong with it.
+
+    How long an unknown command is nobody knows, so nothing behind it can be read; what stands before it is good.
+    """
+    return _read(payload, _UP)
+
+
+def read_down(payload: bytes) -> tuple[list[Down], FormatError | None]:
+    """The commands of a downlink, as `read_up` has them."""
+    return _read(payload, _DOWN)
 
 
 def decode_down(payload: bytes) -> list[Down]:
-    """The commands of a downlink. Raises as `decode_up` does."""
-    return _decode(payload, _DOWN)
+    """All commands of a downlink. Raises FormatError for an unknown or cut one, LimitExceeded over MAX_COMMANDS."""
+    commands, wrong = _read(payload, _DOWN)
+    if wrong is not None:
+        raise wrong
+    return commands
 
 
 def _pack(layout: str, *values: Any) -> bytes:
@@ -221,18 +232,21 @@ def _pack(layout: str, *values: Any) -> bytes:
         raise FormatError(f"a value of a command of port {PORT} does not fit: {error}") from None
 
 
-def _decode(payload: bytes, kinds: dict[int, type[K]]) -> list[K]:
+def _read(payload: bytes, kinds: dict[int, type[K]]) -> tuple[list[K], FormatError | None]:
     commands: list[K] = []
     at = 0
     while at < len(payload):
         kind = kinds.get(payload[at])
         if kind is None:
-            raise FormatError(f"command 0x{payload[at]:02x} of port {PORT} is not known in this direction")
+            return commands, FormatError(f"command 0x{payload[at]:02x} of port {PORT} is not known in this direction")
         body = payload[at + 1 : at + 1 + kind.LENGTH]
         if len(body) != kind.LENGTH:
-            raise FormatError(f"{kind.__name__} has {kind.LENGTH} bytes behind its command, not {len(body)}")
+            return commands, FormatError(f"{kind.__name__} has {kind.LENGTH} bytes behind its command, not {len(body)}")
         if len(commands) >= MAX_COMMANDS:
-            raise LimitExceeded(f"more than {MAX_COMMANDS} commands in one payload of port {PORT}")
-        commands.append(kind.decode(body))
+            return commands, LimitExceeded(f"more than {MAX_COMMANDS} commands in one payload of port {PORT}")
+        try:
+            commands.append(kind.decode(body))
+        except FormatError as error:
+            return commands, error
         at += 1 + kind.LENGTH
-    return commands
+    return commands, None

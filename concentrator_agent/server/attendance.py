@@ -1,7 +1,8 @@
 """Which occurrences of each slot came and which were missed, until that is reported. Pure.
 
-Arrays in order of the DevEUI instead of objects: thirty thousand devices take about a megabyte. What is held here is
-not stored: after a restart counting begins anew, for what came while nobody listened was not missed.
+Counting begins with the first occurrence that comes: an adapter that waits for its installation, or for the record that
+gives it this slot, misses nothing. It is not stored: nobody missed anything while the concentrator stood still.
+Arrays in order of the DevEUI instead of objects: thirty thousand devices take about a megabyte.
 """
 
 from array import array
@@ -14,6 +15,7 @@ REPORT_EVERY_S: Final = 3600.0
 MINUTES: Final = 128  # remembered; more than lie between two reports
 MASK_BITS: Final = 64  # occurrences between two reports at the shortest period, and some more
 SILENT_REPORTS: Final = 24  # hourly ones of a device that has fallen silent; then daily
+NEVER: Final = 0xFFFF  # in place of the number of reports: nothing has come yet
 
 
 class Expected(NamedTuple):
@@ -27,22 +29,22 @@ class Expected(NamedTuple):
 class Attendance:
     """`slots`: (DevEUI as a number, period and phase in ms, version of the slot). Times are slot time, in seconds."""
 
-    def __init__(self, slots: Iterable[tuple[int, int, int, int]], now: float) -> None:
+    def __init__(self, slots: Iterable[tuple[int, int, int, int]] = ()) -> None:
         ordered = sorted(slots)
         self._euis = array("Q", (one[0] for one in ordered))
         self._periods = array("I", (one[1] for one in ordered))
         self._phases = array("I", (one[2] for one in ordered))
         self._versions = array("H", (one[3] for one in ordered))
-        self._bases = array("I", (_due(now, one[1], one[2]) for one in ordered))
+        self._bases = array("I", bytes(4 * len(ordered)))  # the first occurrence that was not told of
         self._masks = array("Q", bytes(8 * len(ordered)))
-        self._silent = array("H", bytes(2 * len(ordered)))
+        self._silent = array("H", (NEVER for _ in ordered))
         self._minutes: dict[int, int] = {}
         self._swept = 0
 
     def __len__(self) -> int:
         return len(self._euis)
 
-    def put(self, eui: int, period: int, phase: int, version: int, now: float) -> None:
+    def put(self, eui: int, period: int, phase: int, version: int) -> None:
         """A device gets a slot. The slot it has goes on being counted."""
         index = self._find(eui)
         if index is None:
@@ -54,7 +56,7 @@ class Attendance:
             self._versions[index] = version
             return
         self._periods[index], self._phases[index], self._versions[index] = period, phase, version
-        self._bases[index], self._masks[index], self._silent[index] = _due(now, period, phase), 0, 0
+        self._bases[index], self._masks[index], self._silent[index] = 0, 0, NEVER
 
     def drop(self, eui: int) -> None:
         """A device has no slot any more."""
@@ -81,6 +83,9 @@ class Attendance:
         if index is None:
             return
         occurrence = round((begin * 1000 - self._phases[index]) / self._periods[index])
+        if self._silent[index] == NEVER:
+            self._bases[index], self._masks[index] = occurrence, 0
+        self._silent[index] = 0
         place = occurrence - self._bases[index]
         if 0 <= place < MASK_BITS and not self._masks[index] >> place & 1:
             self._masks[index] |= 1 << place
@@ -88,7 +93,6 @@ class Attendance:
             self._minutes[minute] = self._minutes.get(minute, 0) + 1
             if len(self._minutes) > MINUTES:
                 del self._minutes[min(self._minutes)]
-        self._silent[index] = 0
 
     def take(self, eui: int, now: float) -> Expected | None:
         """What is to be reported of a device up to `now`; counting goes on from there. None for one without a slot."""
@@ -106,7 +110,7 @@ class Attendance:
             if not self._overdue(index, now):
                 continue
             found = self._take(index, now)
-            self._silent[index] = min(self._silent[index] + 1, 0xFFFF)
+            self._silent[index] = min(self._silent[index] + 1, NEVER - 1)
             rare = self._silent[index] > SILENT_REPORTS and self._silent[index] % 24
             if found.missed and not rare:
                 yield self._euis[index], self._versions[index], found
@@ -114,6 +118,8 @@ class Attendance:
 
     def _overdue(self, index: int, now: float) -> bool:
         """Whether the first occurrence that was not told of was so long ago that no frame will bring the report."""
+        if self._silent[index] == NEVER:
+            return False
         since = now - (self._bases[index] * self._periods[index] + self._phases[index]) / 1000
         wait = 2 * max(REPORT_EVERY_S, self._periods[index] / 1000) if self._masks[index] else REPORT_EVERY_S
         return since >= wait + LATE_S
@@ -121,7 +127,7 @@ class Attendance:
     def _take(self, index: int, now: float) -> Expected:
         period, phase, base = self._periods[index], self._phases[index], self._bases[index]
         due = _due(now, period, phase)
-        if due <= base:
+        if due <= base or self._silent[index] == NEVER:
             if due + MASK_BITS < base:  # the clock was set back
                 self._bases[index], self._masks[index] = due, 0
             return Expected(0, 0, 0)

@@ -6,8 +6,7 @@ from typing import Final
 
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.timekeeping import Timekeeper
-from meterwire.clock_package import AppTimeAns, AppTimeReq, ClockAnswer, decode_up
-from meterwire.errors import FormatError
+from meterwire.clock_package import AppTimeAns, AppTimeReq, ClockAnswer, read_up
 from meterwire.lorawan.airtime import airtime_s
 
 log = logging.getLogger(__name__)
@@ -19,11 +18,10 @@ _RANGE: Final = 1 << 32
 
 def requests(payload: bytes, dev_eui: str) -> list[AppTimeReq]:
     """The questions for the time in an uplink of port 202; the answers to commands of ours need nothing done."""
-    try:
-        return [command for command in decode_up(payload) if isinstance(command, AppTimeReq)]
-    except FormatError as error:
-        log.info("clock package not readable", extra={"dev_eui": dev_eui, "error": str(error)})
-        return []
+    commands, wrong = read_up(payload)
+    if wrong is not None:
+        log.info("clock package not readable to its end", extra={"dev_eui": dev_eui, "error": str(wrong)})
+    return [command for command in commands if isinstance(command, AppTimeReq)]
 
 
 def answer(asked: list[AppTimeReq], uplink: Uplink, keeper: Timekeeper) -> bytes | None:

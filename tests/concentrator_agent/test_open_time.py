@@ -1,18 +1,20 @@
 """With open time in the plan nobody's slot is disturbed by an answer, through the real uplink and downlink paths."""
 
 from collections.abc import Callable
+from typing import Final, Literal
 
 import msgspec
 import pytest
 
 from concentrator_agent.server.queue import URGENT_PRIORITY
+from concentrator_agent.server.track import Track
 from meterwire.clock_package import PORT, AppTimeReq, ClockAnswer, decode_down
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.frame import DataFrame
 from meterwire.messages import BeaconEntry, OpenTimeEntry, PlanEntry, SlotEntry
 from tests.concentrator_agent.lab import Lab, Mote
 
-PERIOD_S = 900
+PERIOD_S: Final = 900
 OURS = SlotEntry(channel=1, phase_ms=120_000, period_s=PERIOD_S, data_rate=5, guard_ms=60, length_ms=188, version=1)
 FREQUENCY = 868_300_000
 PLAN = PlanEntry(open_time=OpenTimeEntry(300, 292_500, 7500))
@@ -21,7 +23,7 @@ END_MS = 120_060 + 67  # of our frame on the air
 PAYLOAD = bytes(16)
 
 
-def slot(phase_ms: int, length_ms: int = 188, channel: int = 5, period_s: int = PERIOD_S) -> SlotEntry:
+def slot(phase_ms: int, length_ms: int = 188, channel: int = 5, period_s: Literal[60, 900] = PERIOD_S) -> SlotEntry:
     return msgspec.structs.replace(OURS, phase_ms=phase_ms, length_ms=length_ms, channel=channel, period_s=period_s)
 
 
@@ -194,7 +196,9 @@ async def test_what_was_told_in_open_time_is_expected_of_the_next_frames(house: 
         await house.in_slot()
     device = lab.sessions.device(house.mote.dev_eui)
     assert device is not None
-    clock = device.track.clock  # type: ignore[union-attr]
+    assert isinstance(device.track, Track)
+    clock = device.track.clock
+    assert clock is not None
     assert (clock.answered, clock.lost, clock.outliers) == (1, 0, 0)
     assert abs(clock.estimate(clock.at).offset) < 0.002
 

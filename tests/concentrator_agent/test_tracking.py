@@ -147,6 +147,44 @@ async def test_how_a_slot_is_kept_is_reported_hourly(lab: Lab) -> None:
     assert events[0]["outside"] == 0
 
 
+async def test_missed_slots_are_reported_beside_what_came(lab: Lab) -> None:
+    device, other = Device(lab, 0.0), Device(lab, 0.0, 2)
+    await device.begin()
+    await other.begin(msgspec.structs.replace(SLOT, phase_ms=123_000, channel=5), base=lab.table.revision)
+    for number in range(10):
+        planned = device.planned
+        if number in (1, 2, 7):
+            device.planned += SLOT.period_s
+        else:
+            await device.send()
+        frame = other.mote.frame(PAYLOAD)
+        if number != 2:
+            await lab.clock.advance(planned + 3.0 + airtime_s(len(frame), 5) - lab.clock.time())
+            await lab.hear(frame, freq=867_500_000)
+    first, second = [event.detail for event in lab.reported("slot") if event.dev_eui == device.mote.dev_eui]
+    assert [first[name] for name in ("n", "expected", "missed", "alone_missed")] == [4, 5, 2, 1]
+    assert [second[name] for name in ("n", "expected", "missed", "alone_missed")] == [3, 4, 1, 1]
+
+
+async def test_a_device_of_which_nothing_comes_is_reported_hourly(lab: Lab) -> None:
+    device = Device(lab, 0.0)
+    await device.begin()
+    await device.send(8)
+    before = len(lab.reported("slot"))
+    told = []
+    for _ in range(4 * 60):
+        await lab.clock.advance(60)
+        told += lab.slots.look(60.0)
+    await lab.outbox.put(told)
+    events = lab.reported("slot")[before:]
+    assert 2 <= len(events) <= 4
+    assert {event.dev_eui for event in events} == {device.mote.dev_eui}
+    assert all(event.detail["missed"] > 0 for event in events)
+    assert events[-1].detail == {
+        "n": 0, "answers": 0, "version": 1, "expected": 5, "missed": 5, "alone_missed": 0,
+    }  # fmt: skip
+
+
 async def test_nobody_is_told_anything_while_the_own_clock_is_in_doubt(lab: Lab, clock: ManualClock) -> None:
     device = Device(lab, 100.0)
     await device.begin()

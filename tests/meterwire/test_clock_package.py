@@ -14,7 +14,8 @@ from meterwire.clock_package import (
     PackageVersionAns,
     PackageVersionReq,
     decode_down,
-    decode_up,
+    read_down,
+    read_up,
 )
 from meterwire.errors import FormatError, LimitExceeded
 
@@ -38,7 +39,7 @@ DOWN = [
 @pytest.mark.parametrize(("command", "vector"), UP)
 def test_uplink_commands_have_the_published_bytes(command: AppTimeReq, vector: str) -> None:
     assert command.encode().hex() == vector
-    assert decode_up(bytes.fromhex(vector)) == [command]
+    assert read_up(bytes.fromhex(vector)) == ([command], None)
 
 
 @pytest.mark.parametrize(("command", "vector"), DOWN)
@@ -58,8 +59,28 @@ def test_a_cut_command_is_refused(vector: str) -> None:
 
 
 def test_an_unknown_command_is_refused() -> None:
-    with pytest.raises(FormatError, match="0x80 of port 202 is not known in this direction"):
-        decode_up(bytes.fromhex("801234ffff50380005dc000702"))
+    with pytest.raises(FormatError, match="0x05 of port 202 is not known in this direction"):
+        decode_down(b"\x05")
+    commands, wrong = read_up(bytes.fromhex("801234ffff50380005dc000702"))
+    assert commands == []
+    assert "0x80 of port 202 is not known in this direction" in str(wrong)
+
+
+@pytest.mark.parametrize(
+    ("rest", "word"), [("7f00", "0x7f"), ("0102", "bytes behind"), (bytes.fromhex("000101").hex() * 16, "more than 16")]
+)
+def test_what_stands_before_a_command_that_cannot_be_read_is_good(rest: str, word: str) -> None:
+    question = AppTimeReq(134_480_385, 5, answer_required=True)
+    commands, wrong = read_up(question.encode() + bytes.fromhex(rest))
+    assert commands[0] == question
+    assert len(commands) <= MAX_COMMANDS
+    assert word in str(wrong)
+
+
+def test_what_stands_before_an_answer_of_a_quality_that_does_not_exist_is_good() -> None:
+    commands, wrong = read_down(bytes.fromhex("0305" + "801234ffff50380005dc000704"))
+    assert commands == [ForceDeviceResyncReq(5)]
+    assert "clock quality 4" in str(wrong)
 
 
 def test_too_many_commands_are_refused() -> None:
