@@ -194,8 +194,8 @@ def test_only_the_concentrators_asked_for_answer(stage: Stage, device: Device) -
 def says(stage: Stage, reason: str, hours_ago: float, **detail: Any) -> None:
     at = NOW - timedelta(hours=hours_ago)
     AdapterEvent.objects.create(
-        id=messages.ulid(at.timestamp(), reason.encode()[:10].ljust(10)), organisation=stage.organisation, concentrator=stage.concentrator,
-        kind="clock", reason=reason, detail=detail, at=at,
+        id=messages.ulid(at.timestamp(), reason.encode()[:10].ljust(10)), organisation=stage.organisation,
+        concentrator=stage.concentrator, kind="clock", reason=reason, detail=detail, at=at,
     )  # fmt: skip
 
 
