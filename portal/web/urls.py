@@ -40,6 +40,8 @@ from portal.web.views import (
     sealing,
     session,
     sites,
+    slots,
+    slots_plan,
 )
 
 urlpatterns = [
@@ -58,6 +60,7 @@ urlpatterns = [
     path("adapters/<int:pk>/days/", days.adapter_days, name="adapter-days"),
     path("adapters/<int:pk>/days/proof/", days.adapter_day_proof, name="adapter-day-proof"),
     path("adapters/<int:pk>/link/", adapters.adapter_link, name="adapter-link"),
+    path("adapters/<int:pk>/slot/", slots.adapter_slot, name="adapter-slot"),
     path("adapters/<int:pk>/archive/", adapters.adapter_archive, name="adapter-archive"),
     path("adapters/<int:pk>/revoke/", keys_revoke.adapter_revoke, name="adapter-revoke"),
     path("adapters/<int:pk>/reinstate/", keys_revoke.adapter_reinstate, name="adapter-reinstate"),
@@ -100,6 +103,10 @@ urlpatterns = [
         pki.concentrator_certificates,
         name="concentrator-certificates",
     ),
+    path("concentrators/<int:pk>/slots/", slots.concentrator_slots, name="concentrator-slots"),
+    path("concentrators/<int:pk>/slots/map/", slots.concentrator_slot_map, name="concentrator-slot-map"),
+    path("concentrators/<int:pk>/slots/plan/", slots_plan.concentrator_slot_plan, name="concentrator-slot-plan"),
+    path("slots/plan/", slots_plan.slots_planning, name="slots-planning"),
     path("concentrators/<int:pk>/revoke/", keys_revoke.concentrator_revoke, name="concentrator-revoke"),
     path("concentrators/<int:pk>/enrolment/", pki_enrol.enrolment_password, name="enrolment-password"),
     path("certificates/", pki.certificate_list, name="certificates"),

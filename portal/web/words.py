@@ -31,6 +31,9 @@ def words() -> dict[str, str]:
         "closed": _("These values are stored sealed. Say what you open them for; the audit keeps it."),
         "opened": _("Opened for this page; the audit has noted it."),
         "nothing": _("No values in this stretch of time."),
+        "map failed": _("The map could not be fetched. The list below says the same."),
+        "map turns": _("{n} of {of} turns in one place"),
+        "map unnamed": _("an adapter of a site that is not yours"),
         "failed": _("The values could not be fetched. They are asked for again in a few seconds."),
     }
 

@@ -1,0 +1,125 @@
+"""Planning before building: groups of meters as people describe them, whether they fit, and what would help."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from meterwire.slots import MAX_DATA_RATE, PERIODS, Kind
+from portal.web import figures
+from portal.web.slots_room import bar, percent
+from provisioning.slots.models import SlotPlan
+from provisioning.slots.queries import Group, plan_before_building
+
+MAX_CONCENTRATORS = 12  # more are not looked for
+TIGHT_GUARD_MS = 20  # what a beacon keeps clocks within (design 7)
+BEACON_S = 900
+# Shares in per cent by data rate, DR5 first: kinds of sites that the simulations of docs/performance.md know.
+MIXES: dict[str, tuple[int, ...]] = {
+    "dense": (99, 1, 0, 0, 0, 0),
+    "mixed": (71, 9, 7, 6, 4, 3),
+    "far": (44, 11, 12, 12, 11, 10),
+}
+DISTANCES: list[tuple[str, str | Promise]] = [
+    *((str(rate), figures.rate(rate)) for rate in range(MAX_DATA_RATE, -1, -1)),
+    ("dense", gettext_lazy("near: nearly all SF7")),
+    ("mixed", gettext_lazy("mixed: 71 % SF7 to 3 % SF12")),
+    ("far", gettext_lazy("far: 44 % SF7 to 10 % SF12")),
+]
+KINDS: list[tuple[int, str | Promise]] = [
+    (Kind.VALUES, gettext_lazy("readings")),
+    (Kind.LMN, gettext_lazy("readings for a gateway (LMN)")),
+    (Kind.STATIC, gettext_lazy("everything the meter tells")),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """So many meters alike: `distance` is a data rate or one of MIXES."""
+
+    count: int
+    distance: str
+    period_s: int = 900
+    kind: int = Kind.VALUES
+
+    def groups(self, previous: bool) -> list[Group]:
+        """By data rate; what rounding leaves over goes to the fastest one."""
+        kind = Kind.VALUES_PREVIOUS if previous and self.kind == Kind.VALUES else Kind(self.kind)
+        if self.distance not in MIXES:
+            return [Group(self.count, int(self.distance), kind, self.period_s)]
+        parts = [self.count * share // 100 for share in MIXES[self.distance]]
+        parts[0] += self.count - sum(parts)
+        return [Group(n, MAX_DATA_RATE - k, kind, self.period_s) for k, n in enumerate(parts) if n]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out: placed and wanted by row, and (where they do not fit) what would help."""
+
+    rows: list[tuple[Meters, int]]
+    used: float
+    reserve: float
+    fits: bool
+    helps: list[str]
+
+    @property
+    def bar(self) -> SafeString:
+        return bar(self.used, self.reserve)
+
+    @property
+    def used_percent(self) -> str:
+        return percent(self.used)
+
+    @property
+    def total(self) -> int:
+        return sum(meters.count for meters, _placed in self.rows)
+
+    @property
+    def placed(self) -> int:
+        return sum(placed for _meters, placed in self.rows)
+
+
+def planned(meters: Sequence[Meters], plan: SlotPlan) -> Outcome:
+    """Try it at one empty concentrator. Invalid for what no slot can be."""
+    placed, used, fits = _tried(meters, plan)
+    helps = [] if fits else _helps(meters, plan)
+    return Outcome(list(zip(meters, placed, strict=True)), used, plan.reserve / 1000, fits, helps)
+
+
+def _tried(meters: Sequence[Meters], plan: SlotPlan) -> tuple[list[int], float, bool]:
+    groups = [row.groups(plan.previous) for row in meters]
+    found = plan_before_building([group for row in groups for group in row], plan)
+    left = iter(found.placed)
+    return [sum(next(left) for _group in row) for row in groups], found.used, found.fits
+
+
+def _helps(meters: Sequence[Meters], plan: SlotPlan) -> list[str]:
+    """What alone would be enough, and how many concentrators would."""
+    found = []
+    if plan.guard_ms > TIGHT_GUARD_MS:
+        tight = SlotPlan(
+            quantum_ms=plan.quantum_ms, guard_ms=TIGHT_GUARD_MS, reserve=plan.reserve, previous=plan.previous,
+            beacon_period_s=BEACON_S, beacon_data_rate=plan.beacon_data_rate,
+        )  # fmt: skip
+        if _tried(meters, tight)[2]:
+            text = _("a beacon every {time}, which allows a guard of {ms} ms")
+            found.append(text.format(time=figures.span(BEACON_S), ms=TIGHT_GUARD_MS))
+    faster = [replace(row, distance=str(min(MAX_DATA_RATE, int(row.distance) + 1)))
+              if row.distance not in MIXES else row for row in meters]  # fmt: skip
+    if faster != list(meters) and _tried(faster, plan)[2]:
+        found.append(_("a better place for the antenna: every adapter one rate faster"))
+    longer = [replace(row, period_s=PERIODS[PERIODS.index(row.period_s) + 1]) for row in meters
+              if row.period_s != PERIODS[-1]]  # fmt: skip
+    if len(longer) == len(meters) and _tried(longer, plan)[2]:
+        found.append(_("the next longer period for all of them"))
+    for n in range(2, MAX_CONCENTRATORS + 1):
+        share = [replace(row, count=-(-row.count // n)) for row in meters]
+        if _tried(share, plan)[2]:
+            text = ngettext("{n} concentrator that does not hear the others", "{n} concentrators that hear each other "
+                            "little, with equal shares", n)  # fmt: skip
+            found.append(text.format(n=n))
+            break
+    return found
