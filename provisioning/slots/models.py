@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from meterwire.slots import DEFAULT_QUANTUM_MS, Kind, Slot
 from provisioning.accounts.models import Organisation
 from provisioning.fleet.models import Adapter, Concentrator
+from provisioning.slots.allocator import Place
 
 BEACON_PERIODS = (0, 60, 300, 900)  # s; 0: no beacon
 
@@ -99,6 +100,11 @@ class Assignment(models.Model):
         if self.concentrator_id is None:
             return f"no slot for {self.adapter_id}"
         return f"channel {self.channel}, {self.phase_ms} of {self.period_s} s for {self.adapter_id}"
+
+    @property
+    def place(self) -> Place:
+        """Where the slot lies, in the allocator's words."""
+        return Place(self.channel, self.phase_ms)
 
     @property
     def slot(self) -> Slot | None:

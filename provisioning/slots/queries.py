@@ -1,33 +1,61 @@
 """What an actor may see of slots: the map of a concentrator, how much more fits, and whether a plan does."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from meterwire.slots import CHANNELS, MAX_DATA_RATE, Kind
+from meterwire.slots import CHANNELS, FRAME_S, MAX_DATA_RATE, Kind
 from provisioning.accounts.actors import Actor
 from provisioning.accounts.models import Organisation
 from provisioning.fleet.access import within_reach
 from provisioning.fleet.models import Concentrator
-from provisioning.slots.lattice import MINUTE_MS, MINUTES, Rectangle, line
-from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
-from provisioning.slots.room import Room, Wish
+from provisioning.slots.closed_time import closed, is_closed, open_time
+from provisioning.slots.gaps import Gaps
+from provisioning.slots.making_room import Gain, what_makes_room
+from provisioning.slots.models import Assignment, Neighbour, SlotPlan
 from provisioning.slots.services.needs import checked_length
+from provisioning.slots.services.plans import plan_of
 
+__all__ = [
+    "COLUMNS",
+    "MAX_PLANNED",
+    "Fullness",
+    "Gain",
+    "Group",
+    "Planned",
+    "closed_share",
+    "conflicts",
+    "fullness",
+    "how_many_fit",
+    "in_closed_time",
+    "plan_before_building",
+    "slot_map",
+    "visible_assignments",
+    "what_makes_room",
+]
 COLUMNS = ("adapter_id", "adapter__dev_eui", "channel", "phase_ms", "period_s", "data_rate", "guard_ms", "length_ms",
            "overlap_ms", "echoed_state")  # fmt: skip
-MAX_PLANNED = 200_000
+MAX_PLANNED: Final = 200_000
+_DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class Fullness:
-    """Of a concentrator: shares of the time that are used and kept in reserve, slots, and those that overlap."""
+    """Of a concentrator: shares of the time that are used, kept in reserve, and the beacon's; slots, and those of them
+    that overlap.
+    """
 
     used: float
     reserve: float
     slots: int
     overlapping: int
+    beacon: float = 0.0
+
+    @property
+    def free(self) -> float:
+        return max(1 - self.used - self.reserve - self.beacon, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,50 +90,70 @@ def slot_map(concentrator: Concentrator) -> list[tuple[object, ...]]:
 
 
 def conflicts(concentrator: Concentrator) -> QuerySet[Neighbour]:
-    """Adapters that this concentrator hears though another serves them, and whose slot meets one of its own."""
+    """Adapters that this concentrator hears though another one serves them, and whose slot meets one of its own."""
     return Neighbour.objects.filter(concentrator=concentrator, conflict=True).select_related("adapter__concentrator")
+
+
+def in_closed_time(concentrator: Concentrator) -> list[int]:
+    """Adapters whose slots were given before the plan closed that time; their next slot lies elsewhere."""
+    parts = closed(plan_of(concentrator))
+    rows = Assignment.objects.filter(concentrator=concentrator).order_by("pk")
+    figures = rows.values_list("pk", "phase_ms", "period_s", "length_ms")
+    return [pk for pk, *slot in figures if is_closed(parts, *slot)]
 
 
 def fullness(concentrator: Concentrator) -> Fullness:
     """Counted in what slots take, guards included."""
-    rows = Assignment.objects.filter(concentrator=concentrator)
+    plan, rows = plan_of(concentrator), Assignment.objects.filter(concentrator=concentrator)
     by_period = rows.values("period_s").annotate(length=Sum("length_ms"))
-    busy = sum(row["length"] * (MINUTES * 60 // row["period_s"]) for row in by_period)
+    busy_ms = sum(row["length"] * (86_400 // row["period_s"]) for row in by_period)
     counts = rows.aggregate(slots=Count("pk"), overlapping=Count("pk", filter=Q(overlap_ms__gt=0)))
-    used = busy / (CHANNELS * MINUTES * MINUTE_MS)
-    return Fullness(used, _plan(concentrator).reserve / 1000, counts["slots"], counts["overlapping"])
+    reserve = open_time(plan)
+    share = 0.0 if reserve is None else reserve.length_ms / (reserve.period_s * 1000)
+    beacon = closed_share(plan) - share if plan.beacon_period_s else 0.0
+    return Fullness(busy_ms / (CHANNELS * _DAY_MS), share, counts["slots"], counts["overlapping"], beacon)
 
 
 def how_many_fit(concentrator: Concentrator, *, kind: Kind = Kind.VALUES, period_s: int = 900) -> dict[int, int]:
     """Data rate -> how many more slots have room beside what is there; holes count as what they are."""
-    room, plan = _room(concentrator), _plan(concentrator)
-    groups = [Group(MAX_PLANNED, rate, kind, period_s) for rate in range(MAX_DATA_RATE + 1)]
-    return {group.data_rate: _fill(room.copy(), plan, group) for group in groups}
+    plan = plan_of(concentrator)
+    gaps = Gaps(plan.quantum_ms, closed(plan), _taken(concentrator))
+    size = _size(plan, kind)
+    lengths = {rate: checked_length(plan, period_s, size, rate) for rate in range(MAX_DATA_RATE + 1)}
+    return {rate: gaps.count(length_ms, period_s) for rate, length_ms in lengths.items()}
 
 
 def plan_before_building(groups: Sequence[Group], plan: SlotPlan | None = None) -> Planned:
-    """Whether the groups fit at one concentrator that has nothing yet. Invalid for what is outside the plan."""
+    """Whether the groups fit at one concentrator that has nothing yet, its beacon and reserve counted.
+
+    Short periods are placed first, because the others fit in between; else in the order given. Invalid for what is
+    outside the plan.
+    """
     plan = plan or SlotPlan()
-    room = Room(plan.quantum_ms, plan.reserve)
-    placed = tuple(_fill(room, plan, group) for group in groups)
-    used = room.used * plan.quantum_ms / (CHANNELS * MINUTES * MINUTE_MS)
-    return Planned(placed, used, all(got == group.count for got, group in zip(placed, groups, strict=True)))
+    gaps = Gaps(plan.quantum_ms, closed(plan))
+    lengths = [checked_length(plan, group.period_s, _size(plan, group.kind), group.data_rate) for group in groups]
+    placed = [0] * len(groups)
+    for at in sorted(range(len(groups)), key=lambda at: groups[at].period_s):
+        placed[at] = gaps.fill(lengths[at], groups[at].period_s, min(groups[at].count, MAX_PLANNED))
+    parts = zip(groups, lengths, placed, strict=True)
+    busy_ms = sum(length_ms * count * (86_400 // group.period_s) for group, length_ms, count in parts)
+    fits = all(group.count == count for group, count in zip(groups, placed, strict=True))
+    return Planned(tuple(placed), busy_ms / (CHANNELS * _DAY_MS), fits)
 
 
-def _fill(room: Room, plan: SlotPlan, group: Group) -> int:
-    wish = Wish(checked_length(plan, group.period_s, group.kind.size, group.data_rate), group.period_s)
-    return room.fill(wish, group.count)
+def closed_share(plan: SlotPlan) -> float:
+    """The share of the time in which nobody has a slot."""
+    return 1 - Gaps(plan.quantum_ms, closed(plan)).free_ms / (CHANNELS * FRAME_S * 1000)
 
 
-def _plan(concentrator: Concentrator) -> SlotPlan:
-    return SlotPlan.objects.filter(pk=concentrator.pk).first() or SlotPlan(concentrator=concentrator)
+def _size(plan: SlotPlan, kind: Kind) -> int:
+    """Values that carry the previous ones are longer."""
+    return (Kind.VALUES_PREVIOUS if plan.previous and kind is Kind.VALUES else kind).size
 
 
-def _room(concentrator: Concentrator) -> Room:
-    plan, base = _plan(concentrator), line(concentrator.pk, 0) * MINUTES
-    room = Room(plan.quantum_ms, plan.reserve)
-    rows = Occupancy.objects.filter(concentrator=concentrator)
-    for first, last, begin, end, served in rows.values_list("first", "last", "begin", "end", "served"):
-        channel, within = divmod(first - base, MINUTES)
-        room.take(channel, Rectangle(within, within + last - first, begin, end), own=served)
-    return room
+def _taken(concentrator: Concentrator) -> Iterator[tuple[int, int, int, int]]:
+    """What is served here, and what is heard here though another one serves it."""
+    served = Assignment.objects.filter(concentrator=concentrator)
+    heard = Assignment.objects.filter(occupancies__concentrator=concentrator, occupancies__served=False)
+    for rows in (served, heard):
+        yield from rows.values_list("channel", "phase_ms", "period_s", "length_ms")

@@ -1,6 +1,6 @@
-"""An allocator of time slots for whole sites, in memory and without a database, as plans and simulations use it.
+"""An allocator of time slots for whole sites, in memory and without a database.
 
-The portal gives slots one by one, from what its database holds: `provisioning.slots.room`.
+Simulations use it as it is; the portal keeps it in step with its database (`provisioning.slots.services.memory`).
 """
 
 from provisioning.slots.allocator.allocator import (

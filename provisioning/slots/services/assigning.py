@@ -15,10 +15,9 @@ from provisioning.errors import Conflict
 from provisioning.fleet.access import require_at
 from provisioning.fleet.desired import adapter_changed, devices_changed
 from provisioning.fleet.models import Adapter, Concentrator
-from provisioning.slots.allocator import Place
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
 from provisioning.slots.services.memory import Given
-from provisioning.slots.services.needs import Need
+from provisioning.slots.services.needs import Need, signal_of
 from provisioning.slots.services.site import Site, hearers_of, occupancies, occupied_by
 
 TRIES: Final = 3
@@ -77,21 +76,24 @@ def put(
     hearers = hearers_of([adapter.pk], now).get(adapter.pk, set()) - {adapter.concentrator_id}
     site = Site(adapter.concentrator_id, hearers | occupied_by(row))
     louder = _note_level(row, level_dbm, old == adapter.concentrator_id)
-    need = Need.under(site.plan, period_s, size, data_rate)
-    same = old == adapter.concentrator_id and need.met_by(row)
-    if same and louder:
+    needs = Need.under(site.plan, period_s, size, data_rate).slower(site.plan)
+    same = old == adapter.concentrator_id and needs[0].met_by(row)
+    if louder and held is not None:
         Assignment.objects.filter(pk=row.pk).update(level_dbm=row.level_dbm)
     if same and not row.overlap_ms:
         return row
-    wish = need.wish(row, adapter.concentrator_id, hearers)
-    near = None
+    wishes, near = [need.wish(row, adapter.concentrator_id, hearers) for need in needs], None
     if (old, row.period_s) == (adapter.concentrator_id, period_s):
-        near = wish._replace(place=Place(row.channel, row.phase_ms), length_ms=row.length_ms)
+        held_signal = signal_of(row.data_rate, row.level_dbm, row.guard_ms)
+        near = wishes[0]._replace(place=row.place, length_ms=row.length_ms, signal=held_signal)
+    # Over others it was given its data rate knowingly: a faster one counts only where it has room of its own.
+    crowded = near is not None and row.overlap_ms > 0 and (row.size, row.guard_ms) == (size, needs[0].guard_ms)
+    or_overlap = not (crowded and data_rate >= row.data_rate)
     for tried in range(TRIES):
-        given = site.give([wish], near, or_overlap=not same)
+        given = site.give([wishes], near, or_overlap=or_overlap)
         if not given:
             return row
-        take(row, given[0], adapter.concentrator_id, need, now)
+        take(row, given[0], adapter.concentrator_id, needs[given[0].chosen], now)
         if _written(row, hearers, new=held is None):
             break
         site.forget()  # somebody wrote without telling; the database knows better than we

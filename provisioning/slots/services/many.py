@@ -106,10 +106,13 @@ class _Crowd:
         for adapter in self.adapters[start : start + BATCH]:
             row = self._rows.get(adapter.pk) or Assignment(adapter=adapter, organisation=order.organisation)
             need = Need.under(self._site.plan, order.period_s, order.size, order.data_rate(adapter))
-            made.append((row, need, self._hearers.get(adapter.pk, set()) - {self._concentrator}))
-        places = self._site.give(need.wish(row, self._concentrator, hearers) for row, need, hearers in made)
-        for (row, need, hearers), given in zip(made, places, strict=True):
-            take(row, given, self._concentrator, need, self._now)
+            hearers = self._hearers.get(adapter.pk, set()) - {self._concentrator}
+            made.append((row, need.slower(self._site.plan), hearers))
+        places = self._site.give(
+            [need.wish(row, self._concentrator, hearers) for need in needs] for row, needs, hearers in made
+        )
+        for (row, needs, hearers), given in zip(made, places, strict=True):
+            take(row, given, self._concentrator, needs[given.chosen], self._now)
             self._overlaps += given.overlap_ms > 0
             laid += occupancies(row, hearers)
         known = [row for row, *_ in made if not row._state.adding]

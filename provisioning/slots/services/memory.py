@@ -5,13 +5,13 @@ than that: the database refuses what meets, and then everything is read again.
 """
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, cast
 
 from meterwire.slots import FRAME_S
-from provisioning.slots.allocator import Allocator, Outcome, Place, Stored
+from provisioning.slots.allocator import Allocator, Outcome, Place, Rate, Stored
 from provisioning.slots.closed_time import closed
 from provisioning.slots.models import SlotPlan
 from provisioning.slots.services.reading import among, at, changed_since
@@ -22,10 +22,11 @@ _FRAMES: Final = 86_400 // FRAME_S
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A place and how much of other slots it meets, ms per day."""
+    """A place at the data rate `chosen` (an index), and how much of other slots it meets, ms per day."""
 
     place: Place
     overlap_ms: int = 0
+    chosen: int = 0
 
 
 class World:
@@ -59,25 +60,32 @@ class World:
         self._editions[concentrator] = plan.edition
         self._touched.pop(concentrator, None)
 
-    def give(self, wanted: Stored, *, near: Stored | None = None, or_overlap: bool = True) -> Given | None:
-        """A place for `wanted`, whose own place is not looked at; near the one of `near`, which it has now, if given.
+    def give(self, rates: Sequence[Stored], *, near: Stored | None = None, or_overlap: bool = True) -> Given | None:
+        """A place for a device that needs `rates[0]`; near the one of `near`, which it has now, if given.
 
-        Where nothing is free, the least overlap; without `or_overlap` nothing then changes, and None comes back.
+        What else is in `rates` is for when nothing is free: there it does least harm. Without `or_overlap` nothing then
+        changes, and None comes back. The places of `rates` are not looked at.
         """
+        wanted = rates[0]
         device = cast(int, wanted.device)
         self._touch(device, self._known.get(device), wanted)
         self._hold(device, near)
         if near is not None:
-            changed = self._allocator.change(device, wanted.length_ms)
+            changed = self._allocator.change(device, wanted.length_ms, signal=wanted.signal)
             if changed.outcome is not Outcome.FULL:
-                return self._given(device, wanted, changed.place, 0.0)
+                return self._given(wanted, Given(changed.place))
             if not or_overlap:
                 return None
             self._hold(device, None)
-        found = self._allocator.least_overlap(
-            device, wanted.concentrator, wanted.length_ms, wanted.period_s, wanted.heard
+        place = self._allocator.add(
+            device, wanted.concentrator, wanted.length_ms, wanted.period_s, wanted.heard, signal=wanted.signal
         )
-        return self._given(device, wanted, found.place, found.overlap_ms)
+        if place is not None:
+            return self._given(wanted, Given(place))
+        choices = [Rate(rate.length_ms, rate.signal) for rate in rates]
+        found = self._allocator.squeeze(device, wanted.concentrator, choices, wanted.period_s, wanted.heard)
+        overlap_ms = max(round(found.overlap_ms * _FRAMES), 1) if found.overlap_ms else 0
+        return self._given(rates[found.chosen], Given(found.place, overlap_ms, found.chosen))
 
     def settle(self, concentrator: int, before: int, after: int, devices: Collection[int]) -> None:
         """The change from edition `before` to `after` that was made here has been committed."""
@@ -85,9 +93,9 @@ class World:
             self._editions[concentrator] = after
             self._touched.get(concentrator, set()).difference_update(devices)
 
-    def _given(self, device: int, wanted: Stored, place: Place, overlap_ms: float) -> Given:
-        self._enter(device, wanted._replace(place=place))
-        return Given(place, max(round(overlap_ms * _FRAMES), 1) if overlap_ms else 0)
+    def _given(self, wanted: Stored, given: Given) -> Given:
+        self._enter(wanted._replace(place=given.place))
+        return given
 
     def _hold(self, device: int, wanted: Stored | None) -> None:
         held = self._known.get(device)
@@ -100,9 +108,10 @@ class World:
                 self._at[concentrator].discard(device)
         if wanted is not None:
             self._allocator.load((wanted,))
-            self._enter(device, wanted)
+            self._enter(wanted)
 
-    def _enter(self, device: int, held: Stored) -> None:
+    def _enter(self, held: Stored) -> None:
+        device = cast(int, held.device)
         self._known[device] = held
         for concentrator in _places(held):
             self._at.setdefault(concentrator, set()).add(device)

@@ -1,14 +1,16 @@
 """What an adapter's slot must be under a plan, and how the allocator is asked for it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.utils.translation import gettext as _
 
 from meterwire.errors import ValueOutOfRange
+from meterwire.lorawan.eu868 import EU868
 from meterwire.slots import PERIODS, length_ms
 from provisioning.errors import Invalid
-from provisioning.slots.allocator import Place, Stored
+from provisioning.slots.allocator import Place, Signal, Stored
 from provisioning.slots.models import Assignment, SlotPlan
 
 
@@ -33,10 +35,23 @@ class Need:
         held = (row.period_s, row.size, row.data_rate, row.guard_ms, row.length_ms)
         return held == (self.period_s, self.size, self.data_rate, self.guard_ms, self.length_ms)
 
+    def slower(self, plan: SlotPlan) -> "Sequence[Need]":
+        """This one, and the same at each slower data rate, at which it is heard as well."""
+        rates = range(self.data_rate - 1, -1, -1)
+        return [self, *(Need.under(plan, self.period_s, self.size, rate) for rate in rates)]
+
     def wish(self, row: Assignment, concentrator: int, hearers: Collection[int]) -> Stored:
         """For the row's adapter at a concentrator, heard by others; its place says nothing."""
-        heard = tuple(sorted(hearers))
-        return Stored(row.adapter_id, concentrator, Place(0, 0), self.length_ms, self.period_s, heard)
+        heard, signal = tuple(sorted(hearers)), signal_of(self.data_rate, row.level_dbm, self.guard_ms)
+        return Stored(row.adapter_id, concentrator, Place(0, 0), self.length_ms, self.period_s, heard, signal)
+
+
+@lru_cache(maxsize=4096)
+def signal_of(data_rate: int, level_dbm: int | None, guard_ms: int) -> Signal:
+    """How a concentrator hears a slot's frames, as far as that is known."""
+    factor = EU868.data_rate(data_rate).spreading_factor
+    assert factor is not None  # slots know only data rates of LoRa
+    return Signal(factor, level_dbm, guard_ms)
 
 
 def checked_length(plan: SlotPlan, period_s: int, size: int, data_rate: int) -> int:
@@ -47,6 +62,9 @@ def checked_length(plan: SlotPlan, period_s: int, size: int, data_rate: int) -> 
             "period_s", _("Slots repeat every {periods} s; choose one of these periods.").format(periods=shown)
         )
     try:
-        return length_ms(size, data_rate, plan.guard_ms, plan.quantum_ms)
+        return _length_ms(size, data_rate, plan.guard_ms, plan.quantum_ms)
     except ValueOutOfRange as error:
         raise Invalid("data_rate", str(error)) from None
+
+
+_length_ms = lru_cache(maxsize=1024)(length_ms)

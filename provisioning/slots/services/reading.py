@@ -6,9 +6,11 @@ from django.db.models import Q
 
 from provisioning.slots.allocator import Place, Stored
 from provisioning.slots.models import Assignment, Occupancy, SlotChange
+from provisioning.slots.services.needs import signal_of
 
 KEPT_CHANGES = 1000  # per concentrator; more than these are read as everything
-_FIGURES = ("pk", "concentrator_id", "channel", "phase_ms", "length_ms", "period_s")
+_PLACE = ("pk", "concentrator_id", "channel", "phase_ms", "length_ms", "period_s")
+_SIGNAL = ("data_rate", "level_dbm", "guard_ms")
 
 
 def at(concentrator: int) -> dict[int, Stored]:
@@ -39,6 +41,6 @@ def _read(rows: Q, occupancies: Q) -> dict[int, Stored]:
         heard[adapter] = (*heard.get(adapter, ()), concentrator)
     held = Assignment.objects.filter(rows, concentrator__isnull=False)
     return {
-        pk: Stored(pk, concentrator, Place(channel, phase_ms), length_ms, period_s, heard.get(pk, ()))
-        for pk, concentrator, channel, phase_ms, length_ms, period_s in held.values_list(*_FIGURES)
+        pk: Stored(pk, at, Place(channel, phase_ms), length_ms, period_s, heard.get(pk, ()), signal_of(*signal))
+        for pk, at, channel, phase_ms, length_ms, period_s, *signal in held.values_list(*_PLACE, *_SIGNAL)
     }

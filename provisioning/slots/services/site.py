@@ -29,7 +29,9 @@ class Site:
         self.plan, self._plans = plans[concentrator], plans
         self._world: World | None = None
 
-    def give(self, wanted: Iterable[Stored], near: Stored | None = None, *, or_overlap: bool = True) -> list[Given]:
+    def give(
+        self, wanted: Iterable[Sequence[Stored]], near: Stored | None = None, *, or_overlap: bool = True
+    ) -> list[Given]:
         """Places for all, for one near where it is now (World.give); none where nothing is free, without `or_overlap`.
 
         They are known to this process only, until `changed` tells the others.
@@ -39,7 +41,7 @@ class Site:
                 for plan in self._plans.values():
                     world.refresh(plan)
                 self._world = world
-            found = (world.give(one, near=near, or_overlap=or_overlap) for one in wanted)
+            found = (world.give(rates, near=near, or_overlap=or_overlap) for rates in wanted)
             return [given for given in found if given is not None]
 
     def changed(self, adapters: Collection[int], *, many: bool = False) -> None:

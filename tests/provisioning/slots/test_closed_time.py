@@ -1,5 +1,7 @@
 """When nobody has a slot: the reserve and the beacon, as adapters and concentrator are told."""
 
+from typing import Any
+
 import pytest
 
 from meterwire.lorawan.airtime import airtime_s
@@ -13,7 +15,7 @@ from provisioning.slots.services import assign, set_plan
 from provisioning.slots.signals import plan_changed
 from tests.cast import STAGE, Cast
 
-USUAL = {"quantum_ms": 2, "guard_ms": 60, "reserve": 25, "previous": False}
+USUAL: dict[str, Any] = {"quantum_ms": 2, "guard_ms": 60, "reserve": 25, "previous": False}
 
 
 def test_the_usual_reserve_is_the_end_of_every_fifth_minute() -> None:
