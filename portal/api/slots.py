@@ -16,9 +16,9 @@ from provisioning.accounts.permissions import require
 from provisioning.fleet.models import Concentrator
 from provisioning.slots import queries
 from provisioning.slots.closed_time import closed
-from provisioning.slots.models import Assignment, SlotPlan
+from provisioning.slots.models import BEACON_PERIODS, Assignment, SlotPlan
 from provisioning.slots.services import plan_of, set_plan
-from provisioning.slots.services.plans import BEACON_PERIODS, MAX_RESERVE
+from provisioning.slots.services.plans import MAX_RESERVE
 
 MAX_SHOWN: Final = 60_000  # slots of one answer: some 5 MB
 MAX_GROUPS: Final = 50
@@ -112,7 +112,7 @@ class GroupSerializer(serializers.Serializer[Any]):
 
 
 class CheckInput(serializers.Serializer[Any]):
-    groups = GroupSerializer(many=True, allow_empty=False, max_length=MAX_GROUPS)
+    groups = GroupSerializer(many=True, allow_empty=False, max_length=MAX_GROUPS)  # type: ignore[call-arg]
     plan = PlanSerializer(required=False, help_text="what is missing is as usual")
 
 

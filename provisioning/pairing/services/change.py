@@ -22,6 +22,7 @@ from provisioning.pairing.services.opening import MAX_INPUT, end_pairing, open_p
 from provisioning.pairing.services.places import release as release_adapter
 from provisioning.pairing.services.slots import settle_slot
 from provisioning.pairing.services.values import kilowatt_hours
+from provisioning.slots import services as slots
 
 
 def pair(
@@ -85,12 +86,15 @@ def replace_adapter(
 ) -> Pairing:
     """Another adapter reads the metering point from `at` on; returns the new pairing.
 
-    The old one is released, the new one's label is used up.
+    The old one is released, the new one's label is used up. The slot goes over with the place, where the new one needs
+    the same.
     """
     reason, at = _asked(actor, pairing, reason, at)
     with audited(pairing.organisation):
         end_pairing(actor, pairing, at, reason)
         if adapter.pk != pairing.adapter_id:
+            if not Pairing.objects.filter(adapter=pairing.adapter_id, to_at=None).exists():
+                slots.hand_on(actor, pairing.adapter, adapter)
             _let_go(actor, pairing, True)
         new = _follow(actor, pairing, adapter, pairing.metering_point, from_at=at, reason=reason, input=input)
         consume(actor, adapter)
@@ -171,7 +175,7 @@ def _follow(actor: Actor, old: Pairing, adapter: Adapter, point: MeteringPoint, 
 def _let_go(actor: Actor, pairing: Pairing, release: bool) -> None:
     if release:
         release_adapter(actor, pairing.adapter)
-    settle_slot(actor, pairing.adapter)
+    settle_slot(actor, pairing.adapter, let_go=True)
     refresh_configuration(pairing.adapter)
 
 

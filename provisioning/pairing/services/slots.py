@@ -21,13 +21,14 @@ _LEVELS: Final = ((5, -117.0), (4, -120.0), (3, -122.0), (2, -125.0), (1, -127.0
 
 def settle_slot(
     actor: Actor, adapter: Adapter, levels: Mapping[int, float] | None = None, *, recorded: bool = False,
-    announced: bool = False,
+    announced: bool = False, let_go: bool = False,
 ) -> Assignment | None:  # fmt: skip
     """Bring the slot of `adapter` in line with its pairings, its concentrator and its period; no permission is asked.
 
     Belongs inside the transaction of the change, before refresh_configuration. `levels`: at which level (dBm) which
-    concentrator heard it; the last two as for `slots.put`. A period that slots do not know leaves it without one, and
-    so do a concentrator whose plan says that pairings get none, and a firmware that refused the record of its slot.
+    concentrator heard it; `recorded` and `announced` as for `slots.put`. A period that slots do not know leaves it
+    without one, and so do a concentrator whose plan says that pairings get none, and a firmware that refused the record
+    of its slot. One that is not paired keeps the slot that it was imported with, unless a pairing ends (`let_go`).
     """
     paired = Exists(Pairing.objects.filter(adapter=OuterRef("pk"), to_at=None))
     rows = Adapter.objects.select_related("slot", "configuration", "concentrator__slot_plan")
@@ -38,7 +39,8 @@ def settle_slot(
     plan = getattr(known.concentrator, "slot_plan", None) or SlotPlan()
     serving = known.concentrator if known.archived_at is None and known.kind == Adapter.Kind.METERSPAN else None
     able = period_s in PERIODS and (configuration is None or configuration.knows(SlotRecord.type))
-    if not known.paired or serving is None or not plan.by_pairing or not able:
+    waits = held is not None and serving is not None and held.concentrator_id == serving.pk and not let_go
+    if not (known.paired or waits) or serving is None or not plan.by_pairing or not able:
         slots.take_back(actor, adapter, held)
         return None
     size = (Kind.VALUES_PREVIOUS if plan.previous else Kind.VALUES).size

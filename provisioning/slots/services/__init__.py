@@ -2,6 +2,7 @@
 
 from provisioning.slots.services.assigning import assign, change_rate, put, release, take_back
 from provisioning.slots.services.echoes import echoed
+from provisioning.slots.services.handing_on import hand_on
 from provisioning.slots.services.many import MAX_AT_ONCE, assign_many
 from provisioning.slots.services.neighbours import heard_by
 from provisioning.slots.services.plans import plan_of, set_plan
@@ -13,6 +14,7 @@ __all__ = [
     "assign_many",
     "change_rate",
     "echoed",
+    "hand_on",
     "heard_by",
     "plan_of",
     "propose",

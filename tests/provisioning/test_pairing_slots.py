@@ -1,0 +1,115 @@
+"""Slots follow pairings: handed on to the adapter that replaces one, taken back, kept by what waits for its pairing."""
+
+import pytest
+
+from provisioning.audit.models import Entry
+from provisioning.fleet import services as fleet
+from provisioning.fleet.models import Adapter, Concentrator
+from provisioning.fleet.queries import visible_adapters
+from provisioning.pairing.models import Configuration
+from provisioning.pairing.services import pair, replace_adapter, set_reporting, unpair
+from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
+from provisioning.slots.services import assign, heard_by
+from tests.cast import JOIN_EUI, STAGE, Cast
+
+
+@pytest.fixture
+def cellar(cast: Cast) -> Concentrator:
+    return cast.concentrator(cast.site())
+
+
+def spare(cast: Cast, dev_eui: str = "70b3d57ed2000001") -> Adapter:
+    return fleet.create_adapter(STAGE, cast.organisation, dev_eui=dev_eui, join_eui=JOIN_EUI)
+
+
+def slot_of(adapter: Adapter) -> Assignment:
+    return Assignment.objects.get(adapter=adapter)
+
+
+def place(row: Assignment) -> tuple[int | None, int, int, int, int, int]:
+    return (row.concentrator_id, row.channel, row.phase_ms, row.period_s, row.data_rate, row.length_ms)
+
+
+def test_who_replaces_an_adapter_sends_in_its_slot_under_the_next_version(cast: Cast, cellar: Concentrator) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    old = pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    assign(cast.operator, adapter, period_s=900, data_rate=4)
+    other = cast.concentrator(cast.site())
+    heard_by(STAGE, adapter, other, old.from_at, -110.0)
+    before = slot_of(adapter)
+    heir = spare(cast)
+    replace_adapter(cast.operator, old, heir, reason="broken")
+
+    after = slot_of(heir)
+    assert place(after) == place(before)
+    assert after.version == before.version + 1
+    assert slot_of(adapter).concentrator is None
+    assert f"100d{after.version:04x}" in Configuration.objects.get(adapter=heir).records
+    assert set(Occupancy.objects.values_list("assignment", "concentrator")) == {
+        (heir.pk, cellar.pk),
+        (heir.pk, other.pk),
+    }
+    assert Neighbour.objects.get().adapter == heir
+    assert Entry.objects.get(action="slot.handed_on").data["from"] == adapter.dev_eui
+    assert not Entry.objects.filter(action="slot.released").exists()
+
+
+def test_an_heir_with_other_needs_gets_another_slot_and_the_old_one_is_free(cast: Cast, cellar: Concentrator) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    old = pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    heir = spare(cast)
+    set_reporting(STAGE, heir, period_s=300)
+    replace_adapter(cast.operator, old, heir, reason="broken")
+    assert (slot_of(heir).period_s, slot_of(adapter).concentrator) == (300, None)
+    assert Occupancy.objects.count() == 1
+
+
+def test_what_still_reads_another_meter_keeps_its_slot(cast: Cast, cellar: Concentrator) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    old = pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    pair(cast.operator, adapter, cast.metering_point(cellar.site), input=1)
+    before = slot_of(adapter)
+    heir = spare(cast)
+    replace_adapter(cast.operator, old, heir, reason="split")
+    assert place(slot_of(adapter)) == place(before)
+    assert place(slot_of(heir)) != place(before)
+    assert slot_of(heir).overlap_ms == 0
+
+
+def test_an_adapter_that_had_slots_before_counts_its_versions_on(cast: Cast, cellar: Concentrator) -> None:
+    adapter, heir = cast.adapter(cellar.site, cellar), spare(cast)
+    Assignment.objects.create(adapter=heir, organisation=cast.organisation, version=40)
+    old = pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    replace_adapter(cast.operator, old, heir, reason="broken")
+    assert slot_of(heir).version == 41
+
+
+def test_the_end_of_the_last_pairing_frees_the_slot_at_once(cast: Cast, cellar: Concentrator) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    held = pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    unpair(cast.operator, held, reason="moved out", release=False)
+    assert slot_of(adapter).concentrator is None
+    assert not Occupancy.objects.exists()
+    assert Configuration.objects.get(adapter=adapter).records == ""
+    assert adapter in visible_adapters(cast.operator).filter(concentrator=cellar)
+
+
+def test_an_adapter_keeps_the_slot_it_was_imported_with_until_its_pairing_ends(
+    cast: Cast, cellar: Concentrator
+) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    assign(STAGE, adapter, period_s=900, data_rate=3)
+    before = place(slot_of(adapter))
+    set_reporting(STAGE, adapter, period_s=900, registers={0: [1]})
+    assert place(slot_of(adapter)) == before
+    held = pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    assert place(slot_of(adapter)) == before
+    unpair(cast.operator, held, reason="moved out", release=False)
+    assert slot_of(adapter).concentrator is None
+
+
+def test_the_first_pairing_under_a_concentrator_makes_its_usual_plan(cast: Cast, cellar: Concentrator) -> None:
+    assert not SlotPlan.objects.exists()
+    pair(cast.operator, cast.adapter(cellar.site, cellar), cast.metering_point(cellar.site))
+    plan = SlotPlan.objects.get()
+    assert (plan.by_pairing, plan.reserve, plan.beacon_period_s) == (True, 25, 0)
