@@ -150,7 +150,7 @@ class AdapterApp:
         if self._parts is None:
             return
         self._parts.source.configure(configuration)
-        self._parts.slot.configure(configuration.slot)
+        self._parts.slot.configure(configuration.slot, configuration.open_time)
         self._parts.timer.retime(configuration.period_s or self._loaded.config.sampler.period_s)
         self._parts.sender.configured(anew)
         minutes = configuration.commissioning_minutes if anew else None
@@ -167,6 +167,7 @@ class AdapterApp:
     def _hurry(self, on: bool) -> None:
         if self._parts is not None:
             self._parts.radio.hasten(on)
+            self._parts.slot.hurry(on)
             self._parts.sender.wake()
 
     async def _work(self, state: StateFolder) -> None:
@@ -187,7 +188,7 @@ class AdapterApp:
         timer = SlotTimer(config.adapter.dev_eui, period_s, config.sampler.jitter, self._random)
         time = Timekeeping(self._clock, state.file("clock"))
         slot = OwnSlot(time, radio, self._clock, self._random, day_begins_s=timer.share * DAY_S)
-        slot.configure(inbox.running.slot)
+        slot.configure(inbox.running.slot, inbox.running.open_time)
         radio.keep_clear(slot.clear_at)
         talk = ClockTalk(time, slot, self._clock, self._random)
         registration = Registration(state.file("registration"), config.adapter.dev_eui)
@@ -207,12 +208,13 @@ class AdapterApp:
             confirm_every=self._loaded.radio.confirm_every,
             on_sent=self._on_sent,
             progress=self._watchdog.register("sender", WITHIN_S),
+            keeping=self._watchdog.register("slot", WITHIN_S),
             daybook=daybook,
         )
         source.nameplates.on_change = sender.wake
         self._parts = _Parts(radio, source, timer, time, slot, talk, inbox, requests, registration, sender, daybook)
         if self._commissioning.active:  # the button was pressed before everything was there
-            radio.hasten(True)
+            self._hurry(True)
         elif not radio.epoch:
             self._commissioning.begin("first power-up")
         try:
@@ -274,7 +276,9 @@ class AdapterApp:
     async def _report(self, source: Source, sender: Sender) -> None:
         while True:
             await self._clock.sleep(REPORT_S)
-            log.info("health", extra={"sent": sender.sent, "acknowledged": sender.acknowledged, **source.health()})
+            out = sender.outgoing
+            figures = {"sent": out.sent, "acknowledged": out.acknowledged, "slots_missed": dict(sender.keeper.missed)}
+            log.info("health", extra={**figures, **source.health()})
 
 
 @dataclass(frozen=True, slots=True)

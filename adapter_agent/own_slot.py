@@ -4,10 +4,11 @@ import logging
 from random import Random
 from typing import Final
 
-from adapter_agent.radio.base import AdapterRadio, NotJoined, Planned
+from adapter_agent.open_time import OpenTime
+from adapter_agent.radio.base import AdapterRadio, NotJoined, Planned, Span
 from adapter_agent.timekeeping import Timekeeping
 from edge.clock import Clock
-from meterwire.config_records import ConfigurationRefused, SlotRecord, SlotReport, SlotState
+from meterwire.config_records import ConfigurationRefused, OpenTimeRecord, SlotRecord, SlotReport, SlotState
 from meterwire.slots import Kind, Slot
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,7 @@ LEAD_S: Final = 1.0  # so long before its slot a telegram is made
 LEAST_ROOM: Final = Kind.VALUES.size  # bytes that a slot must carry
 HOLD_S: Final = 30.0  # what waited for the slot to pass goes out within that time …
 HOLD_SHARE: Final = 0.125  # … or within this share of the period
+MAX_TURNS: Final = 8  # occurrences of open time that are looked at for one that the own slot leaves room in
 DAY_S: Final = 86_400
 MAX_RATE_PPB: Final = 0x7FFFFF
 MAX_UNCERTAINTY_MS: Final = 0xFFFF
@@ -31,12 +33,29 @@ class OwnSlot:
         self._day_begins_s = day_begins_s
         self._time, self._radio, self._clock, self._random = time, radio, clock, random
         self._slot: Slot | None = None
-        self._hold: tuple[float, float] = (0.0, 0.0)  # Unix begin of an occurrence, and how long it holds others back
+        self._record: OpenTimeRecord | None = None
+        self._open: OpenTime | None = None
+        self._hurry = False
+        self._hold: tuple[float, float] = (0.0, 0.0)  # an occurrence's begin, and how long it holds others back
         self._said: SlotState | None = None  # an adapter that never had a slot does not speak of any
 
-    def configure(self, slot: Slot | None) -> None:
-        """The slot that the running configuration names."""
+    def configure(self, slot: Slot | None, open_time: OpenTimeRecord | None = None) -> None:
+        """The slot that the running configuration names, and the time that it leaves open for everything else."""
         self._slot = slot
+        if open_time != self._record:
+            self._record = open_time
+            self._open = None if open_time is None else OpenTime(open_time, self._random)
+
+    def hurry(self, on: bool) -> None:
+        """While `on`, somebody waits beside the adapter: nothing waits for open time."""
+        self._hurry = on
+
+    @property
+    def open_period_s(self) -> float | None:
+        """How often open time comes, where what is not for the slot keeps to it; None: it goes out at any time."""
+        if self._open is None or self._hurry or self.next(self._clock.monotonic()) is None:
+            return None
+        return self._open.period_s
 
     @property
     def refusal(self) -> str | None:
@@ -101,21 +120,22 @@ class OwnSlot:
             return 0
         return int((unix - self._day_begins_s) // DAY_S)
 
-    def clear_at(self, monotonic_s: float, seconds: float) -> float:
-        """From when on something that takes `seconds` does not reach into the slot; what had to wait is spread."""
+    def clear_at(self, monotonic_s: float, span: Span) -> float:
+        """From when on an exchange disturbs nobody: it does not reach into the slot, and where the network leaves time
+        open for all, it lies there. What had to wait for the slot only is spread.
+        """
         slot = self._slot
         if slot is None or self.refusal is not None:
             return monotonic_s
-        length, most = slot.length_ms / 1000, min(HOLD_S, HOLD_SHARE * slot.period_s)
-        clear = monotonic_s
-        planned = self._next(slot, monotonic_s - length - most)
-        while planned is not None:
-            begin = planned.at - slot.guard_ms / 1000
-            if clear + seconds <= begin:
-                break
-            clear = max(clear, begin + length + self._held_back(begin, most))
-            planned = self._next(slot, planned.at + length)
-        return clear
+        if self._open is None or self.open_period_s is None:
+            return self._clear_of(slot, monotonic_s, span.whole_s, min(HOLD_S, HOLD_SHARE * slot.period_s))
+        moment = monotonic_s
+        for _ in range(MAX_TURNS):
+            opened = self._open.at(moment, span, self._time.discipline)
+            moment = self._clear_of(slot, opened, span.whole_s, 0.0)
+            if moment == opened:
+                return moment
+        return self._clear_of(slot, monotonic_s, span.whole_s, 0.0)  # the own slot lies where no time is left beside it
 
     def uncertain(self, share: float) -> bool:
         """Whether a period from now the clock may be wrong by more than `share` of the guard."""
@@ -136,10 +156,28 @@ class OwnSlot:
 
     def _planned(self, slot: Slot, at: float, late_s: float) -> Planned:
         air = (slot.length_ms - 2 * slot.guard_ms) / 1000
-        return Planned(at, slot.channel, slot.data_rate, air, late_s)
+        return Planned(at, slot.channel, slot.data_rate, air, late_s, quiet=self._open is not None and not self._hurry)
+
+    def _clear_of(self, slot: Slot, monotonic_s: float, seconds: float, most: float) -> float:
+        """From when on something that takes `seconds` does not reach into the slot; what had to wait for it waits up to
+        `most` longer.
+        """
+        length, clear = slot.length_ms / 1000, monotonic_s
+        if seconds + length > slot.period_s:  # there is no such gap
+            return monotonic_s + slot.period_s
+        planned = self._next(slot, monotonic_s - length - most)
+        while planned is not None:
+            begin = planned.at - slot.guard_ms / 1000
+            if clear + seconds <= begin:
+                break
+            clear = max(clear, begin + length + self._held_back(begin, most))
+            planned = self._next(slot, planned.at + length)
+        return clear
 
     def _held_back(self, begin: float, most: float) -> float:
         """Drawn once for each use of the slot, so that asking twice does not make it longer."""
+        if most <= 0:
+            return 0.0
         if abs(begin - self._hold[0]) > 1.0:
             self._hold = begin, self._random.uniform(0.0, most)
         return self._hold[1]

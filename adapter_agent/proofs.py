@@ -27,6 +27,11 @@ class Proofs:
         self._proven.clear()
         self._shown.clear()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the hash of any input is due."""
+        return any(not self._is_proven(*one) for one in self.nameplates.identities().items())
+
     def due(self, input_: int) -> Value | None:
         """The hash to send with a telegram of this input now."""
         octets = self.nameplates.identities().get(input_)

@@ -40,8 +40,16 @@ class Source(Protocol):
         """Read the meters until cancelled."""
         ...
 
-    async def collect(self, limit: int) -> list[Sealed]:
-        """Everything that is to be sent now, sealed, in telegrams of at most `limit` bytes; maybe nothing."""
+    async def collect(self, limit: int, *, proving: bool = True) -> list[Sealed]:
+        """Everything that is to be sent now, sealed, in telegrams of at most `limit` bytes; maybe nothing.
+
+        Not `proving`: without proofs of which meter was read, as far as that is decided here.
+        """
+        ...
+
+    @property
+    def proof_due(self) -> bool:
+        """Whether proofs wait for a telegram that carries them, as far as that is known here."""
         ...
 
     def passing(self) -> list[Passed]:
@@ -121,14 +129,20 @@ class SealingSource:
             checks=one is None or one.checks,
         )
 
-    def seal(self, limit: int) -> list[Sealed]:
+    def seal(self, limit: int, *, proving: bool = True) -> list[Sealed]:
         """As `Source.collect`, at once."""
         self.changed.clear()
-        samples = [self._proving(sample) for sample in self._sampler.take()]
+        samples = self._sampler.take()
+        if proving:
+            samples = [self._proving(sample) for sample in samples]
         return self._sealing.seal(samples, limit) if samples else []
 
-    async def collect(self, limit: int) -> list[Sealed]:
-        return self.seal(limit)
+    async def collect(self, limit: int, *, proving: bool = True) -> list[Sealed]:
+        return self.seal(limit, proving=proving)
+
+    @property
+    def proof_due(self) -> bool:
+        return self._proofs.waiting
 
     def resolutions(self) -> Mapping[int, int]:
         found = {}

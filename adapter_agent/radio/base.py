@@ -33,10 +33,21 @@ class SlotMissed(MeterspanError):
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """What an exchange takes, in seconds from its first symbol: until an answer in the first window is over, and at
+    most, with everything that may come in the second.
+    """
+
+    answered_s: float
+    whole_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """A transmission in a slot: its first symbol leaves at `at` of the monotonic clock, at most `late_s` later.
 
-    On the channel with index `channel` of the frequency plan, at `data_rate`, and not longer than `airtime_s`.
+    On the channel with index `channel` of the frequency plan, at `data_rate`, and not longer than `airtime_s`. `quiet`:
+    it asks the network for nothing, because an answer would disturb others.
     """
 
     at: float
@@ -44,6 +55,17 @@ class Planned:
     data_rate: int
     airtime_s: float
     late_s: float = 0.0
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ear:
+    """A receive window that belongs to no uplink: from `at` of the monotonic clock on, `seconds` long."""
+
+    frequency_hz: int
+    data_rate: int
+    at: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,11 @@ class AdapterRadio(Protocol):
         """The network has left the last confirmed uplink unanswered: ask for an answer with the next one, too."""
         ...
 
+    @property
+    def asks(self) -> bool:
+        """The next uplink that is not `quiet` asks the network for something, even when it is empty."""
+        ...
+
     async def run(self) -> None: ...
 
     async def ready(self, size: int) -> None:
@@ -130,8 +157,23 @@ class AdapterRadio(Protocol):
         """The longest payload that fits into the slot, in bytes. Raises NotJoined."""
         ...
 
-    def keep_clear(self, clear_at: Callable[[float, float], float]) -> None:
-        """Send nothing but what is planned before `clear_at(monotonic time, seconds that the exchange may take)`."""
+    def span(self, size: int) -> Span:
+        """What the exchange of a frame with `size` bytes takes. Raises NotJoined."""
+        ...
+
+    def keep_clear(self, clear_at: Callable[[float, Span], float]) -> None:
+        """Send nothing but what is planned before `clear_at(monotonic time, what the exchange takes)`."""
+        ...
+
+    @property
+    def listens(self) -> bool:
+        """Whether `listen` is possible at all."""
+        ...
+
+    async def listen(self, ear: Ear) -> tuple[float, bytes] | None:
+        """The frame whose preamble comes in that window, with the monotonic time of its first symbol. Raises PhyError
+        where the radio is in use then.
+        """
         ...
 
     def want_time(self) -> None:

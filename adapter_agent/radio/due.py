@@ -19,6 +19,11 @@ class Due:
     answers: list[MacCommand] = field(default_factory=list)
     sticky: list[MacCommand] = field(default_factory=list)
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is a question to the network."""
+        return self.time or self.check
+
     def options(self, *, questions: bool = True) -> bytes:
         """The FOpts that say all of it; longer than they may be when there is much to answer."""
         asked: list[MacCommand] = []

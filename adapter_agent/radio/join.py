@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from adapter_agent.radio.base import Span
 from adapter_agent.radio.link import Link
 from adapter_agent.radio.phy import Heard, Window
 from adapter_agent.radio.settings import Identity, MacSettings
@@ -16,6 +17,7 @@ from meterwire.lorawan.region import FrequencyPlanError
 log = logging.getLogger(__name__)
 
 NONCES: Final = 0x10000
+ACCEPT_LENGTH: Final = 33  # octets of a join-accept with a list of channels
 FIRST_PAUSE_S: Final = 4.0  # devices that get power together do not ask together
 RETRY_S: Final = 8.0
 LONGEST_PAUSE_S: Final = 600.0
@@ -48,6 +50,7 @@ class Request:
     data_rate: int
     airtime_s: float
     windows: tuple[Window, Window]
+    span: Span
 
 
 class Joining:
@@ -91,17 +94,20 @@ class Joining:
         frequency = self._random.choice(
             [c for c in region.default_channels if c.min_dr <= rate <= c.max_dr]
         ).frequency_hz
-        delay = region.join_accept_delay1_s
+        delay, fast = region.join_accept_delay1_s, region.data_rate(region.rx1_dr(rate, 0))
         frame = self._identity.root.sign_join_request(self._identity.join_eui, self._identity.dev_eui, nonce)
+        air, later = airtime_s(len(frame), region.data_rate(rate)), delay + region.rx2_after_rx1_s
+        slow = region.data_rate(region.rx2_dr)
         return Request(
             frame,
             nonce,
             frequency,
             rate,
-            airtime_s(len(frame), region.data_rate(rate)),
-            (
-                Window(delay, frequency, region.rx1_dr(rate, 0)),
-                Window(delay + region.rx2_after_rx1_s, region.rx2_frequency_hz, region.rx2_dr),
+            air,
+            (Window(delay, frequency, region.rx1_dr(rate, 0)), Window(later, region.rx2_frequency_hz, region.rx2_dr)),
+            Span(
+                air + delay + airtime_s(ACCEPT_LENGTH, fast, uplink=False),
+                air + later + airtime_s(ACCEPT_LENGTH, slow, uplink=False),
             ),
         )
 

@@ -10,14 +10,16 @@ from random import Random
 from typing import Final
 
 from adapter_agent.radio import slotted
-from adapter_agent.radio.base import NotJoined, PayloadTooLong, Planned, RadioEvents, Sent
+from adapter_agent.radio.base import Ear, NotJoined, PayloadTooLong, Planned, RadioEvents, Sent, Span
 from adapter_agent.radio.budget import AirBudget
 from adapter_agent.radio.due import Due
 from adapter_agent.radio.join import Joining, Request
 from adapter_agent.radio.link import Link
-from adapter_agent.radio.phy import Heard, Phy, PhyError, Window
-from adapter_agent.radio.receiving import NotForUs, authentic
+from adapter_agent.radio.listening import listen
+from adapter_agent.radio.phy import Heard, Listener, Phy, PhyError, Window
+from adapter_agent.radio.receiving import authentic, commands_of, log_refusal
 from adapter_agent.radio.settings import Identity, MacSettings
+from adapter_agent.radio.silence import Silence
 from adapter_agent.radio.slotted import DATA_OVERHEAD
 from adapter_agent.radio.state import RadioStore, SessionState
 from adapter_agent.radio.transmitter import STEP_S, Transmitter
@@ -28,14 +30,11 @@ from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.crypto import FCNT_LIMIT, Session
 from meterwire.lorawan.frame import MAX_FOPTS, DataFrame
 from meterwire.lorawan.gpstime import unix_seconds
-from meterwire.lorawan.mac_commands import DeviceTimeAns, LinkCheckAns, MacCommand, parse_commands
+from meterwire.lorawan.mac_commands import DeviceTimeAns, LinkCheckAns, MacCommand
 
 log = logging.getLogger(__name__)
 
 RETRANSMIT_S: Final = (1.0, 3.0)
-SILENCE_CHECK: Final = 64  # uplinks without any downlink, then the network is asked for a sign of life …
-SILENCE_REJOIN: Final = SILENCE_CHECK + 32  # … and after so many it is given up
-DOUBTFUL_TRIES: Final = 2  # transmissions of a confirmed uplink to a network that may be none of ours any more
 
 
 class EndDevice:
@@ -70,9 +69,8 @@ class EndDevice:
         self._air = asyncio.Lock()
         self._joined, self._wake = asyncio.Event(), asyncio.Event()
         self._due = Due()
-        self._unanswered = self._unheard = 0
+        self._silence = Silence(settings.confirm_tries, settings.rejoin_after)
         self._rejoin = self._hastened = False
-        self._doubtful = False  # somebody waits, and the network has not been heard since
         if self._state.session is not None:
             self._begin(self._state.session)
 
@@ -86,7 +84,11 @@ class EndDevice:
 
     @property
     def uncertain(self) -> bool:
-        return self._unanswered > 0
+        return self._silence.uncertain
+
+    @property
+    def asks(self) -> bool:
+        return self._due.asks
 
     @property
     def link(self) -> Link:
@@ -102,6 +104,7 @@ class EndDevice:
                     await self._try_to_join()
                 elif self._due.uplink:
                     await self._clock.sleep(self._random.uniform(*RETRANSMIT_S))
+                    await self._transmitter.clear(self._state, 0)  # another uplink may do it meanwhile
                     if self._due.uplink and self._state.session is not None:
                         await self._send_empty()
                 else:
@@ -138,20 +141,12 @@ class EndDevice:
             return sent
         if at is not None:
             await self._transmitter.until(lambda _: at)
-        await self._transmitter.slot_over(self._state, len(payload))
-        async with self._air:
+        while True:
+            await self._transmitter.clear(self._state, len(payload))
             await self._available()
-            options = self._due.options()
-            if len(options) > MAX_FOPTS or len(payload) > self._room(options):
-                await self._send_answers_alone()
-                options = self._due.options()
-            if len(payload) > self._room(options):
-                options = self._due.options(questions=False)
-            if len(payload) > self._room(options):
-                raise PayloadTooLong(
-                    f"{len(payload)} bytes at DR{self.link.data_rate}, which carries {self._room(options)} now"
-                )
-            return await self._send(port, payload, confirmed, options)
+            async with self._air:
+                if self._state.session is None or self._transmitter.wait_s(self.link, len(payload)) <= 0:
+                    return await self._send_now(port, payload, confirmed)
 
     def want_time(self) -> None:
         self._due.time = True
@@ -162,7 +157,10 @@ class EndDevice:
     def room(self, planned: Planned) -> int:
         return slotted.room(self.link, planned)
 
-    def keep_clear(self, clear_at: Callable[[float, float], float]) -> None:
+    def span(self, size: int) -> Span:
+        return slotted.span(self.link, size)
+
+    def keep_clear(self, clear_at: Callable[[float, Span], float]) -> None:
         self._transmitter.clear_at = clear_at
 
     def airtime(self, size: int) -> float:
@@ -170,11 +168,18 @@ class EndDevice:
         return airtime_s(DATA_OVERHEAD + size, link.region.data_rate(link.data_rate))
 
     def hasten(self, on: bool) -> None:
-        self._doubtful = on and self._state.session is not None
+        self._silence.doubtful = on and self._state.session is not None
         self._joining.hasten(on)
         if on:
             self._hastened = True
             self._wake.set()
+
+    @property
+    def listens(self) -> bool:
+        return isinstance(self._phy, Listener)
+
+    async def listen(self, ear: Ear) -> tuple[float, bytes] | None:
+        return await listen(ear, self._phy, self._air, self._clock)
 
     async def link_check(self) -> LinkCheckAns | None:
         """Ask the network how well it hears this device; None when it does not answer."""
@@ -198,7 +203,8 @@ class EndDevice:
         allowed_in = self._joining.earliest(request, self._clock.time()) - self._clock.time()
         if not await self._paused(max(self._joining.pause(), allowed_in)):
             return
-        await self._transmitter.slot_over(self._state, 0)
+        if self._state.session is not None:
+            await self._transmitter.clear_for(request.span)
         async with self._air:
             session = await self._ask(request)
         if session is not None:
@@ -243,8 +249,8 @@ class EndDevice:
     def _begin(self, session: SessionState) -> None:
         self._crypto = Session(session.keys, session.dev_addr)
         self._due = Due()
-        self._unanswered = self._unheard = 0
-        self._rejoin = self._doubtful = False
+        self._silence.over()
+        self._rejoin = False
         self._joined.set()
 
     def _end_session(self, reason: str) -> None:
@@ -254,6 +260,18 @@ class EndDevice:
         self._wake.set()
 
     # Sending
+
+    async def _send_now(self, port: int | None, payload: bytes, confirmed: bool) -> Sent:
+        options = self._due.options()
+        if len(options) > MAX_FOPTS or len(payload) > self._room(options):
+            await self._send_answers_alone()
+            options = self._due.options()
+        if len(payload) > self._room(options):
+            options = self._due.options(questions=False)
+        if len(payload) > self._room(options):
+            most = self._room(options)
+            raise PayloadTooLong(f"{len(payload)} bytes at DR{self.link.data_rate}, which carries {most} now")
+        return await self._send(port, payload, confirmed, options)
 
     async def _send(
         self, port: int | None, payload: bytes, confirmed: bool, options: bytes, planned: Planned | None = None
@@ -265,14 +283,14 @@ class EndDevice:
             uplink=True, fcnt32=fcnt, fport=port, payload=payload, confirmed=confirmed, ack=self._due.ack, fopts=options
         )
         self._due.sent(answered=bool(options) or port == 0)
-        wanted = min(self._settings.confirm_tries, DOUBTFUL_TRIES) if self._doubtful else self._settings.confirm_tries
-        tries = max(link.nb_trans if planned is None else 1, wanted if confirmed else 1)
-        end, heard, acknowledged = -inf, False, False
+        tries = max(link.nb_trans if planned is None else 1, self._silence.tries if confirmed else 1)
+        end, heard, acknowledged, tried = -inf, False, False, 0
         for attempt in range(tries):
             if attempt:
                 await self._clock.sleep(self._random.uniform(*RETRANSMIT_S))
-                if self._transmitter.slot_in(link, len(payload)) > 0:
+                if self._transmitter.blocked(link, len(payload)):
                     break
+            tried += 1
             try:
                 exchange, windows = await self._transmitter.send(
                     frame, link, None if attempt else planned, lambda began: self._events.sending(fcnt, began)
@@ -288,7 +306,7 @@ class EndDevice:
                     break
         if end == -inf:
             raise PhyError("the frame never left: the radio is out of order; it is tried again with the next reading")
-        self._count(heard, confirmed and not acknowledged)
+        self._count(heard, tried if confirmed and not acknowledged else 0)
         return Sent(port, payload, fcnt, confirmed, acknowledged, end)
 
     async def _send_empty(self) -> None:
@@ -309,16 +327,10 @@ class EndDevice:
         link = self.link
         return link.region.data_rate(link.data_rate).max_app_payload - len(options)
 
-    def _count(self, heard: bool, unanswered: bool) -> None:
-        if not heard:
-            self._unheard += 1
-            self._due.check = self._due.check or self._unheard >= SILENCE_CHECK
-        if unanswered:
-            self._unanswered += 1
-            log.info("no acknowledgement", extra={"in_a_row": self._unanswered})
-        rejoin_after = 1 if self._doubtful else self._settings.rejoin_after
-        given_up = self._unanswered >= rejoin_after or self._unheard >= SILENCE_REJOIN
-        if given_up and not self._rejoin:
+    def _count(self, heard: bool, unanswered: int) -> None:
+        self._silence.count(heard=heard, unanswered=unanswered)
+        self._due.check = self._due.check or self._silence.wants_sign
+        if self._silence.lost and not self._rejoin:
             log.warning("the network does not answer; asking to join again, the session is kept meanwhile")
             self._rejoin = True
             self._wake.set()
@@ -343,21 +355,15 @@ class EndDevice:
         uplink_end = self._clock.monotonic() - window.after_s - length
         try:
             frame = authentic(heard.frame, session, crypto)
-            commands = self._commands(frame)
+            commands = commands_of(frame)
         except CounterExhausted:
             self._end_session("the network's frame counters are used up")
             return None
         except (FormatError, AuthenticationError) as error:
             self.refused[error.code] += 1
-            log.log(
-                logging.DEBUG if isinstance(error, NotForUs) else logging.WARNING,
-                "a downlink was refused: %s",
-                error,
-                extra={"code": error.code},
-            )
+            log_refusal(error)
             return None
-        self._unanswered = self._unheard = 0
-        self._doubtful = False
+        self._silence.over()
         self._due.ack = frame.confirmed
         self._due.uplink = frame.confirmed or frame.class_b_or_pending
         self._due.answer(session.link.answer(commands, heard.snr))
@@ -368,12 +374,6 @@ class EndDevice:
         if frame.fport and frame.payload:
             self._events.downlink(frame.fport, frame.payload)
         return frame
-
-    def _commands(self, frame: DataFrame) -> list[MacCommand]:
-        commands, unknown = parse_commands(frame.payload if frame.fport == 0 else frame.fopts, uplink=False)
-        if unknown:
-            log.info("a MAC command was not understood", extra={"stream": unknown})
-        return commands
 
     def _take_answers(self, commands: Sequence[MacCommand], uplink_end: float) -> None:
         for command in commands:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from meterwire.errors import MeterspanError
 
@@ -46,6 +46,16 @@ class Exchange:
     latency_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Overheard:
+    """A frame that answers no uplink; its first symbol came `after_s` seconds after the call that listened."""
+
+    frame: bytes
+    after_s: float
+    rssi: float
+    snr: float
+
+
 class Phy(Protocol):
     """A half-duplex transceiver; one exchange at a time."""
 
@@ -55,5 +65,16 @@ class Phy(Protocol):
         """Send `frame` now, listen in `windows` in order; return after the first frame or the last window.
 
         `power_dbm` is the radiated power (EIRP). Raises PhyError when nothing can be sent.
+        """
+        ...
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A transceiver that can also listen without having sent: for the beacon. Modems with a MAC of their own cannot."""
+
+    async def listen(self, *, freq_hz: int, dr: int, seconds: float) -> Overheard | None:
+        """Listen from now on, `seconds` long, for the preamble of a downlink; a frame that begins then is received to
+        its end. None when nothing was heard. Raises PhyError when the radio is in use or its link is broken.
         """
         ...

@@ -1,11 +1,16 @@
 """What a downlink must be to count, and the windows in which it may come."""
 
+import logging
+
 from adapter_agent.radio.link import Link, LinkChannel
 from adapter_agent.radio.phy import Window
 from adapter_agent.radio.state import SessionState
-from meterwire.errors import FormatError, ReplayError
+from meterwire.errors import FormatError, MeterspanError, ReplayError
 from meterwire.lorawan.crypto import Session, full_fcnt, is_retransmission
 from meterwire.lorawan.frame import DataFrame, parse
+from meterwire.lorawan.mac_commands import MacCommand, parse_commands
+
+log = logging.getLogger(__name__)
 
 
 class NotForUs(FormatError):
@@ -28,6 +33,20 @@ def authentic(phy: bytes, session: SessionState, crypto: Session) -> DataFrame:
     opened = crypto.open(phy, fcnt, uplink=False)
     session.fcnt_down = fcnt + 1
     return opened
+
+
+def log_refusal(error: MeterspanError) -> None:
+    """Other devices' frames are nothing to warn of."""
+    level = logging.DEBUG if isinstance(error, NotForUs) else logging.WARNING
+    log.log(level, "a downlink was refused: %s", error, extra={"code": error.code})
+
+
+def commands_of(frame: DataFrame) -> list[MacCommand]:
+    """The MAC commands in a downlink, up to the first that is not understood."""
+    commands, unknown = parse_commands(frame.payload if frame.fport == 0 else frame.fopts, uplink=False)
+    if unknown:
+        log.info("a MAC command was not understood", extra={"stream": unknown})
+    return commands
 
 
 def windows_of(link: Link, channel: LinkChannel) -> tuple[Window, Window]:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Final
 
-from adapter_agent.radio.base import PayloadTooLong, Planned
+from adapter_agent.radio.base import PayloadTooLong, Planned, Span
 from adapter_agent.radio.due import Due
 from adapter_agent.radio.link import Link, LinkChannel
 from adapter_agent.radio.phy import PhyError
@@ -13,6 +13,7 @@ from meterwire.lorawan.plan import DataRate
 
 DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
 LONGEST_DOWNLINK_S: Final = 3.0
+ANSWER_SIZE: Final = 51  # bytes that an answer carries, at every data rate
 ROUNDING_S: Final = 1e-6
 
 
@@ -34,7 +35,8 @@ def options_of(due: Due, link: Link, planned: Planned, size: int) -> bytes:
 
     Raises PayloadTooLong where even the payload alone takes too long.
     """
-    for options in (due.options(), due.options(questions=False), b""):
+    answers = due.options(questions=False)
+    for options in (answers if planned.quiet else due.options(), answers, b""):
         if len(options) <= MAX_FOPTS and _fits(link, planned, size + len(options)):
             return options
     raise PayloadTooLong(f"{size} bytes at DR{planned.data_rate} do not fit into the slot's {planned.airtime_s:.3f} s")
@@ -45,10 +47,14 @@ def room(link: Link, planned: Planned) -> int:
     return max(0, _most(link.region.data_rate(planned.data_rate), planned.airtime_s))
 
 
-def exchange_s(link: Link, size: int) -> float:
-    """Seconds that an uplink of `size` bytes takes at most with its receive windows."""
-    air = airtime_s(DATA_OVERHEAD + MAX_FOPTS + size, link.region.data_rate(link.data_rate))
-    return air + link.rx_delay_s + link.region.rx2_after_rx1_s + LONGEST_DOWNLINK_S
+def span(link: Link, size: int) -> Span:
+    """What an uplink of `size` bytes takes with its receive windows, whatever FOpts go along."""
+    region = link.region
+    air = airtime_s(DATA_OVERHEAD + MAX_FOPTS + size, region.data_rate(link.data_rate))
+    rx1 = region.data_rate(region.rx1_dr(link.data_rate, link.rx1_dr_offset))
+    answer = airtime_s(DATA_OVERHEAD + ANSWER_SIZE, rx1, uplink=False)
+    first = air + link.rx_delay_s
+    return Span(first + answer, first + region.rx2_after_rx1_s + LONGEST_DOWNLINK_S)
 
 
 def _fits(link: Link, planned: Planned, size: int) -> bool:

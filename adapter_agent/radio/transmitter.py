@@ -6,7 +6,7 @@ from random import Random
 from typing import Final
 
 from adapter_agent.radio import slotted
-from adapter_agent.radio.base import Planned, SlotMissed
+from adapter_agent.radio.base import Planned, SlotMissed, Span
 from adapter_agent.radio.budget import AirBudget
 from adapter_agent.radio.link import Link
 from adapter_agent.radio.phy import Exchange, Phy, PhyError, Window
@@ -15,6 +15,7 @@ from adapter_agent.radio.state import RadioState
 from edge.clock import Clock
 
 STEP_S: Final = 60.0  # longest sleep at a stretch, so that a clock that was set is noticed
+TURN_S: Final = 5.0  # … and while something else may end the wait, such as somebody in haste
 PUNCTUAL_S: Final = 1e-5
 LATENCY_SHARE: Final = 0.25  # of each new measurement
 
@@ -25,7 +26,7 @@ class Transmitter:
     def __init__(
         self, phy: Phy, budget: AirBudget, clock: Clock, random: Random, *, power_dbm: int, save: Callable[[], None]
     ) -> None:
-        self.clear_at: Callable[[float, float], float] = _at_once
+        self.clear_at: Callable[[float, Span], float] = _at_once
         self._phy, self._budget, self._clock, self._random = phy, budget, clock, random
         self._power_dbm, self._save = power_dbm, save
         self._latency_s = 0.0  # between asking for a transmission and its first symbol
@@ -57,15 +58,25 @@ class Transmitter:
         began(asked + exchange.latency_s)
         return exchange, windows
 
-    def slot_in(self, link: Link, size: int) -> float:
-        """Seconds to wait before an exchange of `size` bytes that would reach into the own slot; 0: begin now."""
-        now = self._clock.monotonic()
-        return max(0.0, self.clear_at(now, slotted.exchange_s(link, size)) - now)
+    def wait_s(self, link: Link, size: int) -> float:
+        """Seconds until an exchange of `size` bytes is allowed and reaches into nothing that it must not; 0: now."""
+        now, air_s = self._clock.monotonic(), self._air_in(link, size)
+        return self.clear_at(now + air_s, slotted.span(link, size)) - now
 
-    async def slot_over(self, state: RadioState, size: int) -> None:
-        """Wait until an exchange of `size` bytes does not reach into the own slot."""
-        while state.session is not None and (wait := self.slot_in(state.session.link, size)) > 0:
-            await self._clock.sleep(min(wait, STEP_S))
+    def blocked(self, link: Link, size: int) -> bool:
+        """Whether an exchange of `size` bytes, waited for from now on, would reach into what it must not."""
+        now, air_s, span = self._clock.monotonic(), self._air_in(link, size), slotted.span(link, size)
+        return self.clear_at(now, Span(air_s + span.answered_s, air_s + span.whole_s)) > now
+
+    async def clear(self, state: RadioState, size: int) -> None:
+        """Wait until an exchange of `size` bytes may begin, as long as there is a session."""
+        while state.session is not None and (wait := self.wait_s(state.session.link, size)) > 0:
+            await self._clock.sleep(min(wait, TURN_S))
+
+    async def clear_for(self, span: Span) -> None:
+        """Wait until an exchange that takes `span` reaches into nothing that it must not."""
+        while (wait := self.clear_at(now := self._clock.monotonic(), span) - now) > 0:
+            await self._clock.sleep(min(wait, TURN_S))
 
     async def until(self, moment: Callable[[float], float]) -> None:
         """Wait for a Unix time, asked for again and again, because the clock may be set meanwhile."""
@@ -74,6 +85,12 @@ class Transmitter:
                 raise PhyError("the duty cycle never allows a frame this long")
             await self._clock.sleep(min(wait, STEP_S))
 
+    def _air_in(self, link: Link, size: int) -> float:
+        """Seconds until the duty cycle allows it; 0 where it never does, which `send` tells."""
+        now = self._clock.time()
+        wait = self._budget.earliest(slotted.DATA_OVERHEAD + size, link, now) - now
+        return max(0.0, wait) if wait < inf else 0.0
+
     async def _wait_for(self, planned: Planned) -> None:
         while (wait := planned.at - self._latency_s - self._clock.monotonic()) > PUNCTUAL_S:
             await self._clock.sleep(wait)
@@ -81,5 +98,5 @@ class Transmitter:
             raise SlotMissed(f"the slot began {-wait:.3f} s before the frame was ready")
 
 
-def _at_once(monotonic_s: float, seconds: float) -> float:
+def _at_once(monotonic_s: float, span: Span) -> float:
     return monotonic_s

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from adapter_agent.radio.base import RadioParts
 from adapter_agent.radio.mac import EndDevice
-from adapter_agent.radio.phy import Exchange, Heard, PhyError, Window
+from adapter_agent.radio.phy import Exchange, Heard, Overheard, PhyError, Window
 from adapter_agent.radio.settings import MacSettings
 from adapter_agent.radio.state import RadioStore
 from edge.clock import Clock
@@ -128,6 +128,23 @@ class AirLink:
             self.close()  # an answer may still be on its way: the next exchange must not take it for its own
             raise
 
+    async def listen(self, *, freq_hz: int, dr: int, seconds: float) -> Overheard | None:
+        await self.connected()
+        self._number += 1
+        try:
+            self._write({"t": "listen", "id": self._number, "freq": freq_hz, "dr": dr, "for_us": round(seconds * 1e6)})
+            result = await self._answer("rx", "none")
+            return _overheard(result) if result["t"] == "rx" else None
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            self.close()
+            raise PhyError(f"the connection to the air broke ({error or type(error).__name__})") from None
+        except (KeyError, TypeError, ValueError, msgspec.DecodeError):
+            self.close()
+            raise PhyError("the air answered something that is no answer; check host and port") from None
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
@@ -165,3 +182,11 @@ def _heard(message: dict[str, Any]) -> Heard:
     if window not in (1, 2):
         raise ValueError(window)
     return Heard(b64decode(message["frame"], validate=True), window, float(message["rssi"]), float(message["snr"]))
+
+
+def _overheard(message: dict[str, Any]) -> Overheard:
+    after_s = float(message["after_us"]) / 1e6
+    if not 0.0 <= after_s <= ANSWER_S:
+        raise ValueError(after_s)
+    frame = b64decode(message["frame"], validate=True)
+    return Overheard(frame, after_s, float(message["rssi"]), float(message["snr"]))

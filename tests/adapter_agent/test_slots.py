@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from adapter_agent.own_slot import HOLD_S
+from adapter_agent.radio.base import Span
 from meterwire import clock_package, config_records
 from meterwire.clock_package import ClockAnswer, ClockQuality
 from meterwire.config_records import ConfigurationRefused, Reporting, SlotRecord, SlotReport, SlotState
@@ -221,9 +222,10 @@ async def test_telegrams_do_not_wait_for_what_came_just_before_the_slot(house):
         await house.pass_time(300, every_s=5)
         slot_in = given.begin(house.clock.time()) - house.clock.time()
         await house.pass_time(slot_in - 5, every_s=1)
-        clear = app._parts.slot.clear_at(house.clock.monotonic(), 10.0)
+        span = Span(10.0, 10.0)
+        clear = app._parts.slot.clear_at(house.clock.monotonic(), span)
         assert 5 < clear - house.clock.monotonic() < 5 + given.length_ms / 1000 + HOLD_S
-        assert app._parts.slot.clear_at(house.clock.monotonic(), 10.0) == clear, "asking again makes it no longer"
+        assert app._parts.slot.clear_at(house.clock.monotonic(), span) == clear, "asking again makes it no longer"
 
 
 async def test_a_telegram_outside_of_slots_rests_until_the_slot_is_over(house, monkeypatch):

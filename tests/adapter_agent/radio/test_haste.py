@@ -8,9 +8,10 @@ import pytest
 
 from adapter_agent.radio.backoff import FIRST_HOUR_S
 from adapter_agent.radio.join import HASTY_RATES
-from adapter_agent.radio.mac import DOUBTFUL_TRIES, EndDevice
+from adapter_agent.radio.mac import EndDevice
 from adapter_agent.radio.phy import Heard
 from adapter_agent.radio.settings import Identity, MacSettings
+from adapter_agent.radio.silence import DOUBTFUL_TRIES
 from adapter_agent.radio.state import RadioStore
 from edge.clock import ManualClock
 from meterwire.lorawan.airtime import airtime_s

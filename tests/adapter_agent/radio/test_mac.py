@@ -7,9 +7,10 @@ from random import Random
 import pytest
 
 from adapter_agent.radio.base import NotJoined, PayloadTooLong, Planned
-from adapter_agent.radio.mac import SILENCE_CHECK, SILENCE_REJOIN, EndDevice
+from adapter_agent.radio.mac import EndDevice
 from adapter_agent.radio.phy import PhyError
 from adapter_agent.radio.settings import Identity, MacSettings
+from adapter_agent.radio.silence import SILENCE_CHECK, SILENCE_REJOIN
 from adapter_agent.radio.state import FCNT_BLOCK, RadioStore
 from edge.clock import ManualClock
 from edge.sealedfile import SealedFileError
