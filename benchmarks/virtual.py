@@ -1,11 +1,10 @@
 """Virtual time: an event loop that never waits, and a broker inside the process, for whole walks in seconds.
 
-The loop jumps to its next timer as soon as nothing is ready: no socket, no thread at work. `time.time`,
-`time.monotonic`, and what Django calls now follow it, so that the real bridge, concentrator and adapters run unchanged.
+`time.time`, `time.monotonic`, and what Django calls now follow the loop of tests.support.virtual_loop, so that the real
+bridge, concentrator and adapters run unchanged.
 """
 
 import asyncio
-import selectors
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,55 +14,22 @@ from typing import Any
 import time_machine
 
 from concentrator_agent.backhaul import link as backhaul
-from edge.database import Database
 from edge.mqtt import LinkDown, LinkSettings, OnConnect, OnMessage
 from portal.bridge import app as bridge
+from tests.support.virtual_loop import VirtualLoop, end, patient_databases
 
-THREAD_S = 0.002  # how long the selector waits, in real time, for a thread that is at work
 TRANSIT_S = 0.02  # of a message through the broker, in virtual time
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """`at_work` counts the jobs of threads that the loop must wait for in real time."""
+class TravellingLoop(VirtualLoop):
+    """The time of the whole process goes with it."""
 
-    def __init__(self, start: datetime) -> None:
-        self._virtual = 0.0
-        self.at_work = 0
-        super().__init__(_Selector(self))
-        self._start = start.timestamp()
-        self.traveller: Any = None
-
-    def time(self) -> float:
-        return self._virtual
+    traveller: Any = None
 
     def jump(self, seconds: float) -> None:
-        self._virtual += seconds
+        super().jump(seconds)
         if self.traveller is not None:
             self.traveller.shift(seconds)
-
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
-        self.at_work += 1
-        future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(self._one_less)
-        return future
-
-    def _one_less(self, _: object) -> None:
-        self.at_work -= 1
-
-
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
-    def __init__(self, loop: VirtualLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if ready or timeout == 0:
-            return ready
-        if self._loop.at_work or timeout is None:
-            return super().select(THREAD_S)
-        self._loop.jump(timeout)
-        return ready
 
 
 class LoopClock:
@@ -154,39 +120,19 @@ class Link:
 def virtual_time(start: datetime | None = None) -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
     """Yields what runs a coroutine in virtual time, with bridge and concentrator on a broker in this process."""
     begin = start or datetime.now(UTC)
-    loop = VirtualLoop(begin)
+    loop = TravellingLoop()
     monotonic = time.monotonic
-    run = Database.run
-
-    async def counted(self: Database, job: Any) -> Any:
-        loop.at_work += 1
-        try:
-            return await run(self, job)
-        finally:
-            loop.at_work -= 1
 
     links = backhaul.MqttLink, bridge.MqttLink
     Link.broker = Broker()
-    with time_machine.travel(begin, tick=False) as traveller:
+    with time_machine.travel(begin, tick=False) as traveller, patient_databases(loop):
         loop.traveller = traveller
         time.monotonic = loop.time
-        Database.run = counted  # type: ignore[method-assign]
         backhaul.MqttLink = bridge.MqttLink = Link  # type: ignore[misc, assignment]
         try:
             asyncio.set_event_loop(loop)
             yield loop.run_until_complete
         finally:
-            _end(loop)
+            end(loop)
             time.monotonic = monotonic
-            Database.run = run  # type: ignore[method-assign]
             backhaul.MqttLink, bridge.MqttLink = links  # type: ignore[misc]
-
-
-def _end(loop: VirtualLoop) -> None:
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-    loop.run_until_complete(loop.shutdown_default_executor())
-    asyncio.set_event_loop(None)
-    loop.close()

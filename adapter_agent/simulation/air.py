@@ -6,7 +6,7 @@ how promptly a task wakes, so a scaled or manual clock gives the same result.
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -61,6 +61,17 @@ class Flight:
     unix_end: float
 
 
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """An uplink that has ended, and what became of it at each gateway that it could have reached."""
+
+    flight: Flight
+    frame: bytes
+    freq_hz: int
+    dr: int
+    fates: tuple[Fate, ...]
+
+
 class Air:
     """Gateways and adapters within earshot of each other. `seed` makes fading repeatable; 0 dB switches it off."""
 
@@ -87,6 +98,11 @@ class Air:
         self._busy: set[str] = set()
         self._downlinks: list[Downlink] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watcher: Callable[[Landed], None] | None = None
+
+    def watch(self, watcher: Callable[[Landed], None]) -> None:
+        """Tell `watcher` of every uplink when it has ended."""
+        self._watcher = watcher
 
     def add(self, gateway: GatewayRadio) -> GatewayRadio:
         """Set up a gateway, which must run on the air's clock."""
@@ -127,7 +143,7 @@ class Air:
         for gateway, signal in signals.items():
             gateway.receiver.begin(signal)
         # What is on the air stays there even if the sender's process dies meanwhile.
-        await asyncio.shield(self._spawn(self._land(flight, frame, rate, signals)))
+        await asyncio.shield(self._spawn(self._land(flight, frame, freq_hz, rate, signals)))
         return flight
 
     async def hear(self, flight: Flight, windows: Sequence[Window]) -> Heard | None:
@@ -178,11 +194,15 @@ class Air:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _land(self, flight: Flight, frame: bytes, rate: DataRate, signals: Mapping[GatewayRadio, Signal]) -> None:
+    async def _land(
+        self, flight: Flight, frame: bytes, freq_hz: int, rate: DataRate, signals: Mapping[GatewayRadio, Signal]
+    ) -> None:
         await self._until(flight.end)
         fates = [gateway.hear(frame, rate, signal) for gateway, signal in signals.items()]
         self.account.fates.update(fates)
         self.account.delivered += Fate.RECEIVED in fates
+        if self._watcher is not None:
+            self._watcher(Landed(flight, frame, freq_hz, rate.index, tuple(fates)))
 
     def _take_downlink(self, downlink: Downlink) -> None:
         horizon = self.clock.monotonic() - REMEMBERED_S

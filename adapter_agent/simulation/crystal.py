@@ -44,20 +44,27 @@ class CrystalClock:
     def __init__(self, true: Clock, crystal: Crystal, ahead_s: float = 0.0) -> None:
         self._true, self._crystal = true, crystal
         self._begin, self._wall = true.monotonic(), true.time() + ahead_s
+        self._read = 0.0, 0.0  # true seconds since the begin, and what this clock showed then: it is often asked twice
+        self._rate = 0.0  # over the last sleep
 
     def time(self) -> float:
         return self._wall + self.monotonic()
 
     def monotonic(self) -> float:
         passed = self._true.monotonic() - self._begin
-        return passed + self._crystal.gained(passed)
+        if passed != self._read[0]:
+            self._read = passed, passed + self._crystal.gained(passed)
+        return self._read[1]
 
     async def sleep(self, seconds: float) -> None:
-        passed = self._true.monotonic() - self._begin
-        target, wait = passed + self._crystal.gained(passed) + seconds, seconds
+        shows = self.monotonic()
+        passed = self._read[0]
+        wait = seconds / (1 + self._rate)
         for _ in range(8):
-            error = target - (passed + wait) - self._crystal.gained(passed + wait)
+            error = shows + seconds - (passed + wait) - self._crystal.gained(passed + wait)
             wait += error
             if abs(error) <= CLOSE_ENOUGH_S:
                 break
+        if wait > SHORTEST_S:
+            self._rate = seconds / wait - 1
         await self._true.sleep(max(wait, SHORTEST_S) if seconds > 0 else 0.0)
