@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from django.utils.translation import gettext as _
 
 from meterwire.keymemory import SLOTS
+from meterwire.slots import MAX_DATA_RATE, PERIODS
 from provisioning import validation
 from provisioning.batches.errors import CellError
 from provisioning.errors import Invalid
@@ -14,6 +15,7 @@ from provisioning.labels import tokens
 
 FORMULA, NUMBER, FAULT = "formula", "number", "fault"
 MAX_CELL: Final = 1000
+SLOWEST_FACTOR: Final = 12  # the spreading factor of data rate 0
 
 _EUI_DIGITS, _KEY_DIGITS = 16, 32
 _SEPARATORS = str.maketrans("", "", "-:. \u00a0")
@@ -110,6 +112,30 @@ def tag_length(cell: Cell) -> int:
     return number
 
 
+def period_s(cell: Cell) -> int:
+    """Seconds between telegrams, one of the periods that slots know."""
+    number = _integer(cell, digits=5)
+    if number not in PERIODS:
+        shown = ", ".join(map(str, PERIODS))
+        text = _("Slots repeat every {periods} s; {number} s is none of these periods.")
+        raise CellError("period", text.format(periods=shown, number=number))
+    return number
+
+
+def data_rate(cell: Cell) -> int:
+    """A data rate of slots; "DR3" and "SF9" are understood."""
+    text = _plain(cell).upper().replace(" ", "")
+    factor = re.fullmatch("SF([0-9]{1,2})", text, re.ASCII)
+    if factor:
+        number = SLOWEST_FACTOR - int(factor[1])
+    else:
+        number = _integer(Cell(text.removeprefix("DR"), cell.flaw))
+    if not 0 <= number <= MAX_DATA_RATE:
+        text = _("Data rates run from 0 (SF12) to {limit} (SF7).").format(limit=MAX_DATA_RATE)
+        raise CellError("data_rate", text)
+    return number
+
+
 def serial(cell: Cell) -> str:
     return _text(cell, 40)
 
@@ -173,9 +199,9 @@ def _text(cell: Cell, limit: int) -> str:
         raise CellError("too_long" if len(text) > limit else "control_characters", str(error)) from None
 
 
-def _integer(cell: Cell) -> int:
+def _integer(cell: Cell, digits: int = 3) -> int:
     text = _plain(cell).removesuffix(".0")
-    if not re.fullmatch("[0-9]{1,3}", text, re.ASCII):
+    if not re.fullmatch(f"[0-9]{{1,{digits}}}", text, re.ASCII):
         raise CellError("not_a_number", _("“{text}” is no whole number.").format(text=text[:20]))
     return int(text)
 

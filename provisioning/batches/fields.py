@@ -98,6 +98,20 @@ FIELDS: Final[tuple[Field, ...]] = (
         fixed=True,
     ),
     Field("kind", _("Kind"), cells.kind, ("kind", "devicekind", "art"), fixed=True),
+    Field(
+        "period_s",
+        _("Seconds between telegrams"),
+        cells.period_s,
+        ("periods", "period", "interval", "sendeintervall", "intervall", "reportinginterval"),
+        fixed=True,
+    ),
+    Field(
+        "data_rate",
+        _("Data rate of its first slot"),
+        cells.data_rate,
+        ("datarate", "dr", "spreadingfactor", "sf", "datenrate", "spreizfaktor"),
+        fixed=True,
+    ),
 )
 BY_NAME: Final[Mapping[str, Field]] = {field.name: field for field in FIELDS}
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})

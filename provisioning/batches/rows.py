@@ -22,7 +22,7 @@ from provisioning.keys.waiting import WaitingSealer
 
 PARTNER, FIRST_VERSION = "portal", 1
 _KEYS = (("root_key", Purpose.ROOT), ("inner_key", Purpose.INNER), ("inner_key_2", Purpose.INNER))
-_PLAIN = ("join_eui", "serial", "location", "lorawan", "kind")
+_PLAIN = ("join_eui", "serial", "location", "lorawan", "kind", "period_s", "data_rate")
 _EUI_PLACE, _TOKEN_PLACE = 14, 15  # beside the numbers of the key fields
 
 Error = dict[str, str]
@@ -50,7 +50,7 @@ class RowReader:
             line=line,
             dev_eui=values.get("dev_eui", ""),
             state=BatchRow.State.NEW,
-            values={name: values[name] for name in _PLAIN if values.get(name)},
+            values={name: values[name] for name in _PLAIN if values.get(name) not in (None, "")},
         )
         seal_row(row, self._sealer, values, seal=not errors)
         if errors:

@@ -18,6 +18,7 @@ from provisioning.batches.models import Batch, BatchRow
 from provisioning.batches.services.checking import count, rejudge
 from provisioning.batches.services.commit import Imported, register
 from provisioning.batches.services.judge import judge
+from provisioning.batches.services.slotting import give_slots
 from provisioning.batches.tokens import adopt
 from provisioning.errors import Conflict
 from provisioning.fleet.access import require_at
@@ -121,14 +122,13 @@ def _by_chunks(actor: Actor, batch: Batch, told: Told) -> None:
                     done += imported.adapters
                     Batch.objects.filter(pk=batch.pk).update(imported=F("imported") + imported.adapters)
                 Batch.objects.filter(pk=batch.pk).update(heartbeat_at=timezone.now())
-                if not rows:
-                    _finish(actor, batch)
         except (Conflict, OperationalError):
             attempts += 1
             if attempts >= ATTEMPTS or not _wanted(batch):
                 raise
             continue
         if not rows:
+            _give_and_finish(actor, batch, told)
             return
         attempts = 0
         told(done)
@@ -163,7 +163,20 @@ def _all_rows(actor: Actor, batch: Batch, told: Told) -> None:
             for part in parts:
                 adopt(actor, batch, range(part.first, part.last + 1))
                 record(batch.organisation, actor, "batch.imported", batch, part.as_data())
-            _finish(actor, batch)
+            if parts:
+                brought = sum(part.adapters for part in parts)
+                Batch.objects.filter(pk=batch.pk).update(imported=brought, heartbeat_at=timezone.now())
+    _give_and_finish(actor, batch, told)
+
+
+def _give_and_finish(actor: Actor, batch: Batch, told: Told) -> None:
+    """Slots come in transactions of their own: the organisation's other work does not wait for 30,000 of them."""
+    given = give_slots(COMMAND, batch, told, lambda: _still_wanted(batch))
+    with audited(batch.organisation):
+        _still_wanted(batch)
+        if given:
+            record(batch.organisation, actor, "batch.slots_given", batch, {"slots": given})
+        _finish(actor, batch)
 
 
 def _next(batch: Batch, after: int) -> list[BatchRow]:

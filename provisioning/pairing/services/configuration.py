@@ -59,6 +59,14 @@ def refresh_many(adapters: Sequence[Adapter]) -> int:
     return len(changed)
 
 
+def set_periods(periods: Mapping[int, int]) -> None:
+    """Seconds between telegrams by adapter, in the transaction of a service that has checked them."""
+    rows = [Configuration(adapter_id=pk, period_s=period_s) for pk, period_s in periods.items()]
+    Configuration.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["adapter"], update_fields=["period_s"], batch_size=1000
+    )
+
+
 def set_reporting(
     actor: Actor, adapter: Adapter, *, period_s: int | None, registers: Mapping[int, Iterable[int]] | None = None
 ) -> Configuration:
