@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from adapter_agent.radio.phy import Exchange, Heard, Phy, PhyError, Window
+from adapter_agent.radio.phy import Exchange, Heard, Overheard, Phy, PhyError, Window
 from adapter_agent.simulation.gateway import Downlink, GatewayRadio
 from adapter_agent.simulation.noise import drift, normal
 from adapter_agent.simulation.physics import (
@@ -129,13 +129,14 @@ class Air:
         unix = self.clock.time()
         flight = Flight(dev_eui, start, start + length, unix, unix + length)
         self._sent[dev_eui] += 1
+        ear = _Ear(dev_eui, start, self._sent[dev_eui])
         signals = {
             gateway: Signal(
                 start,
                 flight.end,
                 freq_hz,
                 *_chirp(rate),
-                power_dbm - self._loss_db(flight, gateway.eui) + gateway.antenna_gain_db,
+                power_dbm - self._loss_db(ear, gateway.eui) + gateway.antenna_gain_db,
             )
             for gateway in self._gateways.values()
         }
@@ -155,18 +156,33 @@ class Air:
             opens = flight.end + window.after_s
             symbol = symbol_s(*_chirp(rate))
             await self._until(opens + LATE_SYMBOLS * symbol)
-            found = self._strongest(
-                flight, window.freq_hz, rate, opens - EARLY_SYMBOLS * symbol, opens + LATE_SYMBOLS * symbol
+            ear = _Ear(flight.dev_eui, flight.start, self._sent[flight.dev_eui])
+            found = await self._first(
+                ear, window.freq_hz, rate, opens - EARLY_SYMBOLS * symbol, opens + LATE_SYMBOLS * symbol
             )
-            if found is None:
-                continue
-            downlink, signal = found
-            await self._until(downlink.end)
-            if self._demodulated(flight, downlink, signal):
-                self.account.heard += 1
-                rssi, snr = reported(signal.power_dbm, signal.bandwidth_hz, DEVICE_NOISE_FIGURE_DB)
+            if found is not None:
+                downlink, rssi, snr = found
                 return Heard(downlink.frame, number, rssi, snr)
         return None
+
+    async def listen(self, dev_eui: str, *, freq_hz: int, dr: int, seconds: float) -> Overheard | None:
+        """A downlink whose preamble begins within `seconds` from now, without an uplink before it.
+
+        PhyError while the adapter's radio is in use, and for what no radio would hear.
+        """
+        rate = self._lora(dr)
+        self.occupy(dev_eui)
+        try:
+            begun = self.clock.monotonic()
+            await self._until(begun + seconds)
+            ear = _Ear(dev_eui, begun, f"listening {round(begun * 1000)}")
+            found = await self._first(ear, freq_hz, rate, begun, begun + seconds)
+        finally:
+            self.release(dev_eui)
+        if found is None:
+            return None
+        downlink, rssi, snr = found
+        return Overheard(downlink.frame, downlink.start - begun, rssi, snr)
 
     async def exchange(
         self, dev_eui: str, frame: bytes, *, freq_hz: int, dr: int, power_dbm: int, windows: Sequence[Window]
@@ -210,12 +226,26 @@ class Air:
         self._downlinks.append(downlink)
         self.account.downlinks += 1
 
+    async def _first(
+        self, ear: "_Ear", freq_hz: int, rate: DataRate, earliest: float, latest: float
+    ) -> tuple[Downlink, float, float] | None:
+        """What is heard of the downlinks that begin between two instants: (the downlink, RSSI, SNR)."""
+        found = self._strongest(ear, freq_hz, rate, earliest, latest)
+        if found is None:
+            return None
+        downlink, signal = found
+        await self._until(downlink.end)
+        if not self._demodulated(ear, downlink, signal):
+            return None
+        self.account.heard += 1
+        return downlink, *reported(signal.power_dbm, signal.bandwidth_hz, DEVICE_NOISE_FIGURE_DB)
+
     def _strongest(
-        self, flight: Flight, freq_hz: int, rate: DataRate, earliest: float, latest: float
+        self, ear: "_Ear", freq_hz: int, rate: DataRate, earliest: float, latest: float
     ) -> tuple[Downlink, Signal] | None:
         """The downlink on whose preamble an adapter locks in a window: an inverted chirp that begins in time."""
         found = [
-            (downlink, self._at_adapter(flight, downlink))
+            (downlink, self._at_adapter(ear, downlink))
             for downlink in self._downlinks
             if downlink.inverted
             and downlink.frequency_hz == freq_hz
@@ -224,32 +254,32 @@ class Air:
         ]
         return max(found, key=lambda pair: pair[1].power_dbm, default=None)
 
-    def _demodulated(self, flight: Flight, downlink: Downlink, signal: Signal) -> bool:
+    def _demodulated(self, ear: "_Ear", downlink: Downlink, signal: Signal) -> bool:
         if signal.power_dbm < sensitivity_dbm(*_chirp(downlink.data_rate), DEVICE_NOISE_FIGURE_DB):
             self.account.downlinks_weak += 1
             return False
         # Uplinks do not disturb: their chirps run the other way.
-        others = (self._at_adapter(flight, other) for other in self._downlinks if other is not downlink)
+        others = (self._at_adapter(ear, other) for other in self._downlinks if other is not downlink)
         if not survives(signal, others):
             self.account.downlinks_collided += 1
             return False
         return True
 
-    def _at_adapter(self, flight: Flight, downlink: Downlink) -> Signal:
+    def _at_adapter(self, ear: "_Ear", downlink: Downlink) -> Signal:
         return Signal(
             downlink.start,
             downlink.end,
             downlink.frequency_hz,
             *_chirp(downlink.data_rate),
-            downlink.power_dbm - self._loss_db(flight, downlink.gateway),
+            downlink.power_dbm - self._loss_db(ear, downlink.gateway),
         )
 
-    def _loss_db(self, flight: Flight, gateway: str) -> float:
+    def _loss_db(self, ear: "_Ear", gateway: str) -> float:
         """Path loss of the link, fading included; the same both ways."""
-        link = (flight.dev_eui, gateway)
+        link = (ear.dev_eui, gateway)
         loss = self._losses.get(link, self._default_loss_db)
-        fading = self._fading_db * normal(self._seed, "fading", *link, self._sent[flight.dev_eui])
-        return loss + fading + self._shadow_db * drift(self._seed, flight.start, SHADOW_PERIOD_S, "shadow", *link)
+        fading = self._fading_db * normal(self._seed, "fading", *link, ear.draw)
+        return loss + fading + self._shadow_db * drift(self._seed, ear.since, SHADOW_PERIOD_S, "shadow", *link)
 
     def _lora(self, dr: int) -> DataRate:
         rate = self._rate(dr)
@@ -274,6 +304,15 @@ class Air:
 
 
 @dataclass(frozen=True, slots=True)
+class _Ear:
+    """An adapter's end of its links, since when, and which draw of their fading holds."""
+
+    dev_eui: str
+    since: float
+    draw: int | str
+
+
+@dataclass(frozen=True, slots=True)
 class _InProcess:
     air: Air
     dev_eui: str
@@ -284,6 +323,9 @@ class _InProcess:
         return await self.air.exchange(
             self.dev_eui, frame, freq_hz=freq_hz, dr=dr, power_dbm=power_dbm, windows=windows
         )
+
+    async def listen(self, *, freq_hz: int, dr: int, seconds: float) -> Overheard | None:
+        return await self.air.listen(self.dev_eui, freq_hz=freq_hz, dr=dr, seconds=seconds)
 
 
 def _chirp(rate: DataRate) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Gives adapters that run as processes of their own a place in the air: lines of JSON over TCP.
 
 An adapter says `hello` with its DevEUI, then `tx` with a frame and its receive windows. The server answers `end` when
-the transmission ends, then exactly one of `rx` and `none`. What it cannot read it answers with `error` and hangs up.
+the transmission ends, then exactly one of `rx` and `none`. `listen` opens a window without a frame before it, and is
+answered with `rx` or `none` alone. What it cannot read it answers with `error` and hangs up.
 """
 
 import asyncio
@@ -50,8 +51,15 @@ class _Transmit(Struct, frozen=True, tag_field="t", tag="tx"):
     rx: Annotated[tuple[_Window, ...], Meta(max_length=MAX_WINDOWS)] = ()
 
 
+class _Listen(Struct, frozen=True, tag_field="t", tag="listen"):
+    id: Annotated[int, Meta(ge=0, le=1 << 52)]
+    freq: _Frequency
+    dr: _Data
+    for_us: Annotated[int, Meta(ge=0, le=MAX_WINDOW_US)]
+
+
 _hello = msgspec.json.Decoder(_Hello)
-_transmit = msgspec.json.Decoder(_Transmit)
+_request = msgspec.json.Decoder(_Transmit | _Listen)
 
 
 class AirServerError(MeterspanError):
@@ -116,7 +124,11 @@ class AirServer:
         await self._replace(dev_eui, task)
         try:
             while (line := await _line(reader)) is not None:
-                await self._exchange(dev_eui, _read(_transmit, line), writer)
+                request = _read(_request, line)
+                if isinstance(request, _Listen):
+                    await self._listen(dev_eui, request, writer)
+                else:
+                    await self._exchange(dev_eui, request, writer)
         finally:
             if self._links.get(dev_eui) is task:
                 del self._links[dev_eui]
@@ -146,6 +158,15 @@ class AirServer:
             return
         frame = b64encode(heard.frame).decode()
         answer = {"window": heard.window, "rssi": heard.rssi, "snr": heard.snr, "frame": frame}
+        await self._say(writer, {"t": "rx", "id": request.id, **answer})
+
+    async def _listen(self, dev_eui: str, request: _Listen, writer: asyncio.StreamWriter) -> None:
+        heard = await self._air.listen(dev_eui, freq_hz=request.freq, dr=request.dr, seconds=request.for_us / 1e6)
+        if heard is None:
+            await self._say(writer, {"t": "none", "id": request.id})
+            return
+        frame = b64encode(heard.frame).decode()
+        answer = {"after_us": round(heard.after_s * 1e6), "rssi": heard.rssi, "snr": heard.snr, "frame": frame}
         await self._say(writer, {"t": "rx", "id": request.id, **answer})
 
     async def _say(self, writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:

@@ -50,7 +50,7 @@ silent_after_s = {silent_after_s}
 
 @dataclass
 class Flat:
-    """`margin_db` is what its link has to spare; `starts_s` after the house it gets power, with a clock `ahead_s` wrong."""
+    """`margin_db` is what its link has to spare. It gets power `starts_s` after the house, its clock `ahead_s` wrong."""
 
     number: int
     crystal: Crystal

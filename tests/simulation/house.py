@@ -1,9 +1,12 @@
 """A whole house on virtual time: real adapters, the simulated air, a packet forwarder, and the real concentrator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 
@@ -67,7 +70,6 @@ class House:
 
     @asynccontextmanager
     async def lived_in(self) -> AsyncIterator["House"]:
-        lean.release = _nothing  # the memory of a whole house is not the concentrator's to tidy up
         tasks = [asyncio.ensure_future(self.concentrator.run())]
         try:
             ready = asyncio.ensure_future(self.concentrator.ready.wait())
@@ -124,5 +126,13 @@ def _slot_entry(slot: Slot) -> messages.SlotEntry:
     )
 
 
-def _nothing() -> None:
-    return None
+@contextmanager
+def quarters() -> Iterator[Path]:
+    """A folder in memory for everybody's state: how long disks take is not what a house measures."""
+    memory = Path("/dev/shm")
+    with (
+        tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="mspan-house-") as folder,
+        patch.dict(os.environ, {"WATCHDOG_USEC": "600000000"}),  # systemd may ask as seldom, and less is computed
+        patch.object(lean, "release"),  # the memory of a whole house is not the concentrator's to tidy up
+    ):
+        yield Path(folder)

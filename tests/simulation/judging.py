@@ -22,14 +22,15 @@ IMPORT = 1  # number of 1-0:1.8.0 at input 0
 
 @dataclass(frozen=True)
 class Frame:
-    """An uplink with data: whose, on which port (None: no data), when it began (Unix s), and whether it lay in its
-    sender's slot, or in the time that is open to all.
+    """An uplink: whose, on which port (None: no data), when it began (Unix s), how much too late for the nearest use of
+    its sender's slot, and whether it lay in that, or in the time that is open to all.
     """
 
     flat: Flat
     port: int | None
     confirmed: bool
     start: float
+    offset_s: float
     in_slot: bool
     in_open: bool
     fate: Fate
@@ -39,29 +40,14 @@ def frames(house: House, since: float) -> list[Frame]:
     """The data frames that began at `since` or later."""
     flats = {flat.dev_eui: flat for flat in house.flats}
     return [
-        Frame(
-            flats[one.flight.dev_eui],
-            parsed.fport,
-            parsed.confirmed,
-            one.flight.unix_start,
-            lies_in(flats[one.flight.dev_eui].slot, one),
-            _is_open(house.plan, one),
-            one.fates[0],
-        )
+        _frame(house, flats[one.flight.dev_eui], one, parsed)
         for one in house.landed
         if one.flight.unix_start >= since and isinstance(parsed := parse(one.frame), DataFrame)
     ]
 
 
-def lies_in(slot: Slot, landed: Landed) -> bool:
-    """Whether the frame lay wholly in an occurrence of the slot, on its channel and at its data rate."""
-    flight = landed.flight
-    window = slot.window(flight.unix_end, flight.end - flight.start)
-    return window.inside and FREQUENCIES_HZ[slot.channel] == landed.freq_hz and slot.data_rate == landed.dr
-
-
 def fates(some: Iterable[Frame]) -> Counter[str]:
-    """How many frames met which fate, by where they were sent: "slot collided", "open received", "outside deaf" and so on."""
+    """How many frames met which fate where: "slot collided", "open received", "outside deaf" and so on."""
     return Counter(f"{_where(one)} {one.fate.value}" for one in some)
 
 
@@ -99,6 +85,22 @@ def _uses(slot: Slot, since: float, until: float) -> Iterator[float]:
     while begin < until:
         yield begin
         begin += slot.period_s
+
+
+def _frame(house: House, flat: Flat, landed: Landed, parsed: DataFrame) -> Frame:
+    flight, slot = landed.flight, flat.slot
+    window = slot.window(flight.unix_end, flight.end - flight.start)
+    as_planned = (FREQUENCIES_HZ[slot.channel], slot.data_rate) == (landed.freq_hz, landed.dr)
+    return Frame(
+        flat,
+        parsed.fport,
+        parsed.confirmed,
+        flight.unix_start,
+        window.offset_s,
+        window.inside and as_planned,
+        _is_open(house.plan, landed),
+        landed.fates[0],
+    )
 
 
 def _where(frame: Frame) -> str:

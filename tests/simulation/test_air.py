@@ -286,3 +286,47 @@ async def test_many_adapters_without_slots_lose_what_aloha_says() -> None:
     lost = 1 - air.account.delivered / air.account.uplinks
     assert air.account.uplinks == frames
     assert lost == pytest.approx(1 - math.exp(-2 * load), abs=0.03)
+
+
+def beacon(place: Place, start: float, *, dr: int = 3, frame: bytes = b"beacon") -> None:
+    """The gateway sends to everybody at an instant of the air's clock."""
+    length = airtime_s(len(frame), dr, uplink=False)
+    place.radio.send(Downlink(GATEWAY, frame, RX2, EU868.data_rate(dr), 27.0, start, start + length))
+
+
+async def test_an_adapter_that_listens_hears_a_frame_that_answers_nothing() -> None:
+    place = Place()
+    beacon(place, 1.25)
+    heard = await passing(place.clock, place.air.listen(ADAPTER, freq_hz=RX2, dr=3, seconds=2.0))
+    assert heard is not None
+    assert (heard.frame, heard.after_s) == (b"beacon", pytest.approx(1.25))
+    assert heard.rssi == pytest.approx(27 - 100, abs=0.1)
+
+
+@pytest.mark.parametrize(("start", "dr"), [(-0.01, 3), (2.01, 3), (1.0, 4)])
+async def test_a_frame_beside_the_window_or_at_another_data_rate_is_not_heard(start: float, dr: int) -> None:
+    place = Place()
+    beacon(place, start, dr=dr)
+    assert await passing(place.clock, place.air.listen(ADAPTER, freq_hz=RX2, dr=3, seconds=2.0)) is None
+
+
+async def test_a_radio_that_is_sending_cannot_listen() -> None:
+    place = Place()
+    sending = asyncio.ensure_future(place.exchange())
+    await place.clock.advance(0.01)
+    with pytest.raises(PhyError, match="still sending"):
+        await place.air.listen(ADAPTER, freq_hz=RX2, dr=3, seconds=1.0)
+    await passing(place.clock, sending)
+
+
+async def test_every_listening_has_a_fading_of_its_own() -> None:
+    place = Place()
+    place.air = Air(place.clock, fading_db=3, shadow_db=0, default_loss_db=100.0)
+    place.air.add(place.radio)
+    levels = []
+    for _ in range(3):
+        beacon(place, place.clock.monotonic() + 0.5)
+        heard = await passing(place.clock, place.air.phy(ADAPTER).listen(freq_hz=RX2, dr=3, seconds=1.0))
+        assert heard is not None
+        levels.append(heard.rssi)
+    assert len(set(levels)) == 3

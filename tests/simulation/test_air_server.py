@@ -108,6 +108,28 @@ async def test_a_downlink_is_handed_over_with_its_window() -> None:
         assert heard == {"t": "rx", "id": 7, "window": 2, "rssi": -78.0, "snr": 13.0, "frame": "YGRvd24="}
 
 
+async def test_who_listens_is_told_of_a_frame_and_when_it_began() -> None:
+    async with serving() as served:
+        link = await served.link()
+        begin = served.clock.monotonic() + 3.0
+        served.radio.send(Downlink(GATEWAY, b"beacon", 869_525_000, EU868.data_rate(3), 27.0, begin, begin + 0.2))
+        link.say({"t": "listen", "id": 9, "freq": 869_525_000, "dr": 3, "for_us": 6_000_000})
+        heard = await link.hear() or {}
+        assert (heard["t"], heard["id"], heard["frame"]) == ("rx", 9, "YmVhY29u")
+        assert 0 < heard["after_us"] <= 3_000_000
+        link.say({"t": "listen", "id": 10, "freq": 869_525_000, "dr": 3, "for_us": 1_000_000})
+        assert await link.hear() == {"t": "none", "id": 10}
+
+
+@pytest.mark.parametrize("change", [{"for_us": -1}, {"for_us": 16_000_001}, {"dr": 99}, {"id": None}])
+async def test_a_bad_wish_to_listen_is_answered_and_ends_the_link(change: dict[str, Any]) -> None:
+    async with serving() as served:
+        link = await served.link()
+        link.say({"t": "listen", "id": 9, "freq": 869_525_000, "dr": 3, "for_us": 1_000_000, **change})
+        assert (await link.hear() or {})["t"] == "error"
+        assert await link.hear() is None
+
+
 @pytest.mark.parametrize(
     "line",
     [

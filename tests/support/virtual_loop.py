@@ -5,12 +5,13 @@ Days of real programs pass in as many seconds as their computing takes, and in t
 
 import asyncio
 import selectors
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from edge.database import Database
 
+T = TypeVar("T")
 THREAD_S = 0.002  # how long the selector waits, in real time, for a thread that is at work
 POLL_EVERY = 20  # turns of the loop while it is busy
 START = 1_767_225_600.0  # 2026-01-01
@@ -98,6 +99,17 @@ def patient_databases(loop: VirtualLoop) -> Iterator[None]:
         yield
     finally:
         Database.run = run  # type: ignore[method-assign]
+
+
+def virtually(work: Callable[[VirtualClock], Coroutine[Any, Any, T]]) -> T:
+    """The result of `work`, which gets the clock of a loop of its own."""
+    loop = VirtualLoop()
+    with patient_databases(loop):
+        asyncio.set_event_loop(loop)
+        try:
+            return loop.run_until_complete(work(VirtualClock(loop)))
+        finally:
+            end(loop)
 
 
 def end(loop: VirtualLoop) -> None:

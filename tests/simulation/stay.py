@@ -1,0 +1,75 @@
+"""A stay in a simulated house, and what can be said of it afterwards."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapter_agent.simulation.reception import Fate
+from meterwire.config_records import SlotState
+from meterwire.values_telegram import PORT
+from tests.simulation.house import House, quarters
+from tests.simulation.judging import delivered, fates, frames
+from tests.simulation.planning import WITHIN_S, Planned
+from tests.support.virtual_loop import VirtualClock, virtually
+
+HOUR_S = 3600.0
+SETTLED_S = WITHIN_S + 2 * HOUR_S
+
+
+@dataclass(frozen=True)
+class Stay:
+    """`fates` by place of sending, and all the rest, without the first hours. `beside` counts regular telegrams that
+    went out beside their slots. CPU seconds of this process.
+    """
+
+    adapters: int
+    hours: float
+    arrived: int
+    expected: int
+    fates: Counter[str]
+    beside: int
+    guard_used: float
+    states: Counter[SlotState]
+    downlinks: int
+    cpu_s: float
+
+    @property
+    def delivery(self) -> float:
+        return self.arrived / self.expected
+
+    @property
+    def collided(self) -> int:
+        """Frames that were in their own slot and met another one there."""
+        return self.fates[f"slot {Fate.COLLIDED.value}"]
+
+
+def stay(house_plan: Planned, hours: float) -> Stay:
+    """Live in a house with that plan for so many hours of virtual time."""
+    with quarters() as folder:
+        return virtually(lambda clock: _live(folder, clock, house_plan, hours))
+
+
+async def _live(folder: Path, clock: VirtualClock, house_plan: Planned, hours: float) -> Stay:
+    begun = time.process_time()
+    house = House(folder, house_plan.flats, clock, plan=house_plan.plan, records=house_plan.records)
+    async with house.lived_in():
+        await house.pass_time(SETTLED_S)
+        settled, downlinks = clock.time(), house.air.account.heard
+        await house.pass_time(hours * HOUR_S - SETTLED_S)
+        states = Counter(flat.state for flat in house.flats)
+    seen = frames(house, settled)
+    in_slot = [one for one in seen if one.in_slot]
+    arrived, expected = delivered(house, settled, clock.time() - house.flats[0].slot.period_s)
+    return Stay(
+        adapters=len(house.flats),
+        hours=hours - SETTLED_S / HOUR_S,
+        arrived=arrived,
+        expected=expected,
+        fates=fates(seen),
+        beside=sum(one.port == PORT and not one.in_slot and not one.confirmed for one in seen),
+        guard_used=max(abs(one.offset_s) / (one.flat.slot.guard_ms / 1000) for one in in_slot),
+        states=states,
+        downlinks=house.air.account.heard - downlinks,
+        cpu_s=time.process_time() - begun,
+    )
