@@ -6,7 +6,7 @@ from provisioning.slots.services.handing_on import hand_on
 from provisioning.slots.services.many import MAX_AT_ONCE, assign_many
 from provisioning.slots.services.neighbours import heard_by
 from provisioning.slots.services.plans import plan_of, set_plan
-from provisioning.slots.services.rates import propose
+from provisioning.slots.services.rates import note_margin, propose
 
 __all__ = [
     "MAX_AT_ONCE",
@@ -16,6 +16,7 @@ __all__ = [
     "echoed",
     "hand_on",
     "heard_by",
+    "note_margin",
     "plan_of",
     "propose",
     "put",

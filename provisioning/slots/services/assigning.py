@@ -15,13 +15,13 @@ from provisioning.errors import Conflict
 from provisioning.fleet.access import require_at
 from provisioning.fleet.desired import adapter_changed, devices_changed
 from provisioning.fleet.models import Adapter, Concentrator
+from provisioning.slots.allocator.signal import LEVELS_DBM
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
 from provisioning.slots.services.memory import Given
 from provisioning.slots.services.needs import Need, signal_of
 from provisioning.slots.services.site import Site, hearers_of, occupancies, occupied_by
 
 TRIES: Final = 3
-_LEVELS_DBM: Final = (-150, 20)
 
 
 def assign(
@@ -167,7 +167,7 @@ def _note_level(row: Assignment, level_dbm: float | None, here: bool) -> bool:
     """Keep how loud the concentrator hears the adapter; what another one heard says nothing here. True: it changed."""
     before = row.level_dbm
     if level_dbm is not None:
-        row.level_dbm = min(max(round(level_dbm), _LEVELS_DBM[0]), _LEVELS_DBM[1])
+        row.level_dbm = min(max(round(level_dbm), LEVELS_DBM[0]), LEVELS_DBM[1])
     elif not here:
         row.level_dbm = None
     return row.level_dbm != before

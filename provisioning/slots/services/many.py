@@ -66,7 +66,8 @@ class _Order:
 
 def _all(order: _Order, adapters: Sequence[Adapter]) -> int:
     organisation = order.organisation
-    rows = {row.pk: row for row in Assignment.objects.filter(organisation=organisation)}
+    named = Assignment.objects.filter(adapter__in=[adapter.pk for adapter in adapters])
+    rows = {row.pk: row for row in named}
     ours = [
         adapter
         for adapter in adapters

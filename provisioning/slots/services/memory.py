@@ -55,7 +55,10 @@ class World:
         else:
             asked = changed | touched
             present = among(asked)
-        for device in asked:
+        differ = [device for device in asked if self._known.get(device) != present.get(device)]
+        for device in differ:
+            self._hold(device, None)  # first of all, because the place of one may be another one's now
+        for device in differ:
             self._hold(device, present.get(device))
         self._editions[concentrator] = plan.edition
         self._touched.pop(concentrator, None)
