@@ -176,6 +176,7 @@ def search(access: Access, text: str) -> list[int]:
 
     Whole numbers are found by their index; parts of them, and places, cost one or two scans and no more.
     """
+    text = text.replace("\0", "")  # which no database takes
     compact = re.sub(r"[\s\-:.]", "", text).upper()
     if NUMBER.fullmatch(compact):
         found = _by_number(access, text, compact)

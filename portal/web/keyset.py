@@ -4,10 +4,12 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import QueryDict
 
@@ -42,7 +44,8 @@ def paged(rows: QuerySet[Row], order: Order, query: QueryDict, size: int = SIZE)
     used = order.reversed() if backwards else order
     start = before if backwards else after
     if start is not None and len(start) == len(order.fields):
-        rows = rows.filter(_beyond(used, start))
+        with suppress(ValueError, TypeError, ValidationError):  # values of other kinds than the columns'
+            rows = rows.filter(_beyond(used, start))
     found = list(rows.order_by(*used.fields)[: size + 1])
     more = len(found) > size
     found = found[:size]

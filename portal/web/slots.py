@@ -11,19 +11,21 @@ from django.utils.translation import gettext as _
 
 from meterwire.slots import FREQUENCIES_HZ
 from portal.telemetry.models import SlotDay
+from portal.telemetry.slot_queries import Discipline, discipline, drift
 from portal.web import adapters, figures, slots_states
 from portal.web.access import Access
 from portal.web.keyset import Order, Page, paged
-from portal.web.slots_course import Course, course, share, since, used_of
+from portal.web.slots_course import Course, course, share, since
 from portal.web.slots_room import guard_bar
 from portal.web.slots_states import TROUBLES, Slotted
-from portal.web.slots_wrong import drift_of, wrong_at
+from portal.web.slots_wrong import wrong_at
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.fleet.queries import visible_adapters
 from provisioning.slots.models import Assignment, Neighbour
 from provisioning.slots.queries import conflicts, visible_assignments
 
 BY_TIME = Order(("channel", "phase_ms", "pk"))
+DRIFT_DAYS = 60
 RECENT_DAYS = 3
 MAX_CONFLICTS = 20
 FILTERS = ("", "trouble", "unsafe", "overlap", "waits", *TROUBLES)
@@ -49,27 +51,37 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The slot of an adapter (`line` None: it has none), what was measured, and the newest day of it."""
+    """The slot of an adapter (`line` None: it has none), and how it was kept (`measured` None: nothing is known)."""
 
     line: Line | None
     course: Course | None
-    latest: SlotDay | None
-    used: float | None
-    delivered: str
+    measured: Discipline | None
     drift_ppm: float | None
 
     @property
     def used_percent(self) -> str:
-        return share(self.used)
+        return share(self.measured.used if self.measured else None)
 
     @property
     def guard_bar(self) -> SafeString:
-        return guard_bar(self.used or 0.0)
+        return guard_bar(self.measured.used or 0.0 if self.measured else 0.0)
+
+    @property
+    def delivered(self) -> str:
+        """Cut rather than rounded: 100 % only where nothing is missing."""
+        delivery = self.measured.delivery if self.measured else None
+        return figures.percent(int(delivery * 10_000), 10_000, 1) if delivery is not None else figures.NONE
+
+    @property
+    def days_left(self) -> int | None:
+        """Until the guard is used up, if it goes on so."""
+        left = self.measured.days_left if self.measured else None
+        return None if left is None else max(1, round(left))
 
 
 def lines(access: Access, concentrator: Concentrator, query: QueryDict) -> tuple[Page[Assignment], list[Line]]:
     """One page of the concentrator's slots as the query's `q` and `show` want it, in the order of channel and time."""
-    wrong = wrong_at(concentrator.pk)
+    wrong = wrong_at(concentrator)
     rows = visible_assignments(access.user, access.organisation).filter(concentrator=concentrator)
     if text := query.get("q", "").strip()[: adapters.MAX_SEARCH]:
         rows = rows.filter(pk__in=adapters.search(access, text))
@@ -86,17 +98,13 @@ def heard(access: Access, concentrator: Concentrator) -> list[Neighbour]:
 def of_adapter(adapter: Adapter) -> Slot:
     """Its slot and how it kept it over weeks."""
     row = Assignment.objects.filter(pk=adapter.pk, concentrator__isnull=False).select_related("adapter").first()
-    days = drift_of(adapter)
-    latest = days[-1] if days else None
-    wrong = wrong_at(row.concentrator_id) if row is not None and row.concentrator_id is not None else {}
-    came, due = sum(d.arrived for d in days[-7:]), sum(d.expected for d in days[-7:])
-    rates = [one.rate_ppb for one in (latest, row) if one is not None and one.rate_ppb is not None]
+    measured = discipline(adapter)
+    wrong = {adapter.pk: measured.state} if measured is not None and measured.state else {}
+    rates = [one.rate_ppb for one in (measured, row) if one is not None and one.rate_ppb is not None]
     return Slot(
         line=_lines([row], wrong)[0] if row is not None else None,
-        course=course(days),
-        latest=latest,
-        used=used_of(latest) if latest is not None else None,
-        delivered=figures.percent(min(came, due), due, 1),
+        course=course(drift(adapter, days=DRIFT_DAYS)),
+        measured=measured,
         drift_ppm=rates[0] / 1000 if rates else None,
     )
 
@@ -130,7 +138,7 @@ def _shown(rows: QuerySet[Assignment], show: str, wrong: Mapping[int, str]) -> Q
 def _lines(rows: list[Assignment], wrong: Mapping[int, str]) -> list[Line]:
     url = reverse("adapter", args=[0]).removesuffix("0/")
     recent = SlotDay.objects.filter(adapter__in=[row.pk for row in rows], day__gte=since(RECENT_DAYS)).order_by("day")
-    used = {day.adapter_id: taken for day in recent if (taken := used_of(day)) is not None}
+    used = {day.adapter_id: day.used for day in recent if day.used is not None}
     return [
         Line(
             row=row,

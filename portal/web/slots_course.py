@@ -74,13 +74,6 @@ def share(used: float | None) -> str:
     return f"{figure(100 * used)} %" if used is not None else NONE
 
 
-def used_of(row: SlotDay) -> float | None:
-    """The share of the guard that the day's deviations took; 1 and more: all of it."""
-    if row.early_ms is None or row.late_ms is None or not row.guard_ms:
-        return None
-    return max(row.early_ms, row.late_ms) / row.guard_ms
-
-
 def since(days: int) -> date:
     """The UTC day so many days ago."""
     return datetime.now(UTC).date() - timedelta(days=days)
@@ -88,7 +81,7 @@ def since(days: int) -> date:
 
 def _day(row: SlotDay) -> Day:
     delivered = percent(min(row.arrived, row.expected), row.expected, 1)
-    return Day(row, share(used_of(row)), delivered, None if row.rate_ppb is None else row.rate_ppb / 1000)
+    return Day(row, share(row.used), delivered, None if row.rate_ppb is None else row.rate_ppb / 1000)
 
 
 def _runs(rows: Sequence[SlotDay]) -> list[list[SlotDay]]:

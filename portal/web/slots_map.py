@@ -29,7 +29,7 @@ def drawn(access: Access, concentrator: Concentrator) -> dict[str, Any]:
     the concentrator's, the rest it only hears. `euis` are the DevEUIs without their common `prefix`, put together.
     """
     found = _Columns(reach_of(access)[1])
-    wrong = wrong_at(concentrator.pk)
+    wrong = wrong_at(concentrator)
     own = Assignment.objects.filter(concentrator=concentrator).order_by("channel", "phase_ms")
     for *place, version, echoed, state, overlap in own.values_list(*_COLUMNS, *_ECHO).iterator(4000):
         code = slots_states.code_of(version, echoed, state, overlap, wrong.get(place[0], ""))

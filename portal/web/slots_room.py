@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from portal.web import figures
 from portal.web.states import Form, State
 from provisioning.fleet.models import Concentrator
+from provisioning.slots.making_room import Means, what_makes_room
 from provisioning.slots.models import SlotPlan
 from provisioning.slots.queries import Fullness, fullness, how_many_fit
 from provisioning.slots.services import plan_of
@@ -17,16 +20,25 @@ from provisioning.slots.services import plan_of
 NEARLY = 0.9  # of what can be used: time to think of what makes room
 ALARM = 0.7  # of a guard: from there on it is told (portal.telemetry.slot_queries)
 _BAR = 200.0
+_GAINS: dict[Means, str | Promise] = {
+    "rate": gettext_lazy("A better place for the antenna, so that every adapter is heard one rate faster:"),
+    "two_readings": gettext_lazy("Two readings in each telegram, half as many telegrams:"),
+    "guard": gettext_lazy("A beacon, which allows a guard of 20 ms:"),
+    "second": gettext_lazy("A second concentrator that takes half of them:"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A concentrator's time; `fits`: data rate by name and how many more slots at it."""
+    """A concentrator's time; `fits`: data rate by name and how many more slots at it; `gains`: what would make room, in
+    words, and for how many more.
+    """
 
     plan: SlotPlan
     full: Fullness
     state: State
     fits: list[tuple[str, int]] = field(default_factory=list)
+    gains: list[tuple[str, int]] = field(default_factory=list)
 
     @property
     def free(self) -> float:
@@ -50,10 +62,17 @@ class Room:
 
 
 def room(concentrator: Concentrator, *, more: bool = True) -> Room:
-    """`more`: also how many more fit, which looks at every hole there is."""
+    """`more`: also how many more fit and what would make room, which looks at every hole there is."""
     plan, full = plan_of(concentrator), fullness(concentrator)
     fits = sorted(how_many_fit(concentrator).items(), reverse=True) if more else []
-    return Room(plan, full, _state(plan, full), [(figures.rate(rate), n) for rate, n in fits])
+    gains = what_makes_room(concentrator) if more else []
+    return Room(
+        plan=plan,
+        full=full,
+        state=_state(plan, full),
+        fits=[(figures.rate(rate), n) for rate, n in fits],
+        gains=[(str(_GAINS[gain.kind]), gain.gains) for gain in gains],
+    )
 
 
 def _state(plan: SlotPlan, full: Fullness) -> State:

@@ -1,18 +1,26 @@
-"""Which adapters do not keep their slots as they should, by adapter: the worst that was measured of each."""
+"""Which adapters of a concentrator do not keep their slots as they should: the worst that was measured of each."""
 
-from portal.telemetry.models import SlotDay
-from portal.web.slots_course import since, used_of
-from provisioning.fleet.models import Adapter
+from portal.telemetry.slot_queries import troubles
+from portal.web.shelf import Shelf
+from portal.web.slots_states import TROUBLES
+from provisioning.fleet.models import Concentrator
 
-DRIFT_DAYS = 60
-
-
-def wrong_at(concentrator: int) -> dict[int, str]:
-    """Adapter -> kind of trouble (portal.web.slots_states.TROUBLES), of those that this concentrator serves."""
-    rows = SlotDay.objects.filter(concentrator=concentrator, day__gte=since(1)).order_by("day")
-    return {row.adapter_id: "guard" for row in rows if (used_of(row) or 0) > 0.7}
+FRESH_S = 5.0
+Key = tuple[int, int]
 
 
-def drift_of(adapter: Adapter) -> list[SlotDay]:
-    """Its days of the last DRIFT_DAYS, in order of time."""
-    return list(SlotDay.objects.filter(adapter=adapter, day__gte=since(DRIFT_DAYS)).order_by("day"))
+def wrong_at(concentrator: Concentrator) -> dict[int, str]:
+    """Adapter -> kind (one of TROUBLES), a few seconds old at most unless it takes long to find out."""
+    return shelf.get((concentrator.organisation_id, concentrator.pk))
+
+
+def take(key: Key) -> dict[int, str]:
+    """Ask the database."""
+    found: dict[int, str] = {}
+    told = [one for one in troubles(Concentrator.objects.filter(pk=key[1])) if one.adapter_id is not None]
+    for one in sorted(told, key=lambda one: TROUBLES.index(one.kind)):
+        found.setdefault(one.adapter_id or 0, one.kind)
+    return found
+
+
+shelf: Shelf[Key, dict[int, str]] = Shelf(take, FRESH_S)

@@ -4,7 +4,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from portal.web import certificates_due, chain_broken, diagnosis, figures, pairings_counts
+from portal.web import certificates_due, chain_broken, diagnosis, figures, pairings_counts, slot_incidents, slots_wrong
 from portal.web.access import Access, reach_of
 from portal.web.incident import Incident
 from portal.web.punctuality import COUNTED_AT_ONCE, Hour, hours, hours_behind
@@ -30,13 +30,15 @@ def punctuality(access: Access) -> list[Hour]:
 
 def forget(access: Access) -> None:
     """Something was just changed: make the facts of this organisation anew."""
-    for shelf in (snapshots, recency, pairings_counts.shelf, certificates_due.shelf, chain_broken.shelf):
+    kept = (certificates_due.shelf, chain_broken.shelf, slot_incidents.shelf, slots_wrong.shelf)
+    for shelf in (snapshots, recency, pairings_counts.shelf, *kept):
         shelf.forget(access.organisation.pk)
 
 
 def everything(access: Access) -> list[Incident]:
-    """What needs somebody, worst first: incidents, what about certificates is due, and a broken audit chain."""
-    return _worst_first(incidents(access) + certificates_due.incidents(access) + chain_broken.incidents(access))
+    """What needs somebody, worst first: incidents, certificates, time slots, and a broken audit chain."""
+    more = (certificates_due, slot_incidents, chain_broken)
+    return _worst_first([*incidents(access), *(one for part in more for one in part.incidents(access))])
 
 
 def incidents(access: Access) -> list[Incident]:

@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from portal.web import certificates_due, keys_counts, pairings_counts
+from portal.web import certificates_due, keys_counts, pairings_counts, slot_incidents, slots_wrong
 from portal.web.punctuality import hours
 from portal.web.recency import recency
 from portal.web.snapshot import snapshots
@@ -22,11 +22,13 @@ __all__ = ["cast"]
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
     """Facts that were counted in one test are not shown in the next."""
-    for shelf in (snapshots, hours, recency, pairings_counts.shelf, certificates_due.shelf, keys_counts.shelf):
+    modules = (pairings_counts, certificates_due, keys_counts, slot_incidents, slots_wrong)
+    shelves = (snapshots, hours, recency, *(module.shelf for module in modules))
+    for shelf in shelves:
         shelf.forget()
     cache.clear()
     yield
-    for shelf in (snapshots, hours, recency, pairings_counts.shelf, certificates_due.shelf, keys_counts.shelf):
+    for shelf in shelves:
         shelf.forget()
 
 
