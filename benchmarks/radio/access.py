@@ -46,10 +46,10 @@ def unslotted(meters: Meters, size: int, periods: int, rng: np.random.Generator)
 def slotted(meters: Meters, size: int, plan: Plan, errors: Floats, rng: np.random.Generator) -> Frames:
     """Each meter sends `size` octets in its slot, `errors` (periods, adapters; seconds) late; order (period, meter).
 
-    Meters share the rows of `errors` where there are more meters than adapters in it.
+    Unless there are as many adapters in `errors` as meters, each meter has any of them.
     """
     periods, adapters = errors.shape
-    late = errors[:, rng.integers(0, adapters, len(meters))]
+    late = errors if adapters == len(meters) else errors[:, rng.integers(0, adapters, len(meters))]
     start = np.arange(periods)[:, None] * FRAME_S + plan.phase_s + plan.guard_s + late
     return _frames(meters, size, start, np.tile(plan.channel, periods), rng)
 

@@ -12,7 +12,7 @@ from provisioning.slots.allocator.crowd import Crowd, frame_of
 from provisioning.slots.allocator.grid import FRAME_MS, MINUTE_MS, MINUTES, Closed, Grid, Place, reserved, step_of
 from provisioning.slots.allocator.held import Held, Wish
 from provisioning.slots.allocator.near import find_near
-from provisioning.slots.allocator.overlap import ENOUGH_DB, Choice, find_least, overlapped
+from provisioning.slots.allocator.overlap import find_least, overlapped
 from provisioning.slots.allocator.placing import Spot, find_one, find_short
 from provisioning.slots.allocator.signal import Signal
 from provisioning.slots.allocator.site import Site
@@ -196,28 +196,15 @@ class Allocator:
                 return Squeezed(self._keep(device, held), chosen, 0.0, inf)
         sites = [wishes[0].site, *wishes[0].others]
         crowds = [self._crowd(site) for site in sites]
-        best: tuple[Choice, int] | None = None
-        for chosen, wish in enumerate(wishes):
-            choice = find_least(wish, crowds)
-            if best is None or choice.margin_db > best[0].margin_db:
-                best = choice, chosen
-            if choice.margin_db >= ENOUGH_DB:
-                break
-        assert best is not None
-        (spot, margin_db), chosen = best
-        return self._squeeze(device, wishes[chosen], spot, chosen, margin_db)
-
-    def _squeeze(self, device: Hashable, wish: Wish, spot: Spot, chosen: int, margin_db: float) -> Squeezed:
-        crowds = {site: self._crowd(site) for site in (wish.site, *wish.others)}
+        spot, chosen, margin_db = find_least(wishes, crowds)
+        wish = wishes[chosen]
         met = overlapped(wish, spot)
-        held = _over(wish, spot)
-        place = self._keep(device, held)
-        for site, crowd in crowds.items():
-            served = site is wish.site
-            crowd.add(held.chunks, frame_of(site, wish.signal, held.offset, held.length, served=served))
-        self._crowds |= crowds
-        rows = max(wish.period_s / FRAME_S, 1)
-        return Squeezed(place, chosen, met * self.grid.quantum_ms / rows, margin_db)
+        place = self._keep(device, _over(wish, spot))
+        for site, crowd in zip(sites, crowds, strict=True):
+            crowd.add(wish.chunks(spot[0]), frame_of(wish, spot[1], served=site is wish.site))
+            self._crowds[site] = crowd
+        turns_per_slot = max(period_s / FRAME_S, 1)
+        return Squeezed(place, chosen, met * self.grid.quantum_ms / turns_per_slot, margin_db)
 
     def load(self, assignments: Iterable[Stored]) -> list[Hashable]:
         """Hold what was stored, as it is; the devices whose slots meet one that was loaded before, or closed time.

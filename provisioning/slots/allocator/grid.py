@@ -102,6 +102,18 @@ def runs(free: int, length: int) -> int:
     return free
 
 
+def spans(mask: int) -> list[tuple[int, int]]:
+    """Where a mask has ones, as (begin, end)."""
+    found, position = [], 0
+    while mask:
+        zeros = (mask & -mask).bit_length() - 1
+        ones = (~(mask >> zeros) & (mask >> zeros) + 1).bit_length() - 1
+        found.append((position + zeros, position + zeros + ones))
+        position += zeros + ones
+        mask >>= zeros + ones
+    return found
+
+
 def nearest(starts: int, wanted: int) -> int | None:
     """The bit set in `starts` that is nearest to `wanted` (0 or more), or None."""
     above, below = starts >> wanted, starts & ((1 << wanted) - 1)

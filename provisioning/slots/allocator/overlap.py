@@ -4,38 +4,53 @@ Another spreading factor of about the same level hardly disturbs, the same one a
 a concentrator is full may be given a slower data rate: over a single faster slot of its level both are heard.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from math import inf, log10
 from typing import Final, NamedTuple
 
 from meterwire.slots import CHANNELS
 from provisioning.slots.allocator.crowd import Crowd, frame_of
-from provisioning.slots.allocator.grid import MINUTES, step_of
+from provisioning.slots.allocator.grid import MINUTES, spans, step_of
 from provisioning.slots.allocator.held import Wish
 from provisioning.slots.allocator.placing import Spot
 from provisioning.slots.allocator.site import Site
 
-ENOUGH_DB: Final = 10.0  # to spare on both sides: 3 dB of fading on either lose about one in a hundred
-_SAMPLED: Final = 8  # frames of each minute that are tried first
-_TRIED: Final = 4000  # places, of each data rate
+HARMLESS_DB: Final = 9.0  # to spare: with 3 dB of fading on both sides about one frame in fifty is lost
+_ENOUGH_DB: Final = 10.5  # to search no further; SF8 over SF7 comes to 10.8 dB when both are of the best level
+_HARMLESS: Final = 10 ** (HARMLESS_DB / 10)
+_ENOUGH: Final = 10 ** (_ENOUGH_DB / 10)
+_SAMPLED: Final = 2  # frames of each minute that are tried first
+_EDGES: Final = 12  # places evenly spread over each minute that are tried whatever lies there
+_MATCHED: Final = 100  # frames of each kind that are tried for their level
+_MOST: Final = 3000  # places that are tried at all, at each data rate
 
 
 class Choice(NamedTuple):
-    """Where a wish does least harm, and how many dB more than it needs whoever fares worst there has."""
+    """Where which wish (an index) does least harm, and how many dB more than it needs whoever fares worst there has."""
 
     spot: Spot
+    chosen: int
     margin_db: float
 
 
-def find_least(wish: Wish, crowds: Sequence[Crowd], good_db: float = ENOUGH_DB) -> Choice:
-    """The first place with `good_db` to spare, else the best of those tried; `crowds` of its site and of the others.
+def find_least(wishes: Sequence[Wish], crowds: Sequence[Crowd]) -> Choice:
+    """The first of `wishes` for which a harmless place is found, else that with the best place of those tried.
 
-    Turns over a frame count as if they came in every frame.
+    They differ in data rate only; `crowds` are of the site and of the others. Turns over a frame count as if they came
+    in every frame.
     """
-    search = _Search(wish, crowds, 10 ** (good_db / 10))
-    spot, ratio = search.run()
-    assert ratio > 0  # closed time leaves room in every plan that Closed and reserved() allow
-    return Choice(spot, inf if ratio == inf else 10 * log10(ratio))
+    for alone, thorough in ((True, False), (True, True), (False, True)):
+        best, least = None, 0.0
+        for chosen, wish in enumerate(wishes):
+            spot, ratio = _Search(wish, crowds, alone=alone).run(thorough=thorough)
+            if spot is not None and ratio > least:
+                best, least = (spot, chosen), ratio
+                if ratio >= _HARMLESS:
+                    break
+        if best is not None and (thorough or least >= _HARMLESS):
+            return Choice(*best, inf if least == inf else 10 * log10(least))
+    raise AssertionError("closed time leaves room in every plan that Closed and reserved() allow")
 
 
 def overlapped(wish: Wish, spot: Spot) -> int:
@@ -46,93 +61,97 @@ def overlapped(wish: Wish, spot: Spot) -> int:
 
 
 class _Search:
-    def __init__(self, wish: Wish, crowds: Sequence[Crowd], enough: float) -> None:
-        self._wish, self._crowds, self._enough = wish, crowds, enough
-        self._best, self._spot = -inf, (0, 0)
-        self._left = _TRIED
-        self._closed = [_spans(mask) for mask in wish.site.grid.closed]
+    """`alone`: not over what lies over others already. With two frames at once on each channel none of the 16
+    demodulators of a concentrator is missing.
+    """
 
-    def run(self) -> tuple[Spot, float]:
-        step = step_of(self._wish.period_s)
-        firsts = [channel * MINUTES + minute for minute in range(step) for channel in range(CHANNELS)]
-        turned = sum(map(len, self._crowds[0].minutes)) % len(firsts)  # spreads what comes over all minutes
-        promising = []
-        for first in firsts[turned:] + firsts[:turned]:
-            if self._best >= self._enough or self._left <= 0:
-                break
-            promising.append((-self._minute(first, sample=True), first))
-        for _, first in sorted(promising):
-            if self._best >= self._enough or self._left <= 0:
-                break
-            self._minute(first, sample=False)
-        return self._spot, self._best
+    def __init__(self, wish: Wish, crowds: Sequence[Crowd], *, alone: bool) -> None:
+        self._wish, self._crowds, self._alone = wish, crowds, alone
+        self._step = step_of(wish.period_s)
+        self._firsts = [channel * MINUTES + minute for minute in range(self._step) for channel in range(CHANNELS)]
+        self._ones = (1 << wish.length) - 1
+        self._closed = [spans(mask) for mask in wish.site.grid.closed]
+        self._promise: dict[int, float] = {}  # best ratio by minute
 
-    def _minute(self, first: int, *, sample: bool) -> float:
-        """The best ratio found in a minute (and those that belong to it), and no better than what was found before."""
-        wish, best = self._wish, -inf
-        chunks = wish.chunks(first)
-        closed = [span for chunk in chunks for span in self._closed[chunk % MINUTES]]
-        for offset in self._offsets(first, sample=sample):
-            end = offset + wish.length
-            if any(offset < until and begin < end for begin, until in closed):
-                continue
-            self._left -= 1
-            ratio = self._ratio(chunks, offset)
-            best = max(best, ratio)
-            if ratio > self._best:
-                self._best, self._spot = ratio, (first, offset)
-                if ratio >= self._enough:
+    def run(self, *, thorough: bool) -> tuple[Spot | None, float]:
+        """The place found, if any, and the ratio (see Crowd) there."""
+        best, least = None, 0.0
+        for first, offset in islice(self._admitted(thorough), _MOST):
+            ratio = self._ratio(first, offset, least)
+            self._promise[first] = max(ratio, self._promise.get(first, 0.0))
+            if ratio > least:
+                best, least = (first, offset), ratio
+                if ratio >= _ENOUGH:
                     break
-            if self._left <= 0:
-                break
-        return best
+        return best, least
 
-    def _ratio(self, chunks: range, offset: int) -> float:
+    def _admitted(self, thorough: bool) -> Iterator[Spot]:
+        tried = set()
+        for spot in chain(self._sampled(), self._matched(), self._searched() if thorough else ()):
+            if spot not in tried and not self._shut(*spot):
+                tried.add(spot)
+                yield spot
+
+    def _shut(self, first: int, offset: int) -> bool:
+        end = offset + self._wish.length
+        over = self._wish.site.over
+        for chunk in self._wish.chunks(first):
+            if any(offset < until and begin < end for begin, until in self._closed[chunk % MINUTES]):
+                return True
+            if self._alone and over.any(chunk) >> offset & self._ones:
+                return True
+        return False
+
+    def _ratio(self, first: int, offset: int, floor: float) -> float:
         wish, least = self._wish, inf
         for number, crowd in enumerate(self._crowds):
-            frame = frame_of(wish.site, wish.signal, offset, wish.length, served=number == 0)
-            for chunk in chunks:
-                least = min(least, crowd.ratio(chunk, frame, self._best))
-                if least <= self._best:
+            frame = frame_of(wish, offset, served=number == 0)
+            for chunk in wish.chunks(first):
+                least = min(least, crowd.ratio(chunk, frame, floor))
+                if least <= floor:
                     return least
         return least
 
-    def _offsets(self, first: int, *, sample: bool) -> Iterator[int]:
-        """Where a slot may do little: over a frame, over a gap, from the end of one, until the begin of one."""
+    def _sampled(self) -> Iterator[Spot]:
+        """Some places in all minutes, in turns, so that what comes over others spreads."""
+        turned = self._crowds[0].count % len(self._firsts)
+        for first in self._firsts[turned:] + self._firsts[:turned]:
+            count = len(self._crowds[0].minutes[first])
+            begin = self._crowds[0].count * 7919 % max(1, count)
+            some = (begin + count * number // _SAMPLED for number in range(_SAMPLED)) if count else ()
+            yield from self._around(first, (number % count for number in some))
+
+    def _matched(self) -> Iterator[Spot]:
+        """Over single frames of just the level at which both would be heard equally well."""
         wish = self._wish
-        quantum_ms, last = wish.site.grid.quantum_ms, wish.site.grid.bits - wish.length
-        frames = self._crowds[0].minutes[first]
-        stride = max(1, len(frames) // _SAMPLED) if sample else 1
-        tried = {0, last}
-        yield from (0, last) if last else (0,)
-        length_ms = wish.length * quantum_ms
-        for number in range(0, len(frames), stride):
+        new = frame_of(wish, 0, served=True)
+        for chunk, frame in self._crowds[0].matching(new, _MATCHED):
+            row = chunk // MINUTES * MINUTES + chunk % MINUTES % self._step
+            yield row, self._offset((frame.begin + frame.end) / 2)
+
+    def _searched(self) -> Iterator[Spot]:
+        """All places, in those minutes first that promise most."""
+        last = self._wish.site.grid.bits - self._wish.length
+        for first in sorted(self._firsts, key=lambda first: self._promise.get(first, 0.0), reverse=True):
+            yield from ((first, last * part // _EDGES) for part in range(_EDGES + 1))
+            yield from self._around(first, range(len(self._crowds[0].minutes[first])))
+
+    def _around(self, first: int, numbers: Iterable[int]) -> Iterator[Spot]:
+        """Where a slot may do little: over a frame, over the gap behind it, from its end on, until its begin."""
+        frames, guard_ms = self._crowds[0].minutes[first], self._wish.signal.guard_ms
+        half_ms = self._wish.length * self._wish.site.grid.quantum_ms / 2
+        for number in numbers:
             frame = frames[number]
             following = frames[number + 1].begin if number + 1 < len(frames) else frame.end
-            for begin_ms in (
-                (frame.begin + frame.end - length_ms) / 2,
-                (frame.end + following - length_ms) / 2,
-                frame.end - wish.signal.guard_ms,
-                frame.begin + wish.signal.guard_ms - length_ms,
-            ):
-                offset = min(max(round(begin_ms / quantum_ms), 0), last)
-                if offset not in tried:
-                    tried.add(offset)
-                    yield offset
+            yield first, self._offset((frame.begin + frame.end) / 2)
+            yield first, self._offset((frame.end + following) / 2)
+            yield first, self._offset(frame.end + half_ms - guard_ms)
+            yield first, self._offset(frame.begin - half_ms + guard_ms)
 
-
-def _spans(mask: int) -> list[tuple[int, int]]:
-    """Where a mask has ones, as (begin, end)."""
-    found = []
-    position = 0
-    while mask:
-        zeros = (mask & -mask).bit_length() - 1
-        mask >>= zeros
-        ones = (~mask & (mask + 1)).bit_length() - 1
-        mask >>= ones
-        found.append((position + zeros, position + zeros + ones))
-        position += zeros + ones
-    return found
+    def _offset(self, middle_ms: float) -> int:
+        """Where a slot with its middle there begins, as near as the minute allows."""
+        grid, length = self._wish.site.grid, self._wish.length
+        return min(max(round(middle_ms / grid.quantum_ms - length / 2), 0), grid.bits - length)
 
 
 def _masks(site: Site, others: Sequence[Site], chunk: int) -> Iterator[int]:
