@@ -9,7 +9,7 @@ CONCENTRATOR_EUI = "0016c001f1a20001"
 GATEWAY_EUI = "0016c001f1a20002"
 JOIN_EUI = "70b3d57ed0000001"
 REGISTERS = ("1-0:1.8.0", "1-0:2.8.0", "1-0:16.7.0")
-PERIOD_SECONDS = 30
+PERIOD_SECONDS = 60  # the shortest period that time slots have: something happens while one looks
 PAIRED_SHARE = 2  # one in so many adapters waits for its pairing
 
 _CONCENTRATOR = """\

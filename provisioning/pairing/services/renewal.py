@@ -12,7 +12,7 @@ from provisioning.audit.services import audited, record
 from provisioning.fleet.models import Adapter
 from provisioning.pairing.models import Configuration
 from provisioning.pairing.services.configuration import refresh_configuration, refresh_many
-from provisioning.pairing.services.slots import SLOWEST, period_of, settle_slot, without_slot
+from provisioning.pairing.services.slots import SLOWEST, period_of, settle_slot, slowest_rate, without_slot
 from provisioning.slots import services as slots
 from provisioning.slots.models import SlotPlan
 
@@ -75,9 +75,11 @@ def give_slots(
         if not plan.by_pairing:
             return 0
         size = (Kind.VALUES_PREVIOUS if plan.previous else Kind.VALUES).size
+        slowest = slowest_rate(period_s, size)
         given = slots.assign_many(
-            actor, organisation, adapters, period_s=period_s, size=size, data_rate=rate, progress=progress
-        )
+            actor, organisation, adapters, period_s=period_s, size=size, progress=progress,
+            data_rate=lambda adapter: max(rate(adapter), slowest),
+        )  # fmt: skip
         refresh_many(adapters)
     return given
 

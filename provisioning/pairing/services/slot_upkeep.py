@@ -7,7 +7,7 @@ from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited
 from provisioning.fleet.models import Adapter
 from provisioning.pairing.services.configuration import refresh_configuration
-from provisioning.pairing.services.slots import settle_slot
+from provisioning.pairing.services.slots import settle_slot, slowest_rate
 from provisioning.slots import services as slots
 from provisioning.slots.models import Assignment
 
@@ -21,9 +21,12 @@ def renew_slot(actor: Actor, adapter: Adapter) -> None:
 
 
 def follow_rate(actor: Actor, adapter: Adapter, data_rate: int) -> bool:
-    """The concentrator proposes another data rate; True when slot and configuration have changed with it."""
+    """The concentrator proposes another data rate; True when slot and configuration have changed with it.
+
+    One so slow that the slot would be beyond the duty cycle is not followed.
+    """
     row = Assignment.objects.filter(adapter=adapter).first()
-    if row is None or not slots.propose(row, data_rate):
+    if row is None or data_rate < slowest_rate(row.period_s, row.size) or not slots.propose(row, data_rate):
         return False
     with audited(adapter.organisation):
         row = slots.change_rate(actor, adapter, data_rate)
