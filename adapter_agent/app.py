@@ -205,6 +205,7 @@ class AdapterApp:
             commissioning=self._commissioning,
             dates=dates,
             clock=self._clock,
+            random=self._random,
             confirm_every=self._loaded.radio.confirm_every,
             on_sent=self._on_sent,
             progress=self._watchdog.register("sender", WITHIN_S),

@@ -19,9 +19,8 @@ from meterwire.clock_package import (
     PackageVersionAns,
     PackageVersionReq,
     Up,
-    decode_down,
+    read_down,
 )
-from meterwire.errors import FormatError
 from meterwire.lorawan.gpstime import gps_seconds
 
 log = logging.getLogger(__name__)
@@ -45,11 +44,9 @@ class ClockTalk:
 
     def take(self, payload: bytes) -> bool:
         """A downlink on port 202; whether the clock was set by it."""
-        try:
-            commands = decode_down(payload)
-        except FormatError as error:
-            log.warning("a downlink on port 202 is refused: %s", error, extra={"code": error.code})
-            return False
+        commands, error = read_down(payload)
+        if error is not None:
+            log.warning("what follows in a downlink on port 202 is refused: %s", error, extra={"code": error.code})
         taken = False
         for command in commands:
             match command:

@@ -94,6 +94,7 @@ class Discipline:
     def __init__(self, held: Held | None = None, *, runs_on: bool = False) -> None:
         """`held` from before a restart; `runs_on`: the monotonic clock has not been interrupted."""
         self._line: _Line | None = None
+        self._vouched: _Line | None = None  # as the last authenticated answer left it
         self._rate = (0.0, FIRST_RATE)  # of the crystal, and how uncertain
         self._wander = FIRST_WANDER
         self._past: deque[Sample] = deque()  # answers that the rate is measured over, the oldest first
@@ -104,7 +105,7 @@ class Discipline:
         self._rate, self._wander = (held.rate, max(held.rate_uncertainty, FIRST_WANDER)), held.wander
         if runs_on:
             self._rate = held.rate, held.rate_uncertainty
-            self._line = _Line(held.monotonic_s, held.unix_s, held.uncertainty_s, *self._rate)
+            self._line = self._vouched = _Line(held.monotonic_s, held.unix_s, held.uncertainty_s, *self._rate)
             self._leap_day = held.leap_day
 
     def held(self, boot: str, wall_s: float, monotonic_s: float) -> Held | None:
@@ -132,6 +133,14 @@ class Discipline:
         line = self._line
         if line is None or self._doubted is not None:
             return inf
+        return self._bound(line, monotonic_s)
+
+    def unvouched(self, monotonic_s: float) -> float:
+        """By how many seconds it might be wrong then if all hints since the last answer were forged."""
+        line = self._vouched
+        return inf if line is None or self._doubted is not None else self._bound(line, monotonic_s)
+
+    def _bound(self, line: _Line, monotonic_s: float) -> float:
         age = abs(monotonic_s - line.monotonic_s)
         return line.uncertainty_s + (line.rate_uncertainty + self._wander) * age
 
@@ -152,9 +161,29 @@ class Discipline:
         that counts otherwise afterwards is believed at once.
         """
         verdict = self._take(sample)
+        if verdict is not Verdict.OLD:
+            self._vouched = self._line
         if verdict not in (Verdict.DOUBTED, Verdict.OLD):
             self._leap_day = int(sample.unix_s // DAY_S) if leap_soon else None
         return verdict
+
+    def hint(self, sample: Sample) -> bool:
+        """A measurement that nobody authenticated, such as a beacon's: whether it was taken.
+
+        It sets no clock and moves none by more than the clock may be wrong anyway: by its own account, and by that of
+        the last authenticated answer carried on without any hint. All three must agree on some moment.
+        """
+        line, vouched = self._line, self._vouched
+        if line is None or vouched is None or self._doubted is not None or sample.monotonic_s < line.monotonic_s:
+            return False
+        bounds = [(sample.unix_s, sample.uncertainty_s)]
+        bounds += [(one.at(sample.monotonic_s), self._bound(one, sample.monotonic_s)) for one in (line, vouched)]
+        low, high = max(at - bound for at, bound in bounds), min(at + bound for at, bound in bounds)
+        if low > high:
+            return False
+        self._measure_rate(Sample(sample.monotonic_s, (low + high) / 2, (high - low) / 2))
+        self._line = _Line(sample.monotonic_s, (low + high) / 2, (high - low) / 2, *self._rate)
+        return True
 
     def _take(self, sample: Sample) -> Verdict:
         line = self._line

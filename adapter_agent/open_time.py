@@ -1,5 +1,6 @@
 """Open time: where an adapter with slot trust sends what is not for its slot, and disturbs nobody's (design 7)."""
 
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
@@ -8,6 +9,9 @@ from adapter_agent.radio.base import Span
 from meterwire.config_records import OpenTimeRecord
 
 LATE_S: Final = 0.25  # a frame that is ready so late after the moment drawn for it still has room
+AHEAD: Final = 3  # occurrences that are looked at: in one of them the own slot may leave no room
+
+Interval = tuple[float, float]
 
 
 class OpenTime:
@@ -19,29 +23,39 @@ class OpenTime:
         self._random = random
         self._drawn, self._share = -1, 0.0  # an occurrence by number, and how far into it (0 to 1)
 
-    def at(self, monotonic_s: float, span: Span, discipline: Discipline) -> float:
+    def at(
+        self, monotonic_s: float, span: Span, discipline: Discipline, own: Callable[[float], Interval | None]
+    ) -> float | None:
         """When an exchange may begin: at once inside of open time while frame and answer have room in it, else at a
-        random moment of the next. At most a period later; the argument itself while the clock is not set.
+        random moment of the next. None where there is none: the clock is not set, or the own slot leaves no room.
 
         Both ends are left as far away as the clock may be wrong. What has no room at all begins with the open time.
+        `own(t)`: the next interval after `t` in which it must not begin because of the own slot.
         """
         unix = discipline.unix(monotonic_s)
         if unix is None:
-            return monotonic_s
+            return None
         number = int((unix - self._phase_s) // self.period_s)
-        for occurrence in (number, number + 1):
-            begin = discipline.monotonic(self._phase_s + occurrence * self.period_s)
-            spare_s = discipline.uncertainty(begin)
-            room_s = self._length_s - 2 * spare_s - span.answered_s
-            first, last = begin + spare_s, begin + spare_s + max(room_s, LATE_S)
-            if monotonic_s > last:
+        for occurrence in range(number, number + AHEAD):
+            first, last = _longest(*self._room(occurrence, span, discipline), own)
+            if last - first < LATE_S or monotonic_s > last:
                 continue
-            if occurrence > number:
-                self._draw(occurrence)
+            if occurrence > number and self._drawn != occurrence:
+                self._drawn, self._share = occurrence, self._random.random()
             drawn = first + self._share * (last - LATE_S - first) if self._drawn == occurrence else first
             return max(monotonic_s, drawn)
-        return monotonic_s  # only an open time that is shorter than the clock is wrong comes here
+        return None
 
-    def _draw(self, occurrence: int) -> None:
-        if self._drawn != occurrence:
-            self._drawn, self._share = occurrence, self._random.random()
+    def _room(self, occurrence: int, span: Span, discipline: Discipline) -> Interval:
+        begin = discipline.monotonic(self._phase_s + occurrence * self.period_s)
+        spare_s = discipline.uncertainty(begin)
+        return begin + spare_s, begin + spare_s + max(self._length_s - 2 * spare_s - span.answered_s, LATE_S)
+
+
+def _longest(first: float, last: float, own: Callable[[float], Interval | None]) -> Interval:
+    """What the own slot leaves of it, before or behind."""
+    busy = own(first)
+    if busy is None:
+        return first, last
+    before, behind = (first, min(last, busy[0])), (max(first, busy[1]), last)
+    return before if before[1] - before[0] >= behind[1] - behind[0] else behind

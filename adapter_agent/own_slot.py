@@ -17,7 +17,6 @@ LEAD_S: Final = 1.0  # so long before its slot a telegram is made
 LEAST_ROOM: Final = Kind.VALUES.size  # bytes that a slot must carry
 HOLD_S: Final = 30.0  # what waited for the slot to pass goes out within that time …
 HOLD_SHARE: Final = 0.125  # … or within this share of the period
-MAX_TURNS: Final = 8  # occurrences of open time that are looked at for one that the own slot leaves room in
 DAY_S: Final = 86_400
 MAX_RATE_PPB: Final = 0x7FFFFF
 MAX_UNCERTAINTY_MS: Final = 0xFFFF
@@ -129,13 +128,8 @@ class OwnSlot:
             return monotonic_s
         if self._open is None or self.open_period_s is None:
             return self._clear_of(slot, monotonic_s, span.whole_s, min(HOLD_S, HOLD_SHARE * slot.period_s))
-        moment = monotonic_s
-        for _ in range(MAX_TURNS):
-            opened = self._open.at(moment, span, self._time.discipline)
-            moment = self._clear_of(slot, opened, span.whole_s, 0.0)
-            if moment == opened:
-                return moment
-        return self._clear_of(slot, monotonic_s, span.whole_s, 0.0)  # the own slot lies where no time is left beside it
+        moment = self._open.at(monotonic_s, span, self._time.discipline, lambda first: self._busy(slot, first, span))
+        return self._clear_of(slot, monotonic_s, span.whole_s, 0.0) if moment is None else moment
 
     def uncertain(self, share: float) -> bool:
         """Whether a period from now the clock may be wrong by more than `share` of the guard."""
@@ -157,6 +151,15 @@ class OwnSlot:
     def _planned(self, slot: Slot, at: float, late_s: float) -> Planned:
         air = (slot.length_ms - 2 * slot.guard_ms) / 1000
         return Planned(at, slot.channel, slot.data_rate, air, late_s, quiet=self._open is not None and not self._hurry)
+
+    def _busy(self, slot: Slot, monotonic_s: float, span: Span) -> tuple[float, float] | None:
+        """When no exchange may begin because of the first use of the slot from then on, and of what it waits for."""
+        listening = span.windows_s + slot.length_ms / 1000
+        planned = self._next(slot, monotonic_s - listening)
+        if planned is None:
+            return None
+        begin = planned.at - slot.guard_ms / 1000
+        return begin - span.whole_s, begin + listening
 
     def _clear_of(self, slot: Slot, monotonic_s: float, seconds: float, most: float) -> float:
         """From when on something that takes `seconds` does not reach into the slot; what had to wait for it waits up to

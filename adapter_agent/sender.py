@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from math import inf
+from random import Random
 from typing import Final
 
 from adapter_agent.clock_talk import ClockTalk
@@ -30,14 +31,16 @@ from meterwire.errors import MeterspanError
 log = logging.getLogger(__name__)
 
 USUAL_SIZE: Final = 40  # bytes that must be free to send before anything is sealed
+CONFIRM_WITHIN_S: Final = 3600.0  # many adapters have begun together
 REPORT_AGAIN_S: Final = (5.0, 900.0)
+REPORT_GROWTH: Final = 3.0  # a network that acknowledges nothing may be overwhelmed by reports
 CONFIRM_AGAIN_S: Final = (60.0, 3600.0)
 FIRST_READING_S: Final = 2.0  # how often the first reading is looked for
 WITHOUT_REPORT_S: Final = 60.0  # in commissioning, telegrams wait so long for the report before them
 FAULT_S: Final = 60.0  # after a fault that needs a person, such as a full disk
 HASTY_STEP_S: Final = 2.0  # longest wait without a sign of life while somebody waits for what a meter says
 OTHERS_S: Final = 15.0  # what is not for the slot is not begun so shortly before it
-WITHIN_S: Final = 10 * STEP_S  # after that long without one, something is stuck
+WITHIN_S: Final = 3 * STEP_S  # after that long without one, something is stuck
 
 
 class Sender:
@@ -57,6 +60,7 @@ class Sender:
         commissioning: Commissioning,
         dates: Dates,
         clock: Clock,
+        random: Random,
         confirm_every: int,
         on_sent: Callable[[Sent], None],
         progress: Callable[[], None],
@@ -83,8 +87,9 @@ class Sender:
             wake=self._waking.set,
         )
         self.keeper = SlotKeeper(slot, self._telegrams, clock, used=self._slot_used, progress=keeping)
-        self._reports, self._polls = Pace(*REPORT_AGAIN_S), Pace(*REPORT_AGAIN_S)
+        self._reports, self._polls = Pace(*REPORT_AGAIN_S, REPORT_GROWTH), Pace(*REPORT_AGAIN_S)
         self._confirms, self._proofs = Pace(*CONFIRM_AGAIN_S), Pace(*CONFIRM_AGAIN_S)
+        self._confirming, self._random = False, random
         self._telegrams_due, self._first = 0.0, True  # infinity while regular telegrams go out in the slot
 
     def wake(self) -> None:
@@ -309,14 +314,15 @@ class Sender:
     def _confirm_due(self) -> float | None:
         """When to ask for the acknowledgement that telegrams in a quiet slot do not ask for."""
         quiet = self._in_slot and self._slot.open_period_s is not None
-        return self._confirms.due if quiet and self._telegrams.confirmation_due else None
+        needed = quiet and self._telegrams.confirmation_due
+        if needed and not self._confirming:
+            self._confirms.restart(self._clock.monotonic() + self._random.uniform(0.0, CONFIRM_WITHIN_S))
+        self._confirming = needed
+        return self._confirms.due if needed else None
 
     async def _confirm(self) -> None:
-        now = self._clock.monotonic()
-        if await self._telegrams.confirm():
-            self._confirms.restart(now)
-        else:
-            self._confirms.later(now)
+        if not await self._telegrams.confirm():
+            self._confirms.later(self._clock.monotonic())
 
     def _daybook_due(self) -> float | None:
         """What the daybook has comes after everything else, and not while somebody waits beside the adapter."""

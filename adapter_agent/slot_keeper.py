@@ -37,6 +37,7 @@ class SlotKeeper:
         self._slot, self._telegrams, self._clock = slot, telegrams, clock
         self._used, self._progress = used, progress
         self._changed = asyncio.Event()
+        self._behind = 0.0  # each use of the slot is tried once, whatever becomes of it
 
     def configured(self) -> None:
         """There may be another slot now."""
@@ -54,7 +55,7 @@ class SlotKeeper:
         self._progress()
         self._changed.clear()
         now = self._clock.monotonic()
-        planned = self._slot.next(now + LEAD_S)
+        planned = self._slot.next(max(now + LEAD_S, self._behind))
         wait = STEP_S if planned is None else planned.at - LEAD_S - now
         if await wait_for(self._changed, self._clock, min(wait, STEP_S)) or planned is None or wait > STEP_S:
             return None
@@ -64,6 +65,7 @@ class SlotKeeper:
 
     async def _keep(self, planned: Planned) -> None:
         late = self._clock.monotonic() > planned.at - LEAST_LEAD_S
+        self._behind = planned.at + LEAD_S
         try:
             reason = "late" if late else await self._telegrams.send_in_slot(planned)
         except MeterspanError as error:

@@ -18,6 +18,7 @@ from meterwire.values_telegram import PORT
 
 log = logging.getLogger(__name__)
 
+QUIET_FACTOR: Final = 3  # in a quiet slot a confirmation is an uplink of its own, and due so many times more rarely
 MAX_LEFT: Final = 16  # what no slot had room for and waits to be sent outside
 
 
@@ -82,6 +83,8 @@ class Telegrams:
 
         In a quiet slot no telegram asks for an acknowledgement: `confirmation_due` tells when another uplink must.
         """
+        if not self._radio.allows(planned):
+            return "duty_cycle"
         telegrams, passing = await self._collect(self._radio.room(planned), proving=not planned.quiet)
         self.silent = not telegrams
         missed = None
@@ -108,8 +111,8 @@ class Telegrams:
 
     @property
     def confirmation_due(self) -> bool:
-        """Whether the network should acknowledge an uplink again."""
-        regular = 0 < self._confirm_every <= self._since_confirmed
+        """Whether an uplink of its own should be acknowledged, because telegrams in quiet slots ask for nothing."""
+        regular = 0 < QUIET_FACTOR * self._confirm_every <= self._since_confirmed
         return regular or (self._radio.uncertain and self._since_confirmed > 0)
 
     async def confirm(self) -> bool:
@@ -133,7 +136,8 @@ class Telegrams:
         return telegrams, passing
 
     def _confirms(self, telegram: Sealed) -> bool:
-        return self.confirmation_due or self._radio.uncertain or self._walk.urgent or bool(telegram.proves)
+        regular = 0 < self._confirm_every <= self._since_confirmed
+        return regular or self._radio.uncertain or self._walk.urgent or bool(telegram.proves)
 
     async def _send_outside(self, telegram: Sealed, confirmed: bool) -> bool:
         await self._outgoing.ready(len(telegram.payload))

@@ -11,7 +11,7 @@ from edge.clock import Clock
 
 T = TypeVar("T")
 
-STEP_S: Final = 30.0  # longest wait without a sign of life
+STEP_S: Final = 100.0  # longest wait without a sign of life
 
 
 async def wait_for(event: asyncio.Event, clock: Clock, seconds: float) -> bool:

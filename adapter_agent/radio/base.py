@@ -34,12 +34,14 @@ class SlotMissed(MeterspanError):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What an exchange takes, in seconds from its first symbol: until an answer in the first window is over, and at
-    most, with everything that may come in the second.
+    """What an exchange takes, in seconds from its first symbol: until an answer in the first window, or a bare one in
+    the second, is over; and at most, with everything that may come in the second. `windows_s` passes between a frame
+    and the end of empty windows.
     """
 
     answered_s: float
     whole_s: float
+    windows_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,10 @@ class AdapterRadio(Protocol):
 
     def carries(self, channel: int, data_rate: int) -> bool:
         """Whether the network listens on the channel with this index, at this data rate. Raises NotJoined."""
+        ...
+
+    def allows(self, planned: Planned) -> bool:
+        """Whether the duty cycle lets the slot be used. Raises NotJoined."""
         ...
 
     def room(self, planned: Planned) -> int:

@@ -52,10 +52,14 @@ class AirBudget:
             self._quiet_from, self._quiet_until = now, now + air * 2**link.max_duty
         return channel
 
+    def allows(self, frequency_hz: int, air_s: float, now: float) -> bool:
+        """Whether so many seconds may go out on that frequency at `now`."""
+        return now >= self._quiet_until and self._ledger.allowed(frequency_hz, air_s, now)
+
     def take_planned(self, length: int, channel: LinkChannel, link: Link, now: float) -> None:
         """Book a frame that goes out on `channel` soon after `now`. Raises PhyError when it may not."""
         air = _air(length, link)
-        if now < self._quiet_until or not self._ledger.allowed(channel.frequency_hz, air, now):
+        if not self.allows(channel.frequency_hz, air, now):
             raise PhyError("the duty cycle does not allow the slot")
         self.book(channel.frequency_hz, air, now)
 

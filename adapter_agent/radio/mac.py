@@ -131,7 +131,7 @@ class EndDevice:
         confirmed: bool = False,
         planned: Planned | None = None,
     ) -> Sent:
-        """As `AdapterRadio.send`. One frame at a time; its repetitions are part of it."""
+        """One frame at a time; its repetitions are part of it."""
         if planned is not None:
             async with self._air:
                 options = slotted.options_of(self._due, self.link, planned, len(payload))
@@ -164,8 +164,10 @@ class EndDevice:
         self._transmitter.clear_at = clear_at
 
     def airtime(self, size: int) -> float:
-        link = self.link
-        return airtime_s(DATA_OVERHEAD + size, link.region.data_rate(link.data_rate))
+        return slotted.airtime(self.link, size)
+
+    def allows(self, planned: Planned) -> bool:
+        return self._transmitter.allows(self.link, planned)
 
     def hasten(self, on: bool) -> None:
         self._silence.doubtful = on and self._state.session is not None
@@ -203,8 +205,7 @@ class EndDevice:
         allowed_in = self._joining.earliest(request, self._clock.time()) - self._clock.time()
         if not await self._paused(max(self._joining.pause(), allowed_in)):
             return
-        if self._state.session is not None:
-            await self._transmitter.clear_for(request.span)
+        await self._transmitter.clear_for(request.span)
         async with self._air:
             session = await self._ask(request)
         if session is not None:
@@ -268,8 +269,7 @@ class EndDevice:
             options = self._due.options()
         if len(payload) > self._room(options):
             options = self._due.options(questions=False)
-        if len(payload) > self._room(options):
-            most = self._room(options)
+        if len(payload) > (most := self._room(options)):
             raise PayloadTooLong(f"{len(payload)} bytes at DR{self.link.data_rate}, which carries {most} now")
         return await self._send(port, payload, confirmed, options)
 

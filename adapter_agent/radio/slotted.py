@@ -14,6 +14,7 @@ from meterwire.lorawan.plan import DataRate
 DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
 LONGEST_DOWNLINK_S: Final = 3.0
 ANSWER_SIZE: Final = 51  # bytes that an answer carries, at every data rate
+EMPTY_WINDOW_S: Final = 0.3  # until a receiver sees that nothing comes, at the slowest data rate
 ROUNDING_S: Final = 1e-6
 
 
@@ -42,6 +43,11 @@ def options_of(due: Due, link: Link, planned: Planned, size: int) -> bytes:
     raise PayloadTooLong(f"{size} bytes at DR{planned.data_rate} do not fit into the slot's {planned.airtime_s:.3f} s")
 
 
+def airtime(link: Link, size: int) -> float:
+    """Seconds on the air of an uplink of `size` bytes without FOpts."""
+    return airtime_s(DATA_OVERHEAD + size, link.region.data_rate(link.data_rate))
+
+
 def room(link: Link, planned: Planned) -> int:
     """The longest payload that the slot carries, in bytes; 0 where there is room for none."""
     return max(0, _most(link.region.data_rate(planned.data_rate), planned.airtime_s))
@@ -52,9 +58,10 @@ def span(link: Link, size: int) -> Span:
     region = link.region
     air = airtime_s(DATA_OVERHEAD + MAX_FOPTS + size, region.data_rate(link.data_rate))
     rx1 = region.data_rate(region.rx1_dr(link.data_rate, link.rx1_dr_offset))
-    answer = airtime_s(DATA_OVERHEAD + ANSWER_SIZE, rx1, uplink=False)
-    first = air + link.rx_delay_s
-    return Span(first + answer, first + region.rx2_after_rx1_s + LONGEST_DOWNLINK_S)
+    windows = link.rx_delay_s + region.rx2_after_rx1_s
+    first = link.rx_delay_s + airtime_s(DATA_OVERHEAD + ANSWER_SIZE, rx1, uplink=False)
+    second = windows + airtime_s(DATA_OVERHEAD, region.data_rate(link.rx2_dr), uplink=False)
+    return Span(air + max(first, second), air + windows + LONGEST_DOWNLINK_S, windows + EMPTY_WINDOW_S)
 
 
 def _fits(link: Link, planned: Planned, size: int) -> bool:

@@ -58,6 +58,11 @@ class Transmitter:
         began(asked + exchange.latency_s)
         return exchange, windows
 
+    def allows(self, link: Link, planned: Planned) -> bool:
+        """Whether the duty cycle has room for the whole slot now."""
+        frequency = slotted.channel_of(link, planned).frequency_hz
+        return self._budget.allows(frequency, planned.airtime_s, self._clock.time())
+
     def wait_s(self, link: Link, size: int) -> float:
         """Seconds until an exchange of `size` bytes is allowed and reaches into nothing that it must not; 0: now."""
         now, air_s = self._clock.monotonic(), self._air_in(link, size)
