@@ -50,7 +50,7 @@ silent_after_s = {silent_after_s}
 
 @dataclass
 class Flat:
-    """`margin_db` is what its link has to spare. It gets power `starts_s` after the house, its clock `ahead_s` wrong."""
+    """`margin_db` is what its link has to spare. Power comes `starts_s` after the house, a clock `ahead_s` wrong."""
 
     number: int
     crystal: Crystal
@@ -58,6 +58,7 @@ class Flat:
     margin_db: float = 12.0
     starts_s: float = 0.0
     ahead_s: float = 0.0
+    configured: bool = True  # where not, it does not know of its slot
     sent: list[Sent] = field(default_factory=list)
     agent: AdapterApp | None = None
 

@@ -18,7 +18,7 @@ from concentrator_agent.config import Clock as ClockSettings
 from concentrator_agent.config import Concentrator, Config, Outbox, Udp
 from edge import lean
 from meterwire import config_records, messages
-from meterwire.config_records import Record, SlotRecord
+from meterwire.config_records import Record, SlotRecord, SlotReport, SlotState
 from meterwire.ids import GatewayEUI
 from meterwire.slots import Slot
 from tests.concentrator_agent.field import EUI, GATEWAY, NOW, entry, identifier
@@ -96,6 +96,16 @@ class House:
         await self.true.sleep(seconds)
         self._collect()
 
+    def said(self, flat: Flat, since: float) -> list[SlotState]:
+        """What an adapter has reported of its slot since then (Unix s), by the concentrator's own time."""
+        found = []
+        for telegram in self.telegrams:
+            when = messages.parse_timestamp(telegram.received_at).timestamp()
+            if telegram.dev_eui == flat.dev_eui and telegram.fport == config_records.PORT and when >= since:
+                records = config_records.decode(telegram.payload).records
+                found += [record.state for record in records if isinstance(record, SlotReport)]
+        return found
+
     def _collect(self) -> None:
         """What has arrived in the concentrator's outbox."""
         while rows := self.concentrator.outbox.after(self._seen, MAX_ROWS):
@@ -113,7 +123,7 @@ class House:
         await self.concentrator.table.take(
             messages.DevicesCommand(identifier(), NOW, 1, upsert=tuple(entries), plan=self.plan)
         )
-        for flat in self.flats:
+        for flat in filter(lambda one: one.configured, self.flats):
             for part in config_records.encode(1, [SlotRecord(flat.slot), *self._records]):
                 until = messages.timestamp(self.clock.time() + DAY_S)
                 command = messages.DownlinkCommand(identifier(), NOW, flat.dev_eui, 33, part, until, confirmed=True)

@@ -1,4 +1,4 @@
-"""A house of 100 adapters on drifting crystals for a day, by the real programs: everybody sends in a slot of its own."""
+"""A house of 100 adapters on drifting crystals for a day, by the real programs: each sends in a slot of its own."""
 
 import pytest
 

@@ -1,47 +1,56 @@
 """Ten adapters side by side on one channel, each with a wrong crystal: after settling nobody is in anybody's way."""
 
+from collections import Counter
 from itertools import pairwise
-from pathlib import Path
-
-import pytest
 
 from adapter_agent.simulation.crystal import Crystal
-from concentrator_agent.config import RegionSettings
+from adapter_agent.simulation.reception import Fate
 from meterwire.config_records import SlotState
-from tests.concentrator_agent.lab import Lab
-from tests.simulation.site import PatientClock, Plant, Site, slots
+from meterwire.slots import Kind, Slot, length_ms
+from meterwire.values_telegram import PORT
+from tests.simulation.flat import Flat
+from tests.simulation.house import House, quarters
+from tests.simulation.judging import frames
+from tests.support.virtual_loop import VirtualClock, virtually
 
-HOURS = 2
+ADAPTERS = 10
+HOURS = 3
 SETTLED_S = 3600.0
+PERIOD_S = 300
+CUTS = (-20e-6, 20e-6, -13e-6, 8e-6, 0.0)
 
 
-@pytest.fixture
-def site(tmp_path: Path):
-    clock = PatientClock()
-    lab = Lab(tmp_path, clock, RegionSettings(), quality="gps")
-    plants = []
-    for number, slot in enumerate(slots(10), 1):
-        cut = (-20e-6, 20e-6, -13e-6, 8e-6, 0.0)[number % 5]
-        crystal = Crystal(cut, ageing=1e-9, mean_c=16.0 + number, swing_c=3.0, phase=number / 10)
-        plants.append(Plant(number, tmp_path, clock, crystal, slot))
-    yield Site(lab, plants, clock)
-    for plant in plants:
-        plant.close()
-    lab.close()
+def side_by_side() -> list[Flat]:
+    """Their slots touch each other; no time is open to all."""
+    guard_ms, data_rate = 60, 5
+    length = length_ms(Kind.VALUES_PREVIOUS.size, data_rate, guard_ms)
+    return [
+        Flat(
+            number,
+            Crystal(CUTS[number % 5], ageing=1e-9, mean_c=16.0 + number, swing_c=3.0, phase=number / 10),
+            Slot(2, 20_000 + number * length, PERIOD_S, data_rate, guard_ms, length, 1),
+            ahead_s=number - 5.0,
+        )
+        for number in range(1, ADAPTERS + 1)
+    ]
 
 
-async def test_after_settling_no_telegram_collides_or_is_lost_and_they_lie_in_their_slots(site: Site):
-    await site.configure()
-    async with site.running():
-        await site.pass_time(SETTLED_S)
-        settled, collided = site.clock.time(), site.collided()
-        await site.pass_time((HOURS - 1) * 3600.0)
-        states = [app._parts.slot.state for app in site.apps]
-        assert site.collided() == collided
-    assert states == [SlotState.IN_SLOT] * 10
-    offsets = [site.offsets(plant, settled) for plant in site.plants]
-    assert min(map(len, offsets)) >= (HOURS - 1) * 12 - 1, "none is lost, but where the concentrator itself was sending"
-    guard_s = site.plants[0].slot.guard_ms / 1000
-    inside = [abs(offset) < guard_s for of_plant in offsets for offset in of_plant]
-    assert sum(inside) >= 0.97 * len(inside), "a telegram that misses its slot goes out behind it"
-    assert not any(one.overlaps(other) for one, other in pairwise(plant.slot for plant in site.plants))
+def test_after_settling_no_telegram_collides_or_misses_its_slot():
+    flats = side_by_side()
+
+    async def live(clock: VirtualClock) -> None:
+        with quarters() as folder:
+            house = House(folder, flats, clock)
+            async with house.lived_in():
+                await house.pass_time(SETTLED_S)
+                settled, collided = clock.time(), house.air.account.fates[Fate.COLLIDED]
+                await house.pass_time((HOURS - 1) * 3600.0)
+                assert Counter(flat.state for flat in flats) == {SlotState.IN_SLOT: ADAPTERS}
+                assert house.air.account.fates[Fate.COLLIDED] == collided
+            regular = [one for one in frames(house, settled) if one.port == PORT and (one.in_slot or not one.confirmed)]
+            assert all(one.in_slot for one in regular), "none misses its slot"
+            sent = Counter(one.flat.number for one in regular)
+            assert min(sent[flat.number] for flat in flats) >= (HOURS - 1) * 3600 // PERIOD_S - 1
+
+    assert not any(one.slot.overlaps(other.slot) for one, other in pairwise(flats))
+    virtually(live)
