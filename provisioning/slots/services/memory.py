@@ -46,7 +46,7 @@ class World:
         """All slots at the plan's concentrator as the database has them; its row is locked by this transaction."""
         concentrator, known = plan.pk, self._editions.get(plan.pk)
         touched = self._touched.get(concentrator, set())
-        if known == plan.edition and not touched:
+        if plan.edition and known == plan.edition and not touched:  # 0 names no change, so it proves nothing
             return
         changed = None if known is None else changed_since(concentrator, known)
         if changed is None:
