@@ -19,12 +19,20 @@ FEWEST_POINTS: Final = 4
 FURTHEST: Final = 365  # days; what lies behind is not told
 
 
-class Day(NamedTuple):
-    """What is judged of a SlotDay and of the Assignment that it belongs to."""
+class Slot(NamedTuple):
+    """What is known of the slot that an adapter has now."""
 
     adapter: int
     dev_eui: str
     concentrator: int
+    version: int
+    echoed_version: int | None
+    assigned_at: datetime
+
+
+class Day(NamedTuple):
+    """What is judged of a SlotDay."""
+
     day: date
     guard_ms: int
     inside: int
@@ -36,9 +44,6 @@ class Day(NamedTuple):
     late_ms: float | None
     rate_ppb: int | None
     uncertainty_ms: float | None
-    version: int
-    echoed_version: int | None
-    assigned_at: datetime
 
     @property
     def used(self) -> float | None:
@@ -56,13 +61,12 @@ class Finding(NamedTuple):
     figure: float
 
 
-def judge(days: Sequence[Day], now: datetime, today: date) -> list[Finding]:
-    """What is wrong with one adapter, the worst first; `days` in order of time, at least one."""
-    last = days[-1]
-    if last.day <= today - timedelta(days=CURRENT):
+def judge(slot: Slot, days: Sequence[Day], now: datetime, today: date) -> list[Finding]:
+    """What is wrong with one adapter, the worst first; `days` of this slot in order of time, at least one."""
+    if days[-1].day <= today - timedelta(days=CURRENT):
         return []
     found = [one for one in (_outside(days, today), _guard(days), _drift(days), _lost(days, today)) if one is not None]
-    if last.echoed_version != last.version and now - last.assigned_at < SETTLING:
+    if slot.echoed_version != slot.version and now - slot.assigned_at < SETTLING:
         return [one for one in found if one.kind == "drift"]  # it may not know its slot yet
     if found and found[0].kind == "outside":
         return [one for one in found if one.kind != "lost"]  # in a slot that is not kept nothing is lost

@@ -3,27 +3,29 @@
 The caller has checked which adapters and concentrators may be seen.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from portal.telemetry.models import AdapterEvent, SlotDay
-from portal.telemetry.slot_judging import SETTLING, Day, days_left, judge
+from portal.telemetry.slot_judging import CURRENT, SETTLING, Day, Slot, days_left, judge
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.slots.models import Assignment
 
 LOOK_BACK: Final = timedelta(days=14)  # what is judged together
 WEEK: Final = timedelta(days=7)
+MANY: Final = 5_000  # adapters under suspicion; of more only the last days are judged: it is one cause, and not theirs
 
-_COLUMNS: Final = (
-    "adapter_id", "adapter__dev_eui", "concentrator_id", "day", "guard_ms", "inside", "outside", "expected", "arrived",
-    "collided", "early_ms", "late_ms", "rate_ppb", "uncertainty_ms", "version", "adapter__slot__echoed_version",
-    "adapter__slot__assigned_at",
+_SLOT: Final = ("pk", "adapter__dev_eui", "concentrator_id", "version", "echoed_version", "assigned_at")
+_DAY: Final = (
+    "day", "guard_ms", "inside", "outside", "expected", "arrived", "collided", "early_ms", "late_ms", "rate_ppb",
+    "uncertainty_ms",
 )  # fmt: skip
 _ENDS: Final = {
     "agreed": "contradicted",
@@ -78,12 +80,14 @@ def drift(adapter: Adapter, days: int = 60, now: datetime | None = None) -> list
 def discipline(adapter: Adapter, now: datetime | None = None) -> Discipline | None:
     """None for an adapter of whose present slot nothing was measured on the last days."""
     now, today = _present(now)
-    days = _days(SlotDay.objects.filter(adapter=adapter), today)
-    if not days:
+    rows = SlotDay.objects.filter(adapter=adapter, day__gt=today - LOOK_BACK)
+    kept = list(_kept(Assignment.objects.filter(pk=adapter.pk), rows))
+    if not kept:
         return None
+    slot, days = kept[0]
     last, week = days[-1], [one for one in days if one.day > today - WEEK]
     expected = sum(one.expected for one in week)
-    wrong = [one.kind for one in judge(days, now, today)]
+    wrong = [one.kind for one in judge(slot, days, now, today)]
     if _other_version().filter(pk=adapter.pk).exists():
         wrong.append("echo")
     return Discipline(
@@ -107,14 +111,17 @@ def troubles(concentrators: QuerySet[Concentrator], now: datetime | None = None)
     now, today = _present(now)
     marked = SlotDay.objects.filter(concentrator__in=concentrators, day__gt=today - LOOK_BACK, marks__gt=0)
     suspects = list(marked.order_by().values_list("adapter", flat=True).distinct())
-    found = []
-    for _, some in groupby(_days(SlotDay.objects.filter(adapter__in=suspects), today), key=attrgetter("adapter")):
-        days = list(some)
-        last = days[-1]
-        found += [
-            Trouble(last.adapter, last.dev_eui, last.concentrator, kind, datetime.combine(since, time(), UTC), figure)
-            for kind, since, figure in judge(days, now, today)
-        ]
+    if len(suspects) <= MANY:
+        held = Assignment.objects.filter(pk__in=suspects)
+        rows = SlotDay.objects.filter(adapter__in=suspects, day__gt=today - LOOK_BACK)
+    else:
+        held = Assignment.objects.filter(concentrator__in=concentrators)
+        rows = SlotDay.objects.filter(concentrator__in=concentrators, day__gt=today - timedelta(days=CURRENT))
+    found = [
+        Trouble(slot.adapter, slot.dev_eui, slot.concentrator, kind, datetime.combine(first, time(), UTC), figure)
+        for slot, days in _kept(held, rows)
+        for kind, first, figure in judge(slot, days, now, today)
+    ]
     return found + _wrong_echoes(concentrators) + _wrong_clocks(concentrators, now)
 
 
@@ -124,15 +131,18 @@ def _present(now: datetime | None) -> tuple[datetime, date]:
     return now, now.astimezone(UTC).date()
 
 
-def _days(rows: QuerySet[SlotDay], today: date) -> list[Day]:
-    """Days of the slots that adapters have now, by adapter and day."""
-    rows = rows.filter(
-        day__gt=today - LOOK_BACK,
-        adapter__slot__concentrator=F("concentrator"),
-        adapter__slot__version=F("version"),
-        adapter__archived_at=None,
-    )
-    return [Day(*row) for row in rows.order_by("adapter", "day").values_list(*_COLUMNS)]
+def _kept(held: QuerySet[Assignment], rows: QuerySet[SlotDay]) -> Iterator[tuple[Slot, list[Day]]]:
+    """Slots that adapters have now, each with its days in order of time; without those that have no day."""
+    present = held.filter(concentrator__isnull=False, adapter__archived_at=None)
+    slots = {row[0]: Slot(*row) for row in present.values_list(*_SLOT)}
+    columns = rows.order_by("adapter", "day").values_list("adapter", "concentrator", "version", *_DAY)
+    for pk, some in groupby(columns, key=itemgetter(0)):
+        slot = slots.get(pk)
+        if slot is None:
+            continue
+        days = [Day(*row[3:]) for row in some if row[1:3] == (slot.concentrator, slot.version)]
+        if days:
+            yield slot, days
 
 
 def _other_version() -> QuerySet[Assignment]:
