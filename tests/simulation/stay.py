@@ -7,9 +7,8 @@ from pathlib import Path
 
 from adapter_agent.simulation.reception import Fate
 from meterwire.config_records import SlotState
-from meterwire.values_telegram import PORT
 from tests.simulation.house import House, quarters
-from tests.simulation.judging import delivered, fates, frames
+from tests.simulation.judging import delivered, fates, frames, missed
 from tests.simulation.planning import WITHIN_S, Planned
 from tests.support.virtual_loop import VirtualClock, virtually
 
@@ -19,16 +18,14 @@ SETTLED_S = WITHIN_S + 2 * HOUR_S
 
 @dataclass(frozen=True)
 class Stay:
-    """`fates` by place of sending, and all the rest, without the first hours. `beside` counts regular telegrams that
-    went out beside their slots. CPU seconds of this process.
-    """
+    """`fates` by place of sending, `missed` as in judging; all of it without the first hours. CPU s of this process."""
 
     adapters: int
     hours: float
     arrived: int
     expected: int
     fates: Counter[str]
-    beside: int
+    missed: int
     guard_used: float
     states: Counter[SlotState]
     downlinks: int
@@ -67,7 +64,7 @@ async def _live(folder: Path, clock: VirtualClock, house_plan: Planned, hours: f
         arrived=arrived,
         expected=expected,
         fates=fates(seen),
-        beside=sum(one.port == PORT and not one.in_slot and not one.confirmed for one in seen),
+        missed=len(missed(seen)),
         guard_used=max(abs(one.offset_s) / (one.flat.slot.guard_ms / 1000) for one in in_slot),
         states=states,
         downlinks=house.air.account.heard - downlinks,

@@ -29,5 +29,5 @@ def test_every_reading_arrives_but_one_in_a_thousand(day: Stay):
 
 def test_everybody_is_in_its_slot_and_no_telegram_is_sent_beside_it(day: Stay):
     assert day.states == {SlotState.IN_SLOT: ADAPTERS}
-    assert day.beside == 0
+    assert day.missed == 0
     assert day.guard_used < 1.0

@@ -1,7 +1,7 @@
 """What goes wrong in a house: somebody ignores its slot, a crystal is far off, the concentrator has lost the time."""
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from adapter_agent.simulation.reception import Fate
 from meterwire.config_records import SlotState
 from tests.simulation.flat import Flat
 from tests.simulation.house import House, quarters
-from tests.simulation.judging import Frame, delivered, frames
+from tests.simulation.judging import delivered, frames, missed
 from tests.simulation.planning import planned
 from tests.support.virtual_loop import VirtualClock, virtually
 
@@ -52,11 +52,6 @@ def in_a_house(
         return virtually(lambda true: live(true, folder))
 
 
-def beside(seen: Sequence[Frame]) -> int:
-    """Telegrams that were meant for a slot, unconfirmed and beside open time, and lay in none."""
-    return sum(one.port == 16 and not (one.in_slot or one.in_open or one.confirmed) for one in seen)
-
-
 def states(house: House) -> Counter[SlotState]:
     return Counter(flat.state for flat in house.flats)
 
@@ -71,7 +66,7 @@ def test_who_ignores_its_slot_is_named_and_costs_the_others_nothing_but_chance()
         assert stranger.state is SlotState.NONE
         assert {flat.state for flat in others} == {SlotState.IN_SLOT}
         assert not any(one.in_slot for one in seen if one.flat is stranger)
-        assert beside([one for one in seen if one.flat is not stranger]) == 0
+        assert not missed(seen)
         told = [event.detail for event in house.events if event.kind == "slot" and event.dev_eui == stranger.dev_eui]
         assert sum(detail["outside"] for detail in told) >= 30
         arrived, expected = delivered(house, since, house.true.time() - 900.0)
@@ -86,7 +81,7 @@ def test_a_crystal_that_drifts_by_100_ppm_keeps_its_slot_or_stays_away_from_it()
         since = house.true.time()
         await house.pass_time(9 * HOUR_S)
         seen = frames(house, since)
-        assert beside(seen) == 0
+        assert not missed(seen)
         assert states(house) == {SlotState.IN_SLOT: ADAPTERS}
         assert not any(one.fate is Fate.COLLIDED for one in seen if one.in_slot)
         rates = [
@@ -97,3 +92,22 @@ def test_a_crystal_that_drifts_by_100_ppm_keeps_its_slot_or_stays_away_from_it()
         assert rates
 
     in_a_house(work, change=lambda flat: replace(flat, crystal=Crystal(cut=100e-6, mean_c=25.0)))
+
+
+def test_a_clock_that_nobody_vouches_for_sets_no_adapter_wrong():
+    """The concentrator's own clock jumps by an hour without NTP, and is set back a day and a half later."""
+
+    async def work(house: House, own: VirtualClock) -> None:
+        await house.pass_time(SETTLED_S)
+        since = house.true.time()
+        own.set(WRONG_S)
+        await house.pass_time(36 * HOUR_S)
+        assert not missed(frames(house, since)), "what is sent without trust in the slot is not meant for it"
+        assert SlotState.IN_SLOT not in states(house)
+        own.set(-WRONG_S)
+        back = house.true.time()
+        await house.pass_time(6 * HOUR_S)
+        assert states(house) == {SlotState.IN_SLOT: ADAPTERS}
+        assert not missed(frames(house, back + 3 * HOUR_S))
+
+    in_a_house(work, gps=False, quality="free")
