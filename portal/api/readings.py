@@ -22,7 +22,7 @@ MAX_REGISTER = 7 * 32 + 31
 
 
 class ReadingSerializer(RowSerializer[Reading]):
-    """`value` is exact, in `unit`; null while it is `sealed`."""
+    """`value` is exact, in `unit`; null while it is `sealed`. `recovered`: its telegram was lost, the next told it."""
 
     value = serializers.SerializerMethodField("exact")
     sealed = serializers.SerializerMethodField()
@@ -34,7 +34,7 @@ class ReadingSerializer(RowSerializer[Reading]):
         model = Reading
         fields = [
             "adapter", "metering_point", "counter", "measured_at", "input", "register", "obis", "value", "unit",
-            "sealed",
+            "sealed", "recovered",
         ]  # fmt: skip
         read_only_fields = fields
 

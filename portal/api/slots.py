@@ -12,8 +12,10 @@ from rest_framework.viewsets import ViewSet
 from meterwire.slots import MAX_DATA_RATE, MAX_GUARD_MS, PERIODS, QUANTA_MS, Kind
 from portal.api.actors import actor_of, organisation_of
 from portal.api.base import Resource, RowSerializer, validated
+from portal.telemetry import slot_queries
+from portal.telemetry.models import SlotDay
 from provisioning.accounts.permissions import require
-from provisioning.fleet.models import Concentrator
+from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.slots import queries
 from provisioning.slots.closed_time import closed
 from provisioning.slots.models import BEACON_PERIODS, Assignment, SlotPlan
@@ -96,10 +98,41 @@ class SlotSerializer(RowSerializer[Assignment]):
         read_only_fields = fields
 
 
+class DisciplineSerializer(serializers.Serializer[Any]):
+    """How the adapter keeps its slot: of its last day, and of the last week (`inside` to `collided`)."""
+
+    day = serializers.DateField()
+    used = serializers.FloatField(allow_null=True, help_text="share of the guard; over 1: more than there is")
+    early_ms = serializers.FloatField(allow_null=True)
+    late_ms = serializers.FloatField(allow_null=True)
+    rate_ppb = serializers.IntegerField(allow_null=True)
+    uncertainty_ms = serializers.FloatField(allow_null=True)
+    inside = serializers.IntegerField(help_text="telegrams in the slot")
+    outside = serializers.IntegerField()
+    delivery = serializers.FloatField(allow_null=True, help_text="share of its slots in which something arrived")
+    collided = serializers.IntegerField(help_text="missed while others came")
+    days_left = serializers.FloatField(allow_null=True, help_text="until the guard is used up, if it goes on so")
+    state = serializers.CharField(help_text="guard, outside, drift, echo, lost; empty: nothing is wrong")
+
+
+class SlotDaySerializer(RowSerializer[SlotDay]):
+    used = serializers.FloatField(allow_null=True, read_only=True)
+
+    class Meta:
+        model = SlotDay
+        fields = [
+            "day", "version", "guard_ms", "used", "early_ms", "late_ms", "median_ms", "rate_ppb", "uncertainty_ms",
+            "inside", "outside", "expected", "arrived", "collided", "answers",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
 class AdapterSlotSerializer(serializers.Serializer[Any]):
-    """`slot` null: the adapter has none and sends at jittered times."""
+    """`slot` null: the adapter has none and sends at jittered times. `days` are the last 60, oldest first."""
 
     slot = SlotSerializer(allow_null=True)
+    discipline = DisciplineSerializer(allow_null=True)
+    days = SlotDaySerializer(many=True)
 
 
 class GroupSerializer(serializers.Serializer[Any]):
@@ -165,9 +198,12 @@ class AdapterSlots(Resource):
     @extend_schema(responses=AdapterSlotSerializer, filters=False)
     @action(detail=True, pagination_class=None)
     def slot(self, request: Request, pk: str) -> Response:
-        """When the adapter sends, and what it says of that."""
-        row = Assignment.objects.filter(adapter=self.get_object(), concentrator__isnull=False).first()
-        return Response(AdapterSlotSerializer({"slot": row}).data)
+        """When the adapter sends, what it says of that, and how it kept to it."""
+        adapter: Adapter = self.get_object()
+        row = Assignment.objects.filter(adapter=adapter, concentrator__isnull=False).first()
+        kept = None if row is None else slot_queries.discipline(adapter)
+        shown = {"slot": row, "discipline": kept, "days": slot_queries.drift(adapter)}
+        return Response(AdapterSlotSerializer(shown).data)
 
 
 class SlotPlans(ViewSet):

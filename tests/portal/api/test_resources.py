@@ -179,7 +179,7 @@ def test_readings_are_exact_and_in_the_order_of_time(measured: tuple[int, int], 
     assert first == {
         "adapter": measured[0], "metering_point": measured[1], "counter": 1000, "input": 0,
         "measured_at": first["measured_at"], "register": 11, "obis": "1-0:32.7.0", "value": "230.1", "unit": "V",
-        "sealed": False,
+        "sealed": False, "recovered": False,
     }  # fmt: skip
     assert first["measured_at"].endswith("Z")
     rows = page["results"]

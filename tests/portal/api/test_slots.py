@@ -1,11 +1,13 @@
 """Slots over the API: the map, the plan, an adapter's slot, and planning before building."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
 from meterwire.config_records import SlotReport, SlotState
+from portal.telemetry.models import SlotDay
 from provisioning.accounts.services import change_member
 from provisioning.audit.models import Entry
 from provisioning.fleet.models import Adapter, Concentrator
@@ -113,7 +115,21 @@ def test_an_adapter_shows_its_slot_and_its_echo(cast: Cast, client: APIClient, c
     echo = client.get(address).json()["slot"]["echo"]
     assert (echo["state"], echo["rate_ppb"], echo["uncertainty_ms"]) == ("no_trust", -4200, 380)
     bare = cast.adapter(cellar.site, cellar)
-    assert client.get(f"{V1}adapters/{bare.pk}/slot/").json() == {"slot": None}
+    assert client.get(f"{V1}adapters/{bare.pk}/slot/").json() == {"slot": None, "discipline": None, "days": []}
+
+
+def test_an_adapter_shows_how_it_kept_its_slot(cast: Cast, client: APIClient, cellar: Concentrator) -> None:
+    adapter = slotted(cast, cellar)
+    today = datetime.now(UTC).date()
+    for ago, late in ((2, 10.0), (1, 15.0)):
+        SlotDay.objects.create(
+            adapter=adapter, concentrator=cellar, day=today - timedelta(days=ago), version=1, guard_ms=60, inside=96,
+            expected=96, arrived=96, early_ms=1.0, late_ms=late, rate_ppb=2000,
+        )  # fmt: skip
+    shown = client.get(f"{V1}adapters/{adapter.pk}/slot/").json()
+    assert [(day["late_ms"], day["used"]) for day in shown["days"]] == [(10.0, 10 / 60), (15.0, 0.25)]
+    assert (shown["discipline"]["used"], shown["discipline"]["delivery"]) == (0.25, 1.0)
+    assert (shown["discipline"]["inside"], shown["discipline"]["state"]) == (192, "")
 
 
 def test_a_plan_is_checked_before_building(client: APIClient, cellar: Concentrator) -> None:
