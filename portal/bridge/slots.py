@@ -1,4 +1,5 @@
-"""Follows slots after pairing: echoes of adapters, proposed data rates, neighbours, and places that no longer fit.
+"""Follows slots after pairing: echoes of adapters, proposed data rates, neighbours, places that no longer fit, and room
+that comes back to those that lie over others.
 
 Events that a restart loses come again: concentrators repeat what they hear hourly and what they propose daily.
 """
@@ -18,8 +19,8 @@ from provisioning.accounts.actors import System
 from provisioning.fleet.models import Adapter
 from provisioning.pairing.models import Configuration
 from provisioning.pairing.services import follow_rate, hear_echo, renew_slot
-from provisioning.slots.models import Assignment
-from provisioning.slots.services import heard_by
+from provisioning.slots.models import Assignment, SlotPlan
+from provisioning.slots.services import heard_by, note_margin
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Slots:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._looked_at = float("-inf")
+        self._tried: dict[int, int] = {}  # full concentrator -> what its slots were when none there found room
 
     def advance(self, adapters: Collection[int], events: Collection[str]) -> None:
         """`adapters` have reported something, `events` have come; who was moved is looked up now and then."""
@@ -49,6 +51,22 @@ class Slots:
             self._looked_at = self._monotonic()
             for one in _misplaced()[:AT_ONCE]:
                 _attempt(_renew, one)
+            self._ease()
+
+    def _ease(self) -> None:
+        """Places of their own for those that lie over others, where slots have changed since that was last tried."""
+        tried, left = {}, AT_ONCE
+        for concentrator, edition in SlotPlan.objects.filter(full_since__isnull=False).values_list("pk", "edition"):
+            if self._tried.get(concentrator) != edition:
+                if left <= 0:
+                    continue
+                crowded = Assignment.objects.filter(concentrator=concentrator, overlap_ms__gt=0)
+                # The shortest fit into most.
+                for one in crowded.select_related("adapter__organisation").order_by("length_ms")[:left]:
+                    _attempt(_renew, one)
+                    left -= 1
+            tried[concentrator] = edition
+        self._tried = tried
 
 
 def _attempt(work: Callable[[T], None], row: T) -> None:
@@ -84,6 +102,8 @@ def _follow(event: AdapterEvent) -> None:
         row = Assignment.objects.filter(pk=adapter.pk).first()
         rate = detail.get("dr")
         if row is not None and isinstance(rate, int) and detail.get("version") == row.version:
+            if isinstance(margin := detail.get("margin"), int | float):
+                note_margin(row, margin)
             follow_rate(ACTOR, adapter, rate)
     elif event.kind == "heard" and event.concentrator is not None:
         rssi = detail.get("rssi")

@@ -1,5 +1,6 @@
 """What the bridge makes of echoes, proposed data rates, neighbours and moved adapters."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,11 @@ from portal.bridge.mail import Mail
 from portal.bridge.slots import Slots
 from provisioning.accounts.actors import System
 from provisioning.fleet.models import Concentrator
-from provisioning.fleet.services import move_adapter
+from provisioning.fleet.services import create_adapters, move_adapter
+from provisioning.fleet.services.adapters import NewAdapter
 from provisioning.pairing.models import Configuration
-from provisioning.slots.models import Assignment, Neighbour
-from provisioning.slots.services import assign
+from provisioning.slots.models import Assignment, Neighbour, SlotPlan
+from provisioning.slots.services import assign, assign_many, release, set_plan
 from tests.portal.bridge.peer import new_id
 from tests.portal.installed import Installed
 from tests.portal.stage import Stage
@@ -102,3 +104,31 @@ def test_a_report_that_nobody_foresaw_holds_up_no_other_one(
     Slots(lambda: 0.0).advance({installed.device.row.pk}, outcome.events)
     assert Neighbour.objects.get().concentrator == other
     assert "a slot could not be followed" in caplog.text
+
+
+def test_room_that_comes_back_goes_to_who_lies_over_others(installed: Installed) -> None:
+    serving, device = installed.stage.concentrator, installed.device.row
+    set_plan(OPERATOR, serving, quantum_ms=2, guard_ms=2000, reserve=500, previous=False)
+    release(OPERATOR, device)
+    new = [NewAdapter(f"70b3d57ed9{number:06x}", device.join_eui) for number in range(40)]
+    adapters = create_adapters(OPERATOR, serving.organisation, new, site=device.site, concentrator=serving)
+    assign_many(OPERATOR, serving.organisation, adapters, period_s=60, size=16, data_rate=lambda _: 0)
+    crowded = assign(OPERATOR, device, period_s=60, data_rate=0)
+    assert crowded.overlap_ms
+    Configuration.objects.filter(adapter=device).update(period_s=60)
+    slots = Slots(itertools.count(0, 60).__next__)
+    slots.advance((), ())
+    assert slot_of(installed).version == crowded.version
+    release(OPERATOR, adapters[4])
+    slots.advance((), ())
+    assert (slot_of(installed).overlap_ms, slot_of(installed).version) == (0, crowded.version + 1)
+    assert SlotPlan.objects.get(pk=serving.pk).full_since is None
+
+
+def test_the_margin_of_a_proposal_says_how_loud_the_adapter_is(
+    installed: Installed, happen: Callable[..., None]
+) -> None:
+    happen(installed.stage.concentrator, "rate_proposed", dr=5, margin=9.5, version=1)
+    assert slot_of(installed).level_dbm == -125  # SF10 needs -15 dB over a noise of -119.5 dBm
+    happen(installed.stage.concentrator, "rate_proposed", dr=5, margin="loud", version=1)
+    assert slot_of(installed).level_dbm == -125
