@@ -33,12 +33,14 @@ from concentrator_agent.server.heard import Heard
 from concentrator_agent.server.join import JoinServer
 from concentrator_agent.server.queue import DownlinkQueue
 from concentrator_agent.server.sessions import Sessions
+from concentrator_agent.server.timekeeping import REFERENCED
 from concentrator_agent.server.uplink import UplinkServer
 from concentrator_agent.slotting import Slotting
 from edge import lean, sealedfile
 from edge.clock import Clock, SystemClock
 from edge.database import Database, StorageError
 from edge.outbox import Entry, Limits, Outbox
+from edge.steered_clock import SteeredClock
 from edge.ulids import Ulids
 from edge.watchdog import Watchdog
 from meterwire import messages
@@ -68,7 +70,8 @@ class ConcentratorApp:
         notify: Callable[[str], None] | None = None,
     ) -> None:
         self.config = config
-        self.clock = clock or SystemClock()
+        host = clock or SystemClock()
+        self.clock: Clock = host if config.time.source == "host" else SteeredClock(host)
         self.ready = asyncio.Event()
         self._keys = keys or KeyProcess(config)
         self._rng = rng or random.SystemRandom()
@@ -125,8 +128,10 @@ class ConcentratorApp:
         self.sessions = Sessions(database.read, self.credential, config.server.cached_devices)
         self.queue = DownlinkQueue(database, self.outbox, self.events, clock, audit)
         self._pending_events: list[Entry] = []
-        self.clock_watch = ClockWatch(clock, config.clock.quality, database, self.events, self._note)
-        self.time = self.clock_watch.keeper
+        watch = self.clock_watch = ClockWatch(
+            clock, config, gate=self.gate, database=database, events=self.events, note=self._note
+        )
+        self.time = watch.keeper
         self.slots = Slotting(
             config.beacon, region=plan, database=database, clock=clock, keeper=self.time, events=self.events
         )
@@ -137,7 +142,7 @@ class ConcentratorApp:
         )  # fmt: skip
         self.joins = JoinServer(database.read, self.credential, config.region, self._rng)
         self.dedupe = Dedupe(config.server.dedupe_ms / 1000)
-        self.reception_clock = ReceptionClock(clock, self.time.quality, self.clock_watch.suspicious_gateway)
+        self.reception_clock = ReceptionClock(clock, self.time.quality, watch.suspicious_gateway, watch.gateway_time)
         self.forwarders = Forwarders(
             plan,
             self.gate,
@@ -205,7 +210,7 @@ class ConcentratorApp:
             public_key=self.public_key,
             revision=lambda: self.table.revision,
             devices=lambda: self.table.count,
-            clock_state=lambda: messages.ClockState(self.time.quality()),
+            clock_state=self.clock_watch.state,
             outbox=self.outbox,
             forwarders=self.forwarders,
         )
@@ -228,14 +233,9 @@ class ConcentratorApp:
 
     def _beacon(self) -> BeaconSender:
         return BeaconSender(
-            lambda: self.slots.plan.beacon,
-            self.config.eui,
-            clock=self.clock,
-            keeper=self.time,
-            reception_clock=self.reception_clock,
-            downlink=self.downlink,
-            gateways=self.forwarders.online,
-        )
+            lambda: self.slots.plan.beacon, self.config.eui, clock=self.clock, keeper=self.time,
+            reception_clock=self.reception_clock, downlink=self.downlink, gateways=self.forwarders.online,
+        )  # fmt: skip
 
     def _identity(self) -> Identity | None:
         """The certificate to show to the broker, and what keeps it in force; None where it is not from [enrolment]."""
@@ -258,7 +258,7 @@ class ConcentratorApp:
         return identity
 
     def _dates_known(self) -> bool:
-        return self.time.quality() == "ntp"
+        return self.time.quality() in REFERENCED
 
     def _reconnect(self) -> None:
         if self.backhaul is not None:
@@ -276,6 +276,7 @@ class ConcentratorApp:
             jobs.append(self.second.target.run())
         if self.keeper is not None:
             jobs.append(self.keeper.run())
+        jobs += self.clock_watch.jobs(lambda name: self.watchdog.register(name, STUCK_AFTER_S))
         jobs.append(self._beacon().run(self.watchdog.register("beacon", STUCK_AFTER_S)))
         tasks = [asyncio.ensure_future(job) for job in jobs]
         stopping = asyncio.ensure_future(self._until_stopped())

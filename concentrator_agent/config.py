@@ -1,5 +1,6 @@
 """The concentrator's configuration file as frozen types; `concentrator.example.toml` explains every key."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -178,6 +179,24 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True):
     quality: Literal["auto", "ntp", "free", "none"] = "auto"
 
 
+class TimeSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time comes from: `host`, who keeps its own clock, the gateways' `gps`, or the `smgw` over the HAN."""
+
+    source: Literal["host", "gps", "smgw"] = "host"
+    server: str = ""
+    port: Annotated[int, Meta(ge=1, le=65535)] = 123
+    poll_s: Annotated[float, Meta(ge=16, le=1024)] = 64.0
+
+    def __post_init__(self) -> None:
+        if self.server:
+            try:
+                ip_address(self.server)
+            except ValueError:
+                raise ValueError(f"'server' is an IP address on the HAN, not {self.server!r}") from None
+        elif self.source == "smgw":
+            raise ValueError("source 'smgw' needs 'server', the IP address of its time server on the HAN")
+
+
 class BeaconSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where and when the beacon is sent; as the adapters are told by record 0x11 of port 33."""
 
@@ -209,6 +228,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     region: RegionSettings = msgspec.field(default_factory=RegionSettings)
     server: Server = msgspec.field(default_factory=Server)
     clock: Clock = msgspec.field(default_factory=Clock)
+    time: TimeSource = msgspec.field(default_factory=TimeSource)
     beacon: BeaconSettings = msgspec.field(default_factory=BeaconSettings)
     log: Log = msgspec.field(default_factory=Log)
 
@@ -232,6 +252,14 @@ def load(path: Path) -> Config:
     if config.enrolment is not None and (config.mqtt is None or not config.mqtt.tls):
         raise document.error(
             "enrolment", "the certificate is for a broker with TLS, and there is none", "write [mqtt] with tls = true"
+        )
+    if config.time.source != "host" and config.clock.quality != "auto":
+        raise document.error(
+            "clock.quality", f"time source '{config.time.source}' says itself what it is worth", "take 'quality' out"
+        )
+    if config.time.source == "smgw" and not Gate(config.concentrator.gate).ever_open(Interface.HAN):
+        raise document.error(
+            "time.source", "the HAN is never open in this mode", "use mode = 'smgw' or source = 'host'"
         )
     if config.beacon.enabled:
         try:

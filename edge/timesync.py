@@ -1,7 +1,7 @@
 """Asks the kernel whether something keeps its clock right (adjtimex(2)): NTP, PTP or a GPS daemon, whichever it is."""
 
 import ctypes
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
 TIME_ERROR: Final = 5  # "the system clock is not synchronised"
 _LEAP_STATES: Final = (1, 2)  # TIME_INS, TIME_DEL: until the next midnight UTC
@@ -10,10 +10,15 @@ _TIMEX_BYTES: Final = 512  # struct timex has 208 where a long has eight octets
 
 
 class HostClock(NamedTuple):
-    """What the kernel says of its clock. `leap`: a leap second comes at the end of this day (UTC)."""
+    """What is known of a clock. `leap`: a leap second comes at the end of this day (UTC). `reference`: what keeps it.
+
+    `usable` is false before it was set at all: nobody is told the time by it.
+    """
 
     synchronised: bool
     leap: bool = False
+    reference: Literal["ntp", "gps"] = "ntp"
+    usable: bool = True
 
 
 class _Timex(ctypes.Structure):

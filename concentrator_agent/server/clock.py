@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from concentrator_agent.server.timekeeping import JUMP_S, REFERENCED
 from edge.clock import Clock
 from meterwire.messages import TimeQuality
 
@@ -31,25 +32,42 @@ class ReceptionClock:
         clock: Clock,
         host_quality: Callable[[], TimeQuality],
         on_suspicion: Callable[[str, float], None] = lambda gateway, offset_s: None,
+        on_gateway_time: Callable[[str, float], None] = lambda gateway, unix: None,
     ) -> None:
+        """`on_gateway_time` is told of each packet that a gateway itself dates, before that is judged."""
         self._clock = clock
         self._host_quality = host_quality
         self._on_suspicion = on_suspicion
+        self._on_gateway_time = on_gateway_time
+        self._offset = clock.time() - clock.monotonic()
         self._ties: dict[str, _Tie] = {}
 
     def stamp(self, gateway: str, tmst: int, arrival: float, gateway_time: float | None) -> tuple[float, TimeQuality]:
         """(Unix time of the end of reception, what it rests on). Never later than `arrival` by our own clock."""
+        self._set_by()
+        if gateway_time is not None:
+            self._on_gateway_time(gateway, gateway_time)
+            arrival += self._set_by()  # it was read before that
         tie = self._ties.get(gateway)
         if tie is None:
             tie = self._ties[gateway] = _Tie()
         ours, quality = tie.unix(tmst, arrival), self._host_quality()
         if gateway_time is not None:
             offset = gateway_time - arrival
-            known = quality == "ntp" and abs(gateway_time - ours) > MAX_APART_S
+            known = quality in REFERENCED and abs(gateway_time - ours) > MAX_APART_S
             if -MAX_DEVIATION_S <= offset <= MAX_DEVIATION_S and not known:
                 return gateway_time, "gps"
             self._on_suspicion(gateway, offset)
         return ours, quality
+
+    def _set_by(self) -> float:
+        """Seconds by which our clock was set since the last packet; the counters are tied to it anew then."""
+        before, self._offset = self._offset, self._clock.time() - self._clock.monotonic()
+        jump = self._offset - before
+        if abs(jump) < JUMP_S:
+            return 0.0
+        self._ties.clear()
+        return jump
 
     def counter(self, gateway: str, unix: float) -> int | None:
         """The value (32 bits, us) of the gateway's counter at a Unix time soon; None before it was heard."""

@@ -41,11 +41,12 @@ class Timekeeper:
         self._jumped = 0.0  # s since the clock was last believed
         self._jumped_at: float | None = None  # monotonic
         self._leaps = _read(leaps)  # Unix times of leap seconds that the table of GPS time does not have
+        self._by_source: str | None = None
         self.disagreed = self._said_disagreed = False  # devices whose clocks are known say something else
 
     def quality(self) -> TimeQuality:
         if self._wanted == "auto":
-            return "ntp" if self._host.synchronised else "free"
+            return self._host.reference if self._host.synchronised else "free"
         return self._wanted  # type: ignore[return-value]
 
     @property
@@ -59,6 +60,8 @@ class Timekeeper:
         A free-running clock that most adapters contradict is the one that is wrong: a slot is not guessed.
         """
         if quality == "none" or (self._jumped_at is not None and quality != "gps"):
+            return False
+        if not self._host.usable and quality != "gps":
             return False
         return quality in REFERENCED or not self.disagreed
 
@@ -74,6 +77,10 @@ class Timekeeper:
         """What `leaps` of a later start takes."""
         return msgspec.json.encode(self._leaps)
 
+    def set_by_source(self, outcome: str) -> None:
+        """The time source has just set the clock: for the `first` time, for a `leap` second, or otherwise."""
+        self._by_source = outcome
+
     def look(self) -> list[Notice]:
         """Once a second: has the clock been set? Gives the reasons and details of events."""
         before = self._clock.monotonic()
@@ -84,12 +91,15 @@ class Timekeeper:
         offset = now - (before + monotonic) / 2
         jump = offset - self._offset
         self._offset = offset
+        by_source, self._by_source = self._by_source, None
         if abs(jump) >= JUMP_S:
-            return self._jump(jump, now, monotonic)
+            if by_source == "first":
+                return [*_reported(jump), *self._believe()]  # nobody was told the time before
+            return self._jump(jump, now, monotonic, leap=self._host.leap or by_source == "leap")
         if self.disagreed is not self._said_disagreed:
             self._said_disagreed = self.disagreed
             return [("contradicted" if self.disagreed else "agreed", {})]
-        if self._jumped_at is not None and monotonic - self._jumped_at >= SETTLE_S and self.quality() == "ntp":
+        if self._jumped_at is not None and monotonic - self._jumped_at >= SETTLE_S and self.quality() in REFERENCED:
             return self._believe()
         return []
 
@@ -100,8 +110,8 @@ class Timekeeper:
             return []
         return [("synchronised" if self._host.synchronised else "unsynchronised", {})]
 
-    def _jump(self, jump: float, now: float, monotonic: float) -> list[Notice]:
-        if self._host.leap and abs(jump + 1.0) <= LEAP_TOLERANCE_S:
+    def _jump(self, jump: float, now: float, monotonic: float, *, leap: bool) -> list[Notice]:
+        if leap and abs(jump + 1.0) <= LEAP_TOLERANCE_S:
             midnight = float(round(now / DAY_S) * DAY_S)
             if gps_seconds(midnight) - gps_seconds(midnight - 1) < 2 and len(self._leaps) < MAX_LEAPS:
                 self._leaps.append(midnight)

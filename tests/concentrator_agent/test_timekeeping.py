@@ -116,3 +116,28 @@ def test_stored_leap_seconds_that_cannot_be_read_are_none(clock: ManualClock, ke
 
 def test_qualities_have_their_number_on_the_air() -> None:
     assert [wire_quality(one) for one in ("none", "free", "ntp", "gps")] == list(ClockQuality)
+
+
+def test_before_the_time_source_was_heard_nobody_is_told_the_time(clock: ManualClock, kernel: Kernel) -> None:
+    kernel.says = HostClock(False, usable=False)
+    keeper = Timekeeper(clock, "auto", kernel)
+    assert (keeper.quality(), keeper.may_tell("free")) == ("free", False)
+    assert keeper.may_tell("gps"), "the gateway's own time"
+    kernel.says = HostClock(True, reference="gps")
+    clock.jump(7200.0)
+    keeper.set_by_source("first")
+    assert [reason for reason, _ in keeper.look()] == ["jump", "settled"]
+    keeper.refresh()
+    assert (keeper.quality(), keeper.may_tell("gps")) == ("gps", True)
+    clock.jump(1.5)
+    assert [reason for reason, _ in keeper.look()] == ["jump"], "a later one is as any other"
+    assert not keeper.may_tell("ntp")
+
+
+def test_a_leap_second_that_the_source_brings_late_moves_no_slot(kernel: Kernel) -> None:
+    clock = ManualClock(MIDNIGHT + 40.0)
+    keeper = Timekeeper(clock, "auto", kernel)
+    clock.jump(-1.0)
+    keeper.set_by_source("leap")
+    assert keeper.look() == [("leap_second", {})]
+    assert keeper.slot_time(clock.time()) == MIDNIGHT + 40.0
