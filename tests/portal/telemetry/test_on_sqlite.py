@@ -11,7 +11,8 @@ from django.db import connection
 HERE = Path(__file__).resolve().parent
 FILES = (
     "test_pipeline.py", "test_reports.py", "test_quarantine.py", "test_commissioning.py", "test_rollups.py",
-    "test_silence.py", "test_retention.py", "test_sealed.py", "test_sealed_resealing.py",
+    "test_silence.py", "test_retention.py", "test_sealed.py", "test_sealed_resealing.py", "test_recovery.py",
+    "test_slots.py", "test_slot_queries.py",
 )  # fmt: skip
 
 

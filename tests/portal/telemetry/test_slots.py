@@ -90,8 +90,9 @@ def test_concentrators_that_count_no_missed_slots_are_understood(stage: Stage, d
 
 
 def test_a_device_of_which_nothing_came_has_only_missed_slots(stage: Stage, device: Device) -> None:
-    nothing = dict.fromkeys(set(FIGURES) - {"n", "answers", "version"}, "left out")
-    assert tell(stage, event(device, **nothing | {"n": 0, "answers": 0, "expected": 4, "missed": 4})) == [""]
+    changes: dict[str, Any] = dict.fromkeys(set(FIGURES) - {"n", "answers", "version"}, "left out")
+    changes |= {"n": 0, "answers": 0, "expected": 4, "missed": 4, "alone_missed": 0}
+    assert tell(stage, event(device, **changes)) == [""]
     row = SlotDay.objects.get()
     assert (row.inside, row.expected, row.arrived, row.used) == (0, 4, 0, None)
 
