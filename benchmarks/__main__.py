@@ -10,7 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-NAMES = ("uplink", "concentrator", "pipeline", "pages", "pairing", "keys", "slots", "clock", "radio", "building")
+NAMES = ("uplink", "concentrator", "pipeline", "pages", "pairing", "keys", "slots", "clock", "radio", "building", "slotmap")
 SECONDS = 180
 
 

@@ -111,7 +111,7 @@ def strangers(concentrator: Concentrator) -> list[Stranger]:
 def events(concentrator: Concentrator) -> list[Happened]:
     """What happened there lately, without strangers and without the hourly word that a device kept its slot."""
     rows = AdapterEvent.objects.filter(concentrator=concentrator).exclude(kind="heard")
-    rows = rows.exclude(kind="slot", detail__outside=0)
+    rows = rows.filter(~Q(kind="slot") | Q(detail__outside__gt=0))
     found = []
     for (kind, reason), group in groupby(rows.order_by("-at")[:MAX_EVENTS], key=lambda r: (r.kind, r.reason)):
         first, *more = group

@@ -33,7 +33,8 @@ CHUNK = 2000
 MAX_DAYS = 400
 CHOICES = [n for n in REGISTERS if n != 27]
 
-# Register, time, stored integer or None while sealed; of an hour also mean, least, greatest and how many.
+# Register, time, stored integer or None while sealed; of an hour also mean, least, greatest and how many, of a single
+# value whether its telegram was lost and the next one told it.
 Row = tuple[int, datetime, int | None, tuple[float | int, ...]]
 
 
@@ -130,7 +131,8 @@ def _chunks(wanted: Export, german: bool) -> Iterator[str]:
         _("Value"),
         _("Unit"),
     ]
-    writer.writerow(head + ([_("Mean"), _("Least"), _("Greatest"), _("Readings")] if wanted.hourly else []))
+    more = [_("Mean"), _("Least"), _("Greatest"), _("Readings")] if wanted.hourly else [_("Note")]
+    writer.writerow(head + more)
     written = 0
     try:
         for adapter in _adapters(wanted):
@@ -192,15 +194,16 @@ def _hours(adapter: Adapter, wanted: Export) -> Iterator[Row]:
 def _singles(adapter: Adapter, rows: QuerySet[Reading], wanted: Export) -> Iterator[Row]:
     if wanted.registers:
         rows = rows.filter(register__in=wanted.registers)
-    ordered = rows.order_by("register", "measured_at").values_list("register", "measured_at", "value", "counter")
+    columns = ("register", "measured_at", "value", "counter", "recovered")
+    ordered = rows.order_by("register", "measured_at").values_list(*columns)
     for register, series in groupby(ordered.iterator(CHUNK), itemgetter(0)):
         while some := list(islice(series, MAX_VALUES)):
-            closed = [at for _register, at, value, _counter in some if value is None]
+            closed = [at for _register, at, value, *_rest in some if value is None]
             opened = {}
             if wanted.opening is not None and closed:
                 opened = wanted.opening.values(adapter.pk, [register], closed[0], closed[-1])
-            for _register, at, value, counter in some:
-                yield register, at, opened.get((counter, register)) if value is None else value, ()
+            for _register, at, value, counter, recovered in some:
+                yield register, at, opened.get((counter, register)) if value is None else value, (recovered,)
 
 
 def _condensed(rows: Iterator[Row]) -> Iterator[Row]:
@@ -236,7 +239,10 @@ def _line(
         text = format(Decimal(str(stored)).scaleb(register.exponent), "f")
         return text.replace(".", ",") if german else text
 
-    extra = [quantity(v) for v in more[:3]] + [str(v) for v in more[3:]]
+    if len(more) == 1:
+        extra = [_("recovered") if more[0] else ""]
+    else:
+        extra = [quantity(v) for v in more[:3]] + [str(v) for v in more[3:]]
     return [
         _safe(point.name if point else adapter.location),
         point.melo_id if point else "",

@@ -6,15 +6,21 @@ has drifted for weeks, one of a neighbour is heard and meets a slot here.
 
 import json
 import os
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from math import sin
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import django
 
 from tests.browser.stage import PASSWORD
 
+if TYPE_CHECKING:
+    from tests.browser.conftest import Portal
+
+ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "operator@lindenhof.example"
 DAYS = 42
 RATES = (5, 5, 5, 5, 5, 5, 5, 4, 4, 3)
@@ -24,6 +30,16 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     django.setup()
     print(json.dumps(seed(int(sys.argv[1]))))
+
+
+def seeded(portal: "Portal", count: int) -> dict[str, Any]:
+    """Fill the portal's database, in a process of its own."""
+    command = [sys.executable, "-m", "tests.browser.slots_stage", str(count)]
+    run = subprocess.run(command, cwd=ROOT, env=portal.environment, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise RuntimeError(run.stderr)
+    rows: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return rows
 
 
 def seed(count: int) -> dict[str, Any]:

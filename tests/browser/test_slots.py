@@ -1,17 +1,14 @@
 """The slot map in a real browser: drawn, moved by mouse and keys, searched, and said again without a script."""
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, ROOT, Open, Portal, log_in, serving, watched
-from tests.browser.slots_stage import OPERATOR
+from tests.browser.conftest import DESKTOP, PHONE, Open, Portal, log_in, serving, watched
+from tests.browser.slots_stage import OPERATOR, seeded
 from tests.browser.test_pages import AXE, WIDE, needs_axe
 
 SLOTS = 600
@@ -29,16 +26,8 @@ DRAWN = """
 
 @pytest.fixture(scope="module")
 def slotted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("slots"), seeded) as portal:
+    with serving(tmp_path_factory.mktemp("slots"), lambda portal: seeded(portal, SLOTS)) as portal:
         yield portal
-
-
-def seeded(portal: Portal, count: int = SLOTS) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.browser.slots_stage", str(count)]
-    run = subprocess.run(command, cwd=ROOT, env=portal.environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    rows: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return rows
 
 
 @pytest.fixture(scope="module")

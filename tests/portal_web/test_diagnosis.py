@@ -41,6 +41,7 @@ def test_a_refused_agreement_is_not_told_like_one_that_nobody_answered() -> None
 def test_slots_that_were_kept_do_not_crowd_out_what_happened(world: World) -> None:
     now = timezone.now()
     happened = [("gateway", "offline", {}), *[("slot", "", {"n": 4, "outside": 0})] * 130, ("slot", "", {"outside": 2})]
+    happened += [("slot", "", {"n": 0, "missed": 4})] * 130
     AdapterEvent.objects.bulk_create(
         AdapterEvent(
             id=ulid(now.timestamp() + number, bytes(10)), organisation=world.cast.organisation,

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from meterwire.transport_key import fingerprint, public_key
+from portal.telemetry.models import Reading
 from provisioning.accounts.models import ApiToken, Role, User
 from provisioning.accounts.services import authenticate_token
 from provisioning.audit.models import Entry
@@ -238,6 +239,16 @@ def test_a_token_never_gets_a_wider_role(world: World, browse: Browse) -> None:
     answer = browse(world.cast.viewer).post(reverse("tokens"), data)
     assert errors(answer, "role")
     assert not ApiToken.objects.filter(user=world.cast.viewer).exists()
+
+
+def test_the_export_says_which_values_were_recovered(world: World, browse: Browse) -> None:
+    world.readings([1000, 2000])
+    lost = Reading.objects.order_by("measured_at")[0]
+    Reading.objects.filter(pk=lost.pk).update(recovered=True)
+    answer = browse(world.cast.operator).get(reverse("readings-export"), {"adapter": world.adapter.pk, "all": "1"})
+    head, *lines = body(answer).decode("utf-8-sig").splitlines()
+    assert head.endswith(",Note")
+    assert [line.rpartition(",")[2] for line in lines] == ["recovered", ""]
 
 
 def test_the_export_is_a_table_with_exact_values_and_is_noted(world: World, browse: Browse) -> None:

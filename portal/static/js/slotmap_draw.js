@@ -115,13 +115,14 @@ export class Drawing {
   fill(style, rectangles) {
     const { context } = this;
     const [alpha, colour] = [Number(style.slice(0, style.indexOf(" "))), style.slice(style.indexOf(" ") + 1)];
-    context.beginPath();
-    for (let i = 0; i < rectangles.length; i += 4) context.rect(rectangles[i], rectangles[i + 1], rectangles[i + 2], rectangles[i + 3]);
     context.globalAlpha = alpha || 1;
     context.fillStyle = context.strokeStyle = colour;
     context.lineWidth = 1;
-    if (alpha) context.fill();
-    else context.stroke();
+    // One by one: a path of thousands of rectangles is far slower to fill.
+    for (let i = 0; i < rectangles.length; i += 4) {
+      if (alpha) context.fillRect(rectangles[i], rectangles[i + 1], rectangles[i + 2], rectangles[i + 3]);
+      else context.strokeRect(rectangles[i], rectangles[i + 1], rectangles[i + 2], rectangles[i + 3]);
+    }
     context.globalAlpha = 1;
   }
 

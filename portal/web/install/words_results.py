@@ -73,6 +73,9 @@ def _waiting() -> dict[str, str]:
         "signed out text": _("Your session has ended. Sign in again, then it is sent by itself."),
         "synced text": _("The portal has it. The list of stations follows."),
         "syncing text": _("It is on its way to the portal."),
+        "slot": _("Time slot"),
+        "slot.given": _("given"),
+        "slot.waits": _("comes by itself, nothing to do"),
         "tell me": _("Tell me when it is done"),
         "try now": _("Try now"),
     }

@@ -65,9 +65,10 @@ function found(progress, entry, context) {
   ];
 }
 
-function places({ adapter, metering_point, site, note }) {
+function places({ adapter, metering_point, site, note, slot }) {
   const row = (name, text) => text && [h("dt", {}, name), h("dd", {}, text)];
   return h("dl", { class: "kv card" }, row(word("site"), site.name), row(word("metering point"), metering_point.name), row(word("note"), note),
+    row(word("slot"), slot && word(`slot.${slot}`)),
     row(word("adapter"), h("span", { class: "id" }, adapter.dev_eui.toUpperCase())));
 }
 
