@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random, SystemRandom
 
 from adapter_agent import button
+from adapter_agent.beacon import BeaconWatch
 from adapter_agent.clock_talk import ClockTalk
 from adapter_agent.commissioning import Commissioning
 from adapter_agent.config import Loaded
@@ -151,6 +152,7 @@ class AdapterApp:
             return
         self._parts.source.configure(configuration)
         self._parts.slot.configure(configuration.slot, configuration.open_time)
+        self._parts.beacon.configure(configuration.beacon)
         self._parts.timer.retime(configuration.period_s or self._loaded.config.sampler.period_s)
         self._parts.sender.configured(anew)
         minutes = configuration.commissioning_minutes if anew else None
@@ -190,6 +192,8 @@ class AdapterApp:
         slot = OwnSlot(time, radio, self._clock, self._random, day_begins_s=timer.share * DAY_S)
         slot.configure(inbox.running.slot, inbox.running.open_time)
         radio.keep_clear(slot.clear_at)
+        beacon = BeaconWatch(time, slot, radio, self._clock)
+        beacon.configure(inbox.running.beacon)
         talk = ClockTalk(time, slot, self._clock, self._random)
         registration = Registration(state.file("registration"), config.adapter.dev_eui)
         daybook = open_daybook(config, state, keys.ring, dates, self._clock)
@@ -213,7 +217,9 @@ class AdapterApp:
             daybook=daybook,
         )
         source.nameplates.on_change = sender.wake
-        self._parts = _Parts(radio, source, timer, time, slot, talk, inbox, requests, registration, sender, daybook)
+        self._parts = _Parts(
+            radio, source, timer, time, slot, beacon, talk, inbox, requests, registration, sender, daybook
+        )
         if self._commissioning.active:  # the button was pressed before everything was there
             self._hurry(True)
         elif not radio.epoch:
@@ -226,9 +232,10 @@ class AdapterApp:
                     radio.run(),
                     source.run(),
                     sender.run(),
+                    beacon.run(self._watchdog.register("beacon", WITHIN_S)),
                     self._commissioning.run(),
                     self._watchdog.run(),
-                    self._report(source, sender),
+                    self._report(source, sender, beacon),
                 ):
                     group.create_task(work)
                 self._watchdog.ready(f"adapter {config.adapter.dev_eui.label}")
@@ -274,12 +281,13 @@ class AdapterApp:
         )
         return kind.make(self._loaded.radio_section, parts)
 
-    async def _report(self, source: Source, sender: Sender) -> None:
+    async def _report(self, source: Source, sender: Sender, beacon: BeaconWatch) -> None:
         while True:
             await self._clock.sleep(REPORT_S)
             out = sender.outgoing
             figures = {"sent": out.sent, "acknowledged": out.acknowledged, "slots_missed": dict(sender.keeper.missed)}
-            log.info("health", extra={**figures, **source.health()})
+            beacons = {"beacons": beacon.heard, "beacons_ignored": dict(beacon.ignored)}
+            log.info("health", extra={**figures, **beacons, **source.health()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +299,7 @@ class _Parts:
     timer: SlotTimer
     time: Timekeeping
     slot: OwnSlot
+    beacon: BeaconWatch
     talk: ClockTalk
     inbox: Inbox
     requests: KeyRequests

@@ -26,9 +26,12 @@ from meterwire.lorawan.gpstime import gps_seconds
 log = logging.getLogger(__name__)
 
 ASK_SHARE: Final = 0.5  # of the guard: a clock that will be more uncertain asks …
+URGENT_SHARE: Final = 0.8  # … and does not let the next chance pass …
+CHECK_S: Final = 1.0  # a clock that only beacons have corrected, and that might be so wrong, asks too
 LOST_SHARE: Final = 1.0  # … and one that the slot cannot trust any more asks in every way
 AGAIN_S: Final = (60.0, 3600.0)
 SPREAD_S: Final = 60.0  # many adapters lose the same concentrator's time together
+OPEN_TIMES: Final = 3
 MAX_WAITING: Final = 4
 TOKENS: Final = 16
 
@@ -40,7 +43,7 @@ class ClockTalk:
         self._time, self._slot, self._clock, self._random = time, slot, clock, random
         self._ask = Pace(*AGAIN_S)
         self._answers: deque[Up] = deque(maxlen=MAX_WAITING)
-        self._token, self._asking = 0, False
+        self._token, self._asking, self._urgent = 0, False, False
 
     def take(self, payload: bytes) -> bool:
         """A downlink on port 202; whether the clock was set by it."""
@@ -68,10 +71,14 @@ class ClockTalk:
         """When to send `next`; None while there is nothing to say."""
         if self._answers:
             return self._clock.monotonic()
-        needed = self._slot.uncertain(ASK_SHARE)
+        now = self._clock.monotonic()
+        needed = self._slot.uncertain(ASK_SHARE) or self._slot.unvouched >= CHECK_S
+        urgent = self._slot.uncertain(URGENT_SHARE)
         if needed and not self._asking:
-            self._ask.restart(self._clock.monotonic() + self._random.uniform(0.0, SPREAD_S))
-        self._asking = needed
+            self._ask.restart(now + self._random.uniform(0.0, SPREAD_S if urgent else self._spread_s))
+        elif urgent and not self._urgent:
+            self._ask.due = min(self._ask.due, now + self._random.uniform(0.0, SPREAD_S))
+        self._asking, self._urgent = needed, urgent
         return self._ask.due if needed else None
 
     def next(self) -> bytes:
@@ -81,6 +88,12 @@ class ClockTalk:
         self._ask.later(self._clock.monotonic())
         self._ask.due += self._random.uniform(0.0, SPREAD_S)
         return self._request().encode()
+
+    @property
+    def _spread_s(self) -> float:
+        """A minute; some open times where it keeps to those."""
+        period_s = self._slot.open_period_s
+        return SPREAD_S if period_s is None else OPEN_TIMES * period_s
 
     def _answered(self, answer: ClockAnswer) -> bool:
         if answer.quality is ClockQuality.NONE:

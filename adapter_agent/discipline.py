@@ -20,6 +20,7 @@ ALIKE_S: Final = 1.0
 LEAST_SPAN_S: Final = 60.0  # answers closer together tell nothing about the rate
 RATE_SPAN_S: Final = 6 * 3600.0  # a longer span would tell the rate of another temperature
 MAX_PAST: Final = 64
+HINT_SPAN_S: Final = 1800.0  # hints closer together tell less about the rate than the last answer did
 
 
 class Verdict(Enum):
@@ -98,6 +99,7 @@ class Discipline:
         self._rate = (0.0, FIRST_RATE)  # of the crystal, and how uncertain
         self._wander = FIRST_WANDER
         self._past: deque[Sample] = deque()  # answers that the rate is measured over, the oldest first
+        self._hints: deque[Sample] = deque()  # since the last answer
         self._doubted: Sample | None = None
         self._leap_day: int | None = None
         if held is None:
@@ -138,7 +140,10 @@ class Discipline:
     def unvouched(self, monotonic_s: float) -> float:
         """By how many seconds it might be wrong then if all hints since the last answer were forged."""
         line = self._vouched
-        return inf if line is None or self._doubted is not None else self._bound(line, monotonic_s)
+        if line is None or self._doubted is not None:
+            return inf
+        strays = max(0.0, FIRST_WANDER - self._wander)  # no answer shows any more how steady the crystal is
+        return self._bound(line, monotonic_s) + strays * abs(monotonic_s - line.monotonic_s)
 
     def _bound(self, line: _Line, monotonic_s: float) -> float:
         age = abs(monotonic_s - line.monotonic_s)
@@ -147,7 +152,7 @@ class Discipline:
     @property
     def rate(self) -> float:
         """By how much this crystal is thought to be fast, seconds per second."""
-        return self._rate[0]
+        return self._rate[0] if self._line is None else self._line.rate
 
     @property
     def doubtful(self) -> bool:
@@ -161,8 +166,9 @@ class Discipline:
         that counts otherwise afterwards is believed at once.
         """
         verdict = self._take(sample)
-        if verdict is not Verdict.OLD:
+        if verdict in (Verdict.FIRST, Verdict.TAKEN, Verdict.STEPPED):
             self._vouched = self._line
+            self._hints.clear()
         if verdict not in (Verdict.DOUBTED, Verdict.OLD):
             self._leap_day = int(sample.unix_s // DAY_S) if leap_soon else None
         return verdict
@@ -173,20 +179,35 @@ class Discipline:
         It sets no clock and moves none by more than the clock may be wrong anyway: by its own account, and by that of
         the last authenticated answer carried on without any hint. All three must agree on some moment.
         """
-        line, vouched = self._line, self._vouched
-        if line is None or vouched is None or self._doubted is not None or sample.monotonic_s < line.monotonic_s:
+        line, vouched, at = self._line, self._vouched, sample.monotonic_s
+        if line is None or vouched is None or self._doubted is not None or at < line.monotonic_s:
             return False
-        bounds = [(sample.unix_s, sample.uncertainty_s)]
-        bounds += [(one.at(sample.monotonic_s), self._bound(one, sample.monotonic_s)) for one in (line, vouched)]
-        low, high = max(at - bound for at, bound in bounds), min(at + bound for at, bound in bounds)
+        bounds = [(sample.unix_s, sample.uncertainty_s), (line.at(at), self._bound(line, at))]
+        bounds.append((vouched.at(at), self.unvouched(at)))
+        low, high = max(unix - bound for unix, bound in bounds), min(unix + bound for unix, bound in bounds)
         if low > high:
             return False
-        self._measure_rate(Sample(sample.monotonic_s, (low + high) / 2, (high - low) / 2))
-        self._line = _Line(sample.monotonic_s, (low + high) / 2, (high - low) / 2, *self._rate)
+        taken = Sample(at, (low + high) / 2, (high - low) / 2)
+        rate = self._hinted_rate(vouched, taken)
+        self._line = _Line(at, taken.unix_s, taken.uncertainty_s, rate, max(vouched.rate_uncertainty, FIRST_WANDER))
         return True
 
+    def _hinted_rate(self, vouched: _Line, sample: Sample) -> float:
+        """Over the hints since the last answer, not further from its rate than a crystal strays."""
+        past = self._hints
+        past.append(sample)
+        while len(past) > 2 and sample.monotonic_s - past[1].monotonic_s >= RATE_SPAN_S:
+            past.popleft()
+        if len(past) > MAX_PAST:
+            del past[1]
+        span, passed = sample.monotonic_s - past[0].monotonic_s, sample.unix_s - past[0].unix_s
+        if span < HINT_SPAN_S or passed <= 0:
+            return vouched.rate
+        strays = vouched.rate_uncertainty + FIRST_WANDER
+        return min(max(span / passed - 1, vouched.rate - strays), vouched.rate + strays)
+
     def _take(self, sample: Sample) -> Verdict:
-        line = self._line
+        line = self._vouched
         if line is None:
             self._begin(sample)
             return Verdict.FIRST

@@ -131,6 +131,13 @@ class OwnSlot:
         moment = self._open.at(monotonic_s, span, self._time.discipline, lambda first: self._busy(slot, first, span))
         return self._clear_of(slot, monotonic_s, span.whole_s, 0.0) if moment is None else moment
 
+    @property
+    def unvouched(self) -> float:
+        """Seconds by which the clock might be wrong if beacons had lied to it; 0 without a slot."""
+        if self._slot is None or self.refusal is not None:
+            return 0.0
+        return self._time.discipline.unvouched(self._clock.monotonic())
+
     def uncertain(self, share: float) -> bool:
         """Whether a period from now the clock may be wrong by more than `share` of the guard."""
         slot = self._slot

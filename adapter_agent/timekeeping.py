@@ -29,6 +29,7 @@ class Timekeeping:
         self._boot = boot_id() if boot is None else boot
         self._started: deque[tuple[int, float, float, float]] = deque(maxlen=REMEMBERED)
         self._saved_at: float | None = None
+        self.answers = 0  # authenticated ones that were believed
         self._held = self._load()
         runs_on = self._held is not None and self._held.runs_on(self._boot, clock.time(), clock.monotonic())
         self.discipline = Discipline(self._held, runs_on=runs_on)
@@ -69,6 +70,10 @@ class Timekeeping:
         log.info("a clock answer about an uplink that is not remembered", extra={"fcnt": fcnt_low})
         return False
 
+    def hinted(self, unix_s: float, monotonic_s: float, uncertainty_s: float) -> bool:
+        """A beacon: it was `unix_s` then. Whether it was taken; it is not stored, as nobody vouches for it."""
+        return self.discipline.hint(Sample(monotonic_s, unix_s, uncertainty_s))
+
     def _take(self, sample: Sample, leap_soon: bool) -> Verdict:
         before = self.discipline.unix(sample.monotonic_s)
         verdict = self.discipline.take(sample, leap_soon=leap_soon)
@@ -81,6 +86,7 @@ class Timekeeping:
             log.warning("the clock is set: the network told it twice", extra={"alarm": "clock_step", "ahead_s": error})
         else:
             log.info("the clock was checked", extra={"ahead_s": error, "ppm": round(self.discipline.rate * 1e6, 2)})
+        self.answers += verdict in (Verdict.FIRST, Verdict.STEPPED, Verdict.TAKEN)
         rested = self._saved_at is None or sample.monotonic_s - self._saved_at >= SAVE_S
         if verdict in (Verdict.FIRST, Verdict.STEPPED) or (verdict is Verdict.TAKEN and rested):
             self._save()

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Annotated, Any, Final, Literal
@@ -18,6 +19,7 @@ from adapter_agent.radio.settings import MacSettings
 from adapter_agent.radio.state import RadioStore
 from edge.clock import Clock
 from meterwire.ids import DevEUI
+from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.region import by_name
 
 log = logging.getLogger(__name__)
@@ -95,21 +97,9 @@ class AirLink:
     async def exchange(
         self, frame: bytes, *, freq_hz: int, dr: int, power_dbm: int, windows: Sequence[Window]
     ) -> Exchange:
-        await self.connected()
-        self._number += 1
-        begun = self._clock.monotonic()
-        try:
-            self._write(
-                {
-                    "t": "tx",
-                    "id": self._number,
-                    "freq": freq_hz,
-                    "dr": dr,
-                    "power": power_dbm,
-                    "frame": b64encode(frame).decode(),
-                    "rx": [{"after_us": round(w.after_s * 1e6), "freq": w.freq_hz, "dr": w.dr} for w in windows],
-                }
-            )
+        rx = [{"after_us": round(w.after_s * 1e6), "freq": w.freq_hz, "dr": w.dr} for w in windows]
+        sending = {"freq": freq_hz, "dr": dr, "power": power_dbm, "frame": b64encode(frame).decode(), "rx": rx}
+        async with self._asking("tx", sending) as begun:
             ended = await self._answer("end")
             start, end = float(ended["start"]), float(ended["end"])
             there_and_back = self._clock.monotonic() - begun - (end - start)
@@ -117,7 +107,29 @@ class AirLink:
             heard = _heard(result) if result["t"] == "rx" else None
             if heard is not None and heard.window > len(windows):
                 raise PhyError("the air answered in a window that was not open")
-            return Exchange(start, end, heard, min(max(0.0, there_and_back / 2), MAX_LATENCY_S))
+            return Exchange(start, end, heard, _latency_s(there_and_back))
+
+    async def listen(self, *, freq_hz: int, dr: int, seconds: float) -> Overheard | None:
+        window = {"freq": freq_hz, "dr": dr, "for_us": round(seconds * 1e6)}
+        async with self._asking("listen", window) as begun:
+            result = await self._answer("rx", "none")
+            if result["t"] == "none":
+                return None
+            frame, after_s = b64decode(result["frame"], validate=True), float(result["after_us"]) / 1e6
+            if not 0.0 <= after_s <= ANSWER_S:
+                raise ValueError(after_s)
+            there_and_back = self._clock.monotonic() - begun - after_s - airtime_s(len(frame), dr, uplink=False)
+            return Overheard(frame, after_s + _latency_s(there_and_back), float(result["rssi"]), float(result["snr"]))
+
+    @asynccontextmanager
+    async def _asking(self, kind: str, fields: dict[str, Any]) -> AsyncIterator[float]:
+        """One request and its answers; yields when it was asked. Whatever goes wrong ends the connection."""
+        await self.connected()
+        self._number += 1
+        begun = self._clock.monotonic()
+        try:
+            self._write({"t": kind, "id": self._number, **fields})
+            yield begun
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             self.close()
             raise PhyError(f"the connection to the air broke ({error or type(error).__name__})") from None
@@ -126,23 +138,6 @@ class AirLink:
             raise PhyError("the air answered something that is no answer; check host and port") from None
         except BaseException:
             self.close()  # an answer may still be on its way: the next exchange must not take it for its own
-            raise
-
-    async def listen(self, *, freq_hz: int, dr: int, seconds: float) -> Overheard | None:
-        await self.connected()
-        self._number += 1
-        try:
-            self._write({"t": "listen", "id": self._number, "freq": freq_hz, "dr": dr, "for_us": round(seconds * 1e6)})
-            result = await self._answer("rx", "none")
-            return _overheard(result) if result["t"] == "rx" else None
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            self.close()
-            raise PhyError(f"the connection to the air broke ({error or type(error).__name__})") from None
-        except (KeyError, TypeError, ValueError, msgspec.DecodeError):
-            self.close()
-            raise PhyError("the air answered something that is no answer; check host and port") from None
-        except BaseException:
-            self.close()
             raise
 
     def close(self) -> None:
@@ -184,9 +179,5 @@ def _heard(message: dict[str, Any]) -> Heard:
     return Heard(b64decode(message["frame"], validate=True), window, float(message["rssi"]), float(message["snr"]))
 
 
-def _overheard(message: dict[str, Any]) -> Overheard:
-    after_s = float(message["after_us"]) / 1e6
-    if not 0.0 <= after_s <= ANSWER_S:
-        raise ValueError(after_s)
-    frame = b64decode(message["frame"], validate=True)
-    return Overheard(frame, after_s, float(message["rssi"]), float(message["snr"]))
+def _latency_s(there_and_back: float) -> float:
+    return min(max(0.0, there_and_back / 2), MAX_LATENCY_S)

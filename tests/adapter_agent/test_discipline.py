@@ -207,3 +207,52 @@ def test_a_clock_in_doubt_is_not_stored():
     discipline.take(Sample(0.0, BEGIN, 0.01))
     discipline.take(Sample(100.0, BEGIN + 5000.0, 0.01))
     assert discipline.held("boot", 0.0, 200.0) is None
+
+
+def test_a_hint_sets_no_clock_and_none_that_is_in_doubt():
+    crystal, discipline = Crystal(0.0), Discipline()
+    assert not discipline.hint(crystal.sample(10.0))
+    assert discipline.unix(10.0) is None
+    discipline.take(crystal.sample(10.0))
+    discipline.take(crystal.sample(20.0, 3600.0))
+    assert discipline.doubtful
+    assert not discipline.hint(crystal.sample(30.0))
+    assert discipline.uncertainty(30.0) == inf
+
+
+def test_hints_keep_a_clock_for_weeks_that_no_answer_has_corrected():
+    crystal, discipline, random = Crystal(18e-6, 1e-6), Discipline(), Random(4)
+    for step in range(12):
+        discipline.take(crystal.sample(900.0 * step, random.uniform(-0.004, 0.004), 0.004))
+    for step in range(180, 14 * 1440):
+        assert discipline.hint(crystal.sample(60.0 * step, random.uniform(-0.003, 0.003), 0.004)), step
+        assert abs(error(discipline, crystal, 60.0 * step + 59)) < 0.006
+    assert discipline.uncertainty(crystal.shows(60.0 * step + 60)) < 0.010
+    assert discipline.unvouched(crystal.shows(60.0 * step)) > 0.3, "but it knows that nobody has vouched for that"
+    discipline.take(crystal.sample(60.0 * step + 1, 0.0, 0.004))
+    assert discipline.unvouched(crystal.shows(60.0 * step + 1)) <= 0.01
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(1.0, 900.0), st.floats(-1.0, 1.0), st.floats(0.001, 0.3)), max_size=120))
+def test_no_row_of_forged_hints_moves_a_clock_further_than_it_may_be_wrong_anyway(forged):
+    crystal, discipline, honest = Crystal(12e-6), Discipline(), Discipline()
+    for clock in (discipline, honest):
+        clock.take(crystal.sample(0.0, told=True))
+    at = 0.0
+    for passed, wrong_s, claimed_s in forged:
+        at += passed
+        discipline.hint(Sample(crystal.shows(at), BEGIN + at + wrong_s, claimed_s))
+        moved = abs(discipline.unix(crystal.shows(at)) - honest.unix(crystal.shows(at)))
+        assert moved <= honest.uncertainty(crystal.shows(at)) + 1e-6
+
+
+def test_an_answer_after_forged_hints_puts_the_clock_right_at_once():
+    crystal, discipline = Crystal(5e-6), Discipline()
+    discipline.take(crystal.sample(0.0, told=True))
+    for step in range(1, 600):
+        discipline.hint(crystal.sample(60.0 * step, 60.0 * step * 1.5e-6, 0.002))  # drags as fast as it can
+    dragged = error(discipline, crystal, 36_000)
+    assert 0.01 < dragged < 0.1
+    assert discipline.take(crystal.sample(36_060.0, 0.0, 0.005, told=True)) is Verdict.TAKEN
+    assert abs(error(discipline, crystal, 36_060.0)) <= 0.005

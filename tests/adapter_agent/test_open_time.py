@@ -154,6 +154,6 @@ async def test_a_slot_that_the_duty_cycle_forbids_is_missed_once_each_and_no_tel
         ledger = app._parts.radio._budget
         while ledger.allows(868_100_000, 0.1, now):
             ledger.book(868_100_000, 0.1, now)
-        await house.pass_time(600, every_s=10)
-        assert app._parts.sender.keeper.missed == {"duty_cycle": 10}
+        await house.pass_time(540, every_s=10)  # as long as its clock can be trusted
+        assert app._parts.sender.keeper.missed == {"duty_cycle": 9}
         assert app._parts.source.upcoming == upcoming
