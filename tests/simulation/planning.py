@@ -34,9 +34,15 @@ class Planned:
 
 
 def planned(
-    count: int, *, seed: int = 1, guard_ms: int = 60, beacon_s: int = 0, indoors: bool = True, starts_s: float = 0.0
+    count: int,
+    *,
+    seed: int = 1,
+    guard_ms: int = 60,
+    beacon_s: int = 0,
+    indoors: bool = True,
+    within_s: float = WITHIN_S,
 ) -> Planned:
-    """`count` flats with slots every 900 s; `beacon_s` is the beacon's period, 0 for none."""
+    """`count` flats with slots every 900 s, all with power after `within_s`; `beacon_s` is its period, 0: no beacon."""
     dice = Random(seed)
     beacon = _beacon(beacon_s) if beacon_s else None
     allocator = Allocator(DEFAULT_QUANTUM_MS, RESERVE, _closed(beacon) if beacon else None)
@@ -53,7 +59,7 @@ def planned(
                 _crystal(dice, indoors),
                 Slot(place.channel, place.phase_ms, FRAME_S, data_rate, guard_ms, length, 1),
                 margin_db=dice.uniform(*MARGINS_DB),
-                starts_s=starts_s + dice.uniform(0.0, WITHIN_S),
+                starts_s=dice.uniform(0.0, within_s),
                 ahead_s=dice.uniform(-30.0, 30.0),
             )
         )

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 from adapter_agent.simulation.reception import Fate
@@ -18,7 +19,10 @@ SETTLED_S = WITHIN_S + 2 * HOUR_S
 
 @dataclass(frozen=True)
 class Stay:
-    """`fates` by place of sending, `missed` as in judging; all of it without the first hours. CPU s of this process."""
+    """`fates` by place of sending, `missed` as in judging, `errors_ms` rising: all of it without the first hours.
+
+    CPU seconds of this process.
+    """
 
     adapters: int
     hours: float
@@ -26,6 +30,7 @@ class Stay:
     expected: int
     fates: Counter[str]
     missed: int
+    errors_ms: tuple[float, ...]
     guard_used: float
     states: Counter[SlotState]
     downlinks: int
@@ -34,6 +39,10 @@ class Stay:
     @property
     def delivery(self) -> float:
         return self.arrived / self.expected
+
+    def error_ms(self, share: float) -> float:
+        """How far off its moment that share of all frames in slots began at most."""
+        return self.errors_ms[max(0, ceil(share * len(self.errors_ms)) - 1)]
 
     @property
     def collided(self) -> int:
@@ -65,6 +74,7 @@ async def _live(folder: Path, clock: VirtualClock, house_plan: Planned, hours: f
         expected=expected,
         fates=fates(seen),
         missed=len(missed(seen)),
+        errors_ms=tuple(sorted(abs(one.offset_s) * 1000 for one in in_slot)),
         guard_used=max(abs(one.offset_s) / (one.flat.slot.guard_ms / 1000) for one in in_slot),
         states=states,
         downlinks=house.air.account.heard - downlinks,
