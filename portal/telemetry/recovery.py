@@ -72,8 +72,8 @@ def _rows(arrival: Arrival, slots: Mapping[int, _Slot]) -> list[Reading]:
     values = [Value(register, value) for register, value in arrival.values or () if value is not None]
     try:
         told = earlier(values)
-    except ValueOutOfRange as error:
-        log.warning("a previous value was left out: %s", error, extra={"adapter": adapter.dev_eui, "counter": counter})
+    except ValueOutOfRange:  # its text tells values, which may be none for the log
+        log.warning("a previous value cannot be true", extra={"adapter": adapter.dev_eui, "counter": counter})
         return []
     measured = {register: us for register, _, us, _ in arrival.readings or ()}
     rows = []

@@ -73,9 +73,11 @@ def judge(slot: Slot, days: Sequence[Day], now: datetime, today: date) -> list[F
     return found
 
 
-def days_left(days: Sequence[Day]) -> float | None:
-    """By a straight line through the shares of the guard used; None where they do not grow, or too few are known."""
-    points = [(float(one.day.toordinal()), one.used) for one in days if one.used is not None]
+def days_left(days: Sequence[Day], today: date) -> float | None:
+    """From today on, by a straight line through the shares of the guard used on days that are over; None where they do
+    not grow, or too few are known.
+    """
+    points = [(float(one.day.toordinal()), one.used) for one in days if one.used is not None and one.day < today]
     if len(points) < FEWEST_POINTS or points[-1][1] >= 1:
         return None
     x = sum(day for day, _ in points) / len(points)
@@ -83,8 +85,8 @@ def days_left(days: Sequence[Day]) -> float | None:
     slope = sum((day - x) * (used - y) for day, used in points) / sum((day - x) ** 2 for day, _ in points)
     if slope < LEAST_TREND:
         return None
-    left = (1 - points[-1][1]) / slope
-    return left if left <= FURTHEST else None
+    left = points[-1][0] + (1 - points[-1][1]) / slope - today.toordinal()
+    return max(left, 0.0) if left <= FURTHEST else None
 
 
 def _guard(days: Sequence[Day]) -> Finding | None:

@@ -50,9 +50,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Discipline:
-    """How an adapter keeps its slot. Of its last day: `used` (share of the guard), `early_ms`, `late_ms`, and what was
-    known of its clock. Of the last week: telegrams `inside` and `outside`, `delivery` (share of its slots in which
-    something arrived, None: nothing was due) and, of those missed, how many while others came (`collided`).
+    """How an adapter keeps its slot. Of the last `day` that was measured: `used` (share of the guard), `early_ms`,
+    `late_ms`, and what was known of its clock. Of the last week: telegrams `inside` and `outside`, `delivery` (share of
+    its slots in which something arrived, None: nothing was due) and, of those missed, how many while others came
+    (`collided`).
 
     `days_left`: the guard is used up in about so many if it goes on so. `state`: kind of the worst Trouble, or "".
     """
@@ -85,7 +86,8 @@ def discipline(adapter: Adapter, now: datetime | None = None) -> Discipline | No
     if not kept:
         return None
     slot, days = kept[0]
-    last, week = days[-1], [one for one in days if one.day > today - WEEK]
+    last = next((one for one in reversed(days) if one.used is not None), days[-1])
+    week = [one for one in days if one.day > today - WEEK]
     expected = sum(one.expected for one in week)
     wrong = [one.kind for one in judge(slot, days, now, today)]
     if _other_version().filter(pk=adapter.pk).exists():
@@ -101,7 +103,7 @@ def discipline(adapter: Adapter, now: datetime | None = None) -> Discipline | No
         outside=sum(one.outside for one in week),
         delivery=sum(one.arrived for one in week) / expected if expected else None,
         collided=sum(one.collided for one in week),
-        days_left=days_left(days),
+        days_left=days_left(days, today),
         state=wrong[0] if wrong else "",
     )
 

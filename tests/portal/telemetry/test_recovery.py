@@ -122,12 +122,16 @@ def test_what_cannot_be_dated_is_not_recovered(stage: Stage) -> None:
     assert series(device) == [(1000, 130, False)]
 
 
-def test_a_register_that_would_have_been_negative_is_left_out_and_the_telegram_kept(stage: Stage) -> None:
+def test_a_register_that_would_have_been_negative_is_left_out_and_the_telegram_kept(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     device = stage.device()
     give_slot(stage, device, 900)
-    (arrival,) = hear(stage, device.telegram((1, 3), (PREVIOUS, 20)))
+    (arrival,) = hear(stage, device.telegram((1, 31_337), (PREVIOUS, 65_535)))
     assert arrival.error is None
-    assert series(device) == [(1000, 3, False)]
+    assert series(device) == [(1000, 31_337, False)]
+    assert "previous value" in caplog.text
+    assert "31337" not in caplog.text
 
 
 def test_the_very_first_counter_has_none_before_it(stage: Stage) -> None:

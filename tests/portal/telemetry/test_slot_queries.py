@@ -93,6 +93,21 @@ def test_the_trend_tells_when_the_guard_is_used_up(stage: Stage, device: Device)
     assert of(device).days_left == pytest.approx(8.0)
 
 
+def test_today_which_is_not_over_does_not_bend_the_trend(stage: Stage, device: Device) -> None:
+    day(stage, device, 0, late=7)
+    for ago in range(1, 6):
+        day(stage, device, ago, late=60 - 5 * ago)
+    assert of(device).days_left == pytest.approx(8.0)
+
+
+def test_before_anything_came_today_the_figures_are_those_of_yesterday(stage: Stage, device: Device) -> None:
+    day(stage, device, 1, late=33)
+    day(stage, device, 0, inside=0, expected=1, arrived=0, early_ms=None, late_ms=None, rate_ppb=None)
+    found = of(device)
+    assert (found.day, found.used, found.rate_ppb) == (TODAY - timedelta(days=1), 0.33, 9_000)
+    assert (found.inside, found.delivery) == (96, 96 / 97)
+
+
 def test_a_guard_that_is_used_up_has_no_days_left(stage: Stage, device: Device) -> None:
     for ago in range(6):
         day(stage, device, ago, late=110 - 5 * ago)
