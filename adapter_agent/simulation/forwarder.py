@@ -123,7 +123,8 @@ class Forwarder:
     async def _push(self, up: asyncio.DatagramTransport) -> None:
         while True:
             await self._arrived.wait()
-            await self._clock.sleep(FETCH_INTERVAL_S)
+            # It looks at its board at its own beat, so one frame waits longer than another.
+            await self._clock.sleep(FETCH_INTERVAL_S - self._clock.monotonic() % FETCH_INTERVAL_S)
             self._arrived.clear()
             while self._waiting:
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
