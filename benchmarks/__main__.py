@@ -10,7 +10,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-NAMES = ("uplink", "concentrator", "pipeline", "pages", "pairing", "keys", "slots", "clock", "radio", "building", "slotmap")
+NAMES = (
+    "uplink", "concentrator", "pipeline", "pages", "pairing", "keys", "slots", "clock", "radio", "building", "slotmap",
+)  # fmt: skip
 SECONDS = 180
 
 
