@@ -23,6 +23,7 @@ from meterwire.messages import ClockState
 log = logging.getLogger(__name__)
 
 LEAPS: Final = "leaps"
+EPOCH: Final = "clock_epoch"
 GATEWAY_EVERY_S: Final = 3600.0
 SOURCE_EVERY_S: Final = 900.0
 _GOOD: Final = frozenset({"settled", "agreed", "synchronised"})
@@ -51,7 +52,8 @@ class ClockWatch:
         self._reference: Literal["ntp", "gps"] = "gps" if config.time.source == "gps" else "ntp"
         if isinstance(clock, SteeredClock):
             self._discipline = Discipline(clock)
-        self.keeper = Timekeeper(clock, config.clock.quality, self._ask, leaps=self._kept)
+        self._kept_epoch = int(store.setting(database.read, EPOCH) or b"0")
+        self.keeper = Timekeeper(clock, config.clock.quality, self._ask, leaps=self._kept, epoch=self._kept_epoch)
         if self._discipline is not None and isinstance(clock, SteeredClock):
             if config.time.source == "gps":
                 self._gateways = GatewayTime(clock, self._discipline, self._source_set)
@@ -92,6 +94,10 @@ class ClockWatch:
         if leaps != self._kept:
             await self._database.run(lambda connection: store.put_setting(connection, LEAPS, leaps))
             self._kept = leaps
+        epoch = self.keeper.epoch
+        if epoch != self._kept_epoch:
+            await self._database.run(lambda connection: store.put_setting(connection, EPOCH, str(epoch).encode()))
+            self._kept_epoch = epoch
 
     def suspicious_gateway(self, gateway: str, offset_s: float) -> None:
         """A gateway gives a time that is not believed."""

@@ -1,11 +1,12 @@
 """Whether the concentrator may send at a moment: while it does, it hears nobody's slot (design 7).
 
-With open time in the plan, an uplink that came in its slot is answered only with what reaches into nobody's slot; what
-does not fit waits for an uplink in open time, where the adapter sends what is to be answered. Where the plan has none,
-everything fits.
+With open time in the plan, an uplink that came in its slot or in open time is answered only with what reaches into
+nobody's slot: its device knows the time, and asks again in open time. Who sends elsewhere, for it does not trust its
+clock, must be able to find back: RX1 is answered in any case. Where the plan has no open time, everything fits.
 """
 
 from bisect import bisect_right
+from enum import Enum
 from typing import Final
 
 from concentrator_agent.radio.base import Reception
@@ -23,6 +24,14 @@ TURN_MS: Final = 5.0  # a gateway turns between sending and listening, and its c
 UNLIMITED: Final = MAX_PHY
 
 
+class Manners(Enum):
+    """In which receive windows nobody's slot may be disturbed."""
+
+    NONE = 0
+    SECOND = 1
+    BOTH = 2
+
+
 class Clearance:
     """Asked by the downlink path."""
 
@@ -32,15 +41,16 @@ class Clearance:
         self._keeper = keeper
         self._airtimes: dict[int, list[float]] = {}
 
-    def keeps_back(self, device: Device | None, best: Reception) -> bool:
-        """Whether this uplink came in its device's slot, and open time is there for what finds no room behind it."""
-        slot = None if device is None else device.slot
-        if slot is None or self._plan.open_time is None:
-            return False
-        if best.dr != slot.data_rate or best.freq != FREQUENCIES_HZ[slot.channel]:
-            return False
-        end = self._keeper.slot_time(best.received_at)
-        return slot.window(end, airtime_s(len(best.phy), best.dr)).inside
+    def manners(self, device: Device | None, best: Reception) -> Manners:
+        """What an answer to this uplink must mind."""
+        slot, open_time = None if device is None else device.slot, self._plan.open_time
+        if slot is None or open_time is None:
+            return Manners.NONE
+        end, airtime = self._keeper.slot_time(best.received_at), airtime_s(len(best.phy), best.dr)
+        if ((end - airtime) * 1000 - open_time.phase_ms) % (open_time.period_s * 1000) < open_time.length_ms:
+            return Manners.BOTH
+        ours = best.dr == slot.data_rate and best.freq == FREQUENCIES_HZ[slot.channel]
+        return Manners.BOTH if ours and slot.window(end, airtime).inside else Manners.SECOND
 
     def octets(self, opens_at: float, data_rate: int) -> int:
         """The longest PHYPayload that, sent from `opens_at` (Unix s) on, disturbs nobody's slot; 0: none."""

@@ -24,16 +24,18 @@ def requests(payload: bytes, dev_eui: str) -> list[AppTimeReq]:
     return [command for command in commands if isinstance(command, AppTimeReq)]
 
 
-def answer(asked: list[AppTimeReq], uplink: Uplink, keeper: Timekeeper) -> bytes | None:
-    """AppTimeAns to the last question; None where the clock is right and no answer required, or ours is worth nothing.
-
-    DeviceTime was taken as the frame began, in whole seconds.
-    """
+def ahead_s(asked: AppTimeReq, uplink: Uplink, keeper: Timekeeper) -> int:
+    """By how many seconds the device says that it is ahead of us. DeviceTime was taken as the frame began, cut."""
     best = uplink.best
-    if not asked or not keeper.may_tell(best.time_quality):
-        return None
     began = keeper.gps(best.received_at) - airtime_s(len(uplink.phy), best.dr)
-    correction = (floor(began) - asked[-1].device_time + _RANGE // 2) % _RANGE - _RANGE // 2
+    return (asked.device_time - floor(began) + _RANGE // 2) % _RANGE - _RANGE // 2
+
+
+def answer(asked: list[AppTimeReq], uplink: Uplink, keeper: Timekeeper) -> bytes | None:
+    """AppTimeAns to the last question; None where the clock is right and no answer required, or ours worth nothing."""
+    if not asked or not keeper.may_tell(uplink.best.time_quality):
+        return None
+    correction = -ahead_s(asked[-1], uplink, keeper)
     if correction == 0 and not asked[-1].answer_required:
         return None
     return AppTimeAns(correction, asked[-1].token).encode()

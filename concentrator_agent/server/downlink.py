@@ -1,8 +1,8 @@
 """Answers an uplink: composes the frame, chooses RX1 or RX2 by the duty-cycle ledger, and hands it to the gateway.
 
 Order: join-accept, acknowledgement and MAC answers, configuration, the clock, application, and the network's own MAC
-requests in what room is left (design 5.6: payload first). An uplink that came in its slot gets what disturbs nobody
-else's slot; only urgent commands go out all the same.
+requests in what room is left (design 5.6: payload first). A device with a slot gets what disturbs nobody else's;
+only urgent commands go out all the same.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from concentrator_agent import store
 from concentrator_agent.modes import InterfaceClosed
 from concentrator_agent.radio.base import ConcentratorRadio, Reception, Transmission, TransmissionRefused
 from concentrator_agent.server import mac
-from concentrator_agent.server.clearance import Clearance
+from concentrator_agent.server.clearance import Clearance, Manners
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.queue import URGENT_PRIORITY, DownlinkQueue, Item
 from concentrator_agent.server.sessions import Device, Session
@@ -125,7 +125,7 @@ class Downlink:
 
     def may_answer(self, uplink: Uplink, device: Device, session: Session, octets: int) -> bool:
         """Whether a PHYPayload of so many octets may go out in a window of this uplink."""
-        if not self._clearance.keeps_back(device, uplink.best):
+        if self._clearance.manners(device, uplink.best) is not Manners.BOTH:
             return True
         windows = data_windows(self._plan, uplink.best, session.mac.current)
         return any(self._clear(uplink.best, window) >= octets for window in windows)
@@ -209,8 +209,8 @@ class Downlink:
         assert session is not None
         if not self.needed(response):
             return NOTHING  # the uplink itself settled what was waiting
-        in_slot = self._clearance.keeps_back(device, response.uplink.best)
-        urgent = in_slot and self._queue.urgent(device.dev_eui)
+        manners = self._clearance.manners(device, response.uplink.best)
+        urgent = manners is not Manners.NONE and self._queue.urgent(device.dev_eui)
         frame: _Frame | None = None
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
@@ -222,7 +222,7 @@ class Downlink:
                 if not self._could_send(response.uplink, window):
                     reason = "too_late"
                     continue
-                bounds = self._bounds(copy, window, in_slot=in_slot, urgent=urgent)
+                bounds = self._bounds(copy, window, manners, urgent=urgent)
                 # The same frame may go into the other window; one with other content takes another counter.
                 if frame is None or len(frame.phy) - OUTSIDE_OCTETS > bounds.room:
                     composed = self._compose(response, device, session, bounds)
@@ -241,7 +241,7 @@ class Downlink:
                 if reason == "sent":
                     if not frame.clock:
                         response.clock_unsent()
-                    disturbs = in_slot and len(frame.phy) > self._clear(copy, window)
+                    disturbs = urgent and len(frame.phy) > self._clear(copy, window)
                     await self._note_sent(session, frame, disturbs=disturbs)
                     return reason
                 if item is not None:
@@ -264,9 +264,10 @@ class Downlink:
         answers = sum(1 + command.length for command in response.answers)
         return SMALLEST_OCTETS + 1 + answers + max(waiting, len(response.clock or b""))
 
-    def _bounds(self, copy: Reception, window: Window, *, in_slot: bool, urgent: bool) -> _Bounds:
+    def _bounds(self, copy: Reception, window: Window, manners: Manners, *, urgent: bool) -> _Bounds:
         most = self._plan.data_rate(window.dr).max_mac_payload
-        clear = self._clear(copy, window) - OUTSIDE_OCTETS if in_slot else most
+        bound = manners is Manners.BOTH or (manners is Manners.SECOND and window.number == 2)
+        clear = self._clear(copy, window) - OUTSIDE_OCTETS if bound else most
         if clear >= most:
             return _Bounds(most)
         return _Bounds(most, URGENT_PRIORITY) if urgent else _Bounds(clear, by_slots=True)

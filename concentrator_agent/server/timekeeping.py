@@ -31,8 +31,14 @@ class Timekeeper:
     """Asked by everything that tells a device the time. `wanted` is the configured quality; "auto" asks the kernel."""
 
     def __init__(
-        self, clock: Clock, wanted: TimeQuality | str, ask: Callable[[], HostClock] = host_clock, leaps: bytes = b""
+        self,
+        clock: Clock,
+        wanted: TimeQuality | str,
+        ask: Callable[[], HostClock] = host_clock,
+        leaps: bytes = b"",
+        epoch: int = 0,
     ) -> None:
+        self.epoch = epoch  # another one after each jump: what was measured before was measured by another clock
         self._clock = clock
         self._wanted = wanted
         self._ask = ask
@@ -94,6 +100,7 @@ class Timekeeper:
         by_source, self._by_source = self._by_source, None
         if abs(jump) >= JUMP_S:
             if by_source == "first":
+                self.epoch += 1
                 return [*_reported(jump), *self._believe()]  # nobody was told the time before
             return self._jump(jump, now, monotonic, leap=self._host.leap or by_source == "leap")
         if self.disagreed is not self._said_disagreed:
@@ -116,6 +123,7 @@ class Timekeeper:
             if gps_seconds(midnight) - gps_seconds(midnight - 1) < 2 and len(self._leaps) < MAX_LEAPS:
                 self._leaps.append(midnight)
             return [("leap_second", {})]
+        self.epoch += 1
         self._jumped += jump
         self._jumped_at = monotonic
         if abs(self._jumped) < JUMP_S:

@@ -16,6 +16,8 @@ class Track(msgspec.Struct):
     """What is known of one device's clock in the slot of `version`; `deviations` in ms since the last report.
 
     `snrs` (whole dB) of the last frames; `proposed` is the data rate proposed last, at `proposed_at` (slot time).
+    `epoch` is that of our own clock by which all was measured. `beside` counts frames outside in a row, `claimed` is by
+    how many seconds the device's own words contradict us, `resync_at` when it was last told to ask.
     """
 
     version: int
@@ -29,6 +31,17 @@ class Track(msgspec.Struct):
     snrs: list[int] = []
     proposed: int | None = None
     proposed_at: float = 0.0
+    epoch: int = 0
+    told: bool = False  # something was reported of this slot
+    beside: int = 0
+    claimed: int | None = None
+    resync_at: float = 0.0
+
+    def another_epoch(self, epoch: int) -> None:
+        """Our own clock was set: what is known of the device's offset says nothing any more, of its rate little."""
+        self.epoch, self.deviations, self.claimed = epoch, [], None
+        if self.clock is not None:
+            self.clock.loosen()
 
     def encode(self) -> bytes:
         return _encoder.encode(self)
@@ -38,7 +51,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Track)
 
 
-def decode_track(stored: bytes | None, slot: Slot, now: float) -> Track:
+def decode_track(stored: bytes | None, slot: Slot, now: float, epoch: int = 0) -> Track:
     """The stored track of a slot. A clock is worth keeping over a move; what was said of the old slot is not."""
     track = None
     if stored is not None:
@@ -47,8 +60,8 @@ def decode_track(stored: bytes | None, slot: Slot, now: float) -> Track:
         except msgspec.DecodeError:
             log.warning("a stored clock track cannot be read; it begins anew")
     if track is None:
-        return Track(slot.version, Budget(now), reported_at=now)
+        return Track(slot.version, Budget(now), reported_at=now, epoch=epoch)
     if track.version != slot.version:
         track.version, track.deviations, track.outside = slot.version, [], 0
-        track.snrs, track.proposed = [], None
+        track.snrs, track.proposed, track.told, track.beside = [], None, False, 0
     return track

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from concentrator_agent.events import Events
+from concentrator_agent.server import clock_service
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.disagreement import Disagreement
 from concentrator_agent.server.proposals import FEWEST, propose
@@ -20,7 +21,13 @@ from concentrator_agent.slot_book import SlotBook
 from concentrator_agent.timeplan import TimePlan
 from edge.outbox import Entry
 from meterwire.clock_filter import ClockFilter
-from meterwire.clock_package import MAX_UNCERTAINTY_MS, ClockAnswer
+from meterwire.clock_package import (
+    MAX_UNCERTAINTY_MS,
+    OFFSET_LIMIT_US,
+    AppTimeReq,
+    ClockAnswer,
+    ForceDeviceResyncReq,
+)
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.plan import Region
 from meterwire.messages import TimeQuality
@@ -32,6 +39,10 @@ REPORT_EVERY_S: Final = 3600.0
 PROPOSE_EVERY_S: Final = 86_400.0
 MAX_KEPT: Final = 128  # deviations between two reports
 OUTSIDE_ALARM: Final = 8  # frames outside that are reported though none came inside
+FIRST_REPORT: Final = 10  # frames in a new slot that are reported without waiting for the hour
+BESIDE: Final = 4  # frames outside in a row: a device that is wrong without knowing it is told to ask
+RESYNC_EVERY_S: Final = 3600.0
+CONTRADICTS_S: Final = 2  # between a device's own whole seconds and ours
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -40,6 +51,7 @@ class Measured(msgspec.Struct, frozen=True):
     state: bytes
     entries: tuple[Entry, ...] = ()
     answer: bytes | None = None
+    is_clock: bool = True  # the answer is one that the track reckons with
 
 
 class Tracking:
@@ -63,22 +75,27 @@ class Tracking:
         begin = end - airtime
         window = slot.window(end, airtime)
         ours = best.dr == slot.data_rate and best.freq == FREQUENCIES_HZ[slot.channel]
-        answer = None
+        answer, is_clock = None, True
         if ours and abs(window.offset_s) <= min(FURTHEST_S, slot.period_s / 4):
             self._take(track, begin, -window.offset_s, best.time_quality, window.guard_s)
             track.snrs = [*track.snrs[1 - FEWEST :], round(best.snr)]
             self._book.attendance.came(int(device.dev_eui, 16), window.begin)
             if answerable and self._due(slot, track, begin, best.time_quality):
                 answer = self._answer(track, begin, best.time_quality, fcnt)
+            track.beside = 0
         else:
             track.outside += 1
+            track.beside += 1
+            if answerable and self._must_ask(track, begin, best.time_quality):
+                answer, is_clock = ForceDeviceResyncReq(1).encode(), False
         entries = self._report(device.dev_eui, track, begin, end), self._propose(device.dev_eui, slot, track, begin)
-        return Measured(track.encode(), tuple(entry for entry in entries if entry is not None), answer)
+        return Measured(track.encode(), tuple(entry for entry in entries if entry is not None), answer, is_clock)
 
-    def asked(self, device: Device, uplink: Uplink, fcnt: int) -> Measured | None:
+    def asked(self, device: Device, uplink: Uplink, fcnt: int, question: AppTimeReq) -> Measured | None:
         """The device wants an answer: its next telegram in its slot gets one.
 
-        With open time in the plan it gets it at once, if what is known of its clock is worth its slot's guard.
+        With open time in the plan it gets it at once, if what is known of its clock is worth its slot's guard. A device
+        whose own words contradict us twice is told so, in whole seconds: it trusts its clock no more and asks further.
         """
         slot = device.slot
         if slot is None:
@@ -88,6 +105,13 @@ class Tracking:
         track = self._track(device, slot, begin)
         track.asked = True
         clock = track.clock
+        ahead = 0 if question.device_time == 0 else clock_service.ahead_s(question, uplink, self._keeper)
+        before, track.claimed = track.claimed, ahead if abs(ahead) > CONTRADICTS_S else None
+        if track.claimed is not None:
+            if before is None or abs(ahead - before) > CONTRADICTS_S or not self._keeper.may_tell(best.time_quality):
+                return Measured(track.encode())
+            answer = self._contradict(track, ahead, best.time_quality, fcnt)
+            return Measured(track.encode(), (), answer, is_clock=False)
         if self._time.open_time is None or clock is None or not self._keeper.may_tell(best.time_quality):
             return None
         if clock.outliers or begin < clock.at or clock.estimate(begin).bound >= slot.guard_ms / 1000:
@@ -110,9 +134,27 @@ class Tracking:
             track.answers -= 1
 
     def _track(self, device: Device, slot: Slot, now: float) -> Track:
-        if not isinstance(device.track, Track):
-            device.track = decode_track(device.track, slot, now)
-        return device.track
+        track = device.track
+        if not isinstance(track, Track):
+            track = device.track = decode_track(track, slot, now, self._keeper.epoch)
+        if track.epoch != self._keeper.epoch:
+            track.another_epoch(self._keeper.epoch)
+        return track
+
+    def _must_ask(self, track: Track, now: float, quality: TimeQuality) -> bool:
+        """Whether a device that keeps missing its slot by far is told to ask for the time: it may be wrong unawares."""
+        if track.beside < BESIDE or now - track.resync_at < RESYNC_EVERY_S or not self._keeper.may_tell(quality):
+            return False
+        track.resync_at = now
+        return True
+
+    def _contradict(self, track: Track, ahead_s: int, quality: TimeQuality, fcnt: int) -> bytes:
+        """As much as a ClockAnswer can say: enough to be doubted, and what is doubted is asked for anew."""
+        track.asked = False
+        if track.clock is not None:
+            track.clock.loosen()
+        offset_us = max(-OFFSET_LIMIT_US, min(OFFSET_LIMIT_US - 1, ahead_s * 1_000_000))
+        return ClockAnswer(fcnt & 0xFFFF, offset_us, 0, 1000, wire_quality(quality), self._keeper.leap_soon).encode()
 
     def _take(self, track: Track, begin: float, ahead_s: float, quality: TimeQuality, guard_s: float) -> None:
         if track.clock is None:
@@ -174,8 +216,11 @@ class Tracking:
 
     def _report(self, dev_eui: str, track: Track, begin: float, now: float) -> Entry | None:
         """At most hourly: how early and late the device was, as the event `slot`."""
-        if begin - track.reported_at < REPORT_EVERY_S or not (track.deviations or track.outside >= OUTSIDE_ALARM):
+        soon = not track.told and len(track.deviations) >= FIRST_REPORT
+        due = begin - track.reported_at >= REPORT_EVERY_S and (track.deviations or track.outside >= OUTSIDE_ALARM)
+        if not (soon or due):
             return None
+        track.told = True
         late = sorted(track.deviations)
         estimate = track.clock.estimate(begin) if track.clock is not None else None
         kept = self._book.attendance.take(int(dev_eui, 16), now)

@@ -283,7 +283,7 @@ class UplinkServer:
             if not asked or device.slot is None:
                 response.clock = clock_service.answer(asked, uplink, self._keeper)
                 return
-            measured = self._tracking.asked(device, uplink, fcnt)  # whole seconds would be of no use to it
+            measured = self._tracking.asked(device, uplink, fcnt, asked[-1])  # whole seconds would be of no use to it
         elif frame.fport in COUNTED_PORTS and device.slot is not None and session is not None:
             answerable = self._downlink.may_answer(uplink, device, session, clock_service.ANSWER_OCTETS)
             measured = self._tracking.measure(device, uplink, fcnt, answerable=answerable)
@@ -293,7 +293,7 @@ class UplinkServer:
         work.entries += measured.entries
         work.writes.append(lambda connection: store.put_track(connection, device.dev_eui, state))
         response.clock = measured.answer
-        if measured.answer is not None:
+        if measured.answer is not None and measured.is_clock:
             response.clock_unsent = lambda: self._tracking.unsent(device)
 
     def _for_application(self, frame: Frame) -> bool:

@@ -179,7 +179,9 @@ class Lab:
         self.audit = Audit(self.credential, clock, options.get("audit_bound", 20_000))
         self.sessions = Sessions(self.database.read, self.credential, options.get("cached", 256))
         keys = KeysHere(Unwrapper(self.credential, CONCENTRATOR, PRIVATE_KEY, EU868))
-        self.keeper = Timekeeper(clock, options.get("quality", "ntp"), lambda: HostClock(True))
+        self.keeper = Timekeeper(
+            clock, options.get("quality", "ntp"), lambda: HostClock(True), epoch=options.get("epoch", 0)
+        )
         self.slots = Slotting(
             options.get("beacon", BeaconSettings()), region=EU868, database=self.database, clock=clock,
             keeper=self.keeper, events=self.events,

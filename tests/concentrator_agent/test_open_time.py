@@ -127,6 +127,25 @@ async def test_an_uplink_outside_of_its_slot_is_answered_in_any_case(house: Hous
         assert [answer.ack for answer in await house.in_slot(late, confirmed=True)] == [True]
 
 
+async def test_an_uplink_outside_gets_no_answer_in_the_second_window_over_a_slot(house: House, lab: Lab) -> None:
+    """RX1 is taken at the gateway; RX2 is long, and the device asks again."""
+    busy = tuple(slot(20_000 * number, 8000, channel=number % 8) for number in range(45))
+    await house.begin(*busy)
+    lab.radio.refusals = ["collision_packet"]
+    assert await house.in_slot(1.0, confirmed=True) == []
+    lab.radio.refusals = ["collision_packet"]
+    await lab.devices(house.mote.entry(slot=None), *(Mote(9).entry(slot=one) for one in busy[:1]), plan=PLAN)
+    assert await house.in_slot(1.0, confirmed=True), "a device without a slot has no other way"
+
+
+async def test_at_the_end_of_open_time_no_answer_reaches_into_the_first_slots(house: House, lab: Lab) -> None:
+    await house.begin(slot(0, 3000))
+    begin = (lab.clock.time() // 900 + 1) * 900 - 0.3
+    frame = house.mote.frame(PAYLOAD, confirmed=True)
+    assert await house._send(frame, begin) == []
+    assert lab.downlink.counts["slots"] == 1
+
+
 async def test_a_command_that_limits_is_worth_a_lost_telegram(house: House, lab: Lab) -> None:
     await house.begin(*BLOCKED)
     await house.wait(b"\x07", 33, priority=URGENT_PRIORITY - 1)

@@ -8,7 +8,15 @@ import pytest
 from concentrator_agent import store
 from edge.clock import ManualClock
 from meterwire import messages
-from meterwire.clock_package import PORT, AppTimeAns, AppTimeReq, ClockAnswer, ClockQuality, decode_down
+from meterwire.clock_package import (
+    PORT,
+    AppTimeAns,
+    AppTimeReq,
+    ClockAnswer,
+    ClockQuality,
+    ForceDeviceResyncReq,
+    decode_down,
+)
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.frame import DataFrame
 from meterwire.lorawan.mac_commands import DeviceTimeAns, DeviceTimeReq
@@ -30,6 +38,7 @@ class Device:
         self.slot = SLOT
         self.answers: list[ClockAnswer] = []
         self.deaf = False
+        self.resyncs = 0
 
     async def begin(self, slot: SlotEntry | None = SLOT, base: int | None = None) -> None:
         await self.lab.devices(self.mote.entry(slot=slot), base=base)
@@ -59,6 +68,9 @@ class Device:
         if opened.fport != PORT or self.deaf:
             return
         (command,) = decode_down(opened.payload)
+        if isinstance(command, ForceDeviceResyncReq):
+            self.resyncs += 1
+            return
         assert isinstance(command, ClockAnswer)
         assert command.fcnt_low == fcnt
         self.answers.append(command)
@@ -130,6 +142,7 @@ async def test_a_device_that_ignores_its_slot_is_told_nothing_and_reported(lab: 
     for number in range(10):
         await device.send(late=20.0 + 7 * number)
     assert not device.answers
+    assert device.resyncs == 2, "it is told to ask, hourly"
     (event,) = lab.reported("slot")
     assert event.dev_eui == device.mote.dev_eui
     assert (event.detail["n"], event.detail["outside"]) == (0, 8)
