@@ -1,0 +1,71 @@
+"""A whole district at once, and one more adapter beside it: nobody meets, and nobody waits."""
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TypeVar
+
+import pytest
+
+from provisioning.fleet.models import Adapter
+from provisioning.slots.models import Assignment, Occupancy, SlotPlan
+from provisioning.slots.queries import conflicts, fullness, how_many_fit, in_closed_time, slot_map, what_makes_room
+from provisioning.slots.services import assign, assign_many
+from tests.cast import JOIN_EUI, STAGE, Cast
+
+MANY = 30_000
+T = TypeVar("T")
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Processor time of this process; what the database takes and who else runs here do not count."""
+    began = time.process_time()
+    result = work()
+    assert time.process_time() - began < seconds
+    return result
+
+
+@pytest.fixture
+def district(cast: Cast) -> list[Adapter]:
+    cellar = cast.concentrator()
+    SlotPlan.objects.update_or_create(concentrator=cellar, defaults={"guard_ms": 20})
+    Adapter.objects.bulk_create(
+        (
+            Adapter(
+                organisation=cast.organisation,
+                dev_eui=f"70b3d57ee{number:07x}",
+                join_eui=JOIN_EUI,
+                site=cellar.site,
+                concentrator=cellar,
+            )
+            for number in range(MANY + 2)
+        ),
+        batch_size=2000,
+    )
+    return list(Adapter.objects.filter(concentrator=cellar).order_by("pk"))
+
+
+def test_thirty_thousand_at_once_and_one_more(cast: Cast, district: list[Adapter]) -> None:
+    rates = (5, 5, 5, 5, 4, 3, 2)
+    given = within(60, lambda: assign_many(
+        STAGE, cast.organisation, district[:MANY], period_s=900, size=16, data_rate=lambda one: rates[one.pk % 7],
+    ))  # fmt: skip
+    assert given == MANY
+    assign(STAGE, district[MANY], period_s=900, data_rate=5)
+    within(0.1, lambda: assign(STAGE, district[MANY + 1], period_s=900, data_rate=5))
+
+    by_channel: dict[int, list[tuple[int, int]]] = {}
+    for channel, phase_ms, length_ms in Assignment.objects.values_list("channel", "phase_ms", "length_ms"):
+        by_channel.setdefault(channel, []).append((phase_ms, phase_ms + length_ms))
+    for frames in by_channel.values():
+        frames.sort()
+        assert all(one[1] <= other[0] for one, other in pairwise(frames))
+    assert sum(map(len, by_channel.values())) == MANY + 2 == Occupancy.objects.filter(shared=False).count()
+
+    cellar = district[0].concentrator
+    assert cellar is not None
+    assert len(within(1, lambda: slot_map(cellar))) == MANY + 2
+    assert within(0.4, lambda: how_many_fit(cellar))[5] > 10_000
+    assert within(0.4, lambda: fullness(cellar)).slots == MANY + 2
+    assert [gain.kind for gain in within(0.4, lambda: what_makes_room(cellar))] == ["second", "two_readings", "rate"]
+    assert within(0.4, lambda: (in_closed_time(cellar), list(conflicts(cellar)))) == ([], [])
