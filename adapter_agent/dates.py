@@ -47,9 +47,13 @@ class Dates:
     @property
     def stale(self) -> bool:
         """Whether the network should be asked for the time (again)."""
+        return self.older(REFRESH_S)
+
+    def older(self, seconds: float) -> bool:
+        """Whether the network told the time longer ago than that, or it is in doubt."""
         if self._doubted is not None or self._told_at is None:
             return True
-        return self._clock.monotonic() - self._told_at >= REFRESH_S
+        return self._clock.monotonic() - self._told_at >= seconds
 
     def tell(self, unix_s: float, monotonic_s: float) -> None:
         """The network says that it was `unix_s` when the monotonic clock stood at `monotonic_s`."""

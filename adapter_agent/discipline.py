@@ -155,6 +155,11 @@ class Discipline:
         return self._rate[0] if self._line is None else self._line.rate
 
     @property
+    def hinted(self) -> bool:
+        """Whether hints have corrected the clock since the last answer."""
+        return bool(self._hints)
+
+    @property
     def doubtful(self) -> bool:
         """Whether the last answer contradicted the clock, and none has settled it since."""
         return self._doubted is not None

@@ -1,6 +1,7 @@
 """The adapter's slot: whether it may be used, when it comes next, what stays clear of it, and what is told about it."""
 
 import logging
+from collections.abc import Iterable
 from random import Random
 from typing import Final
 
@@ -8,7 +9,7 @@ from adapter_agent.open_time import OpenTime
 from adapter_agent.radio.base import AdapterRadio, NotJoined, Planned, Span
 from adapter_agent.timekeeping import Timekeeping
 from edge.clock import Clock
-from meterwire.config_records import ConfigurationRefused, OpenTimeRecord, SlotRecord, SlotReport, SlotState
+from meterwire.config_records import ConfigurationRefused, OpenTimeRecord, Record, SlotRecord, SlotReport, SlotState
 from meterwire.slots import Kind, Slot
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class OwnSlot:
         self._open: OpenTime | None = None
         self._hurry = False
         self._hold: tuple[float, float] = (0.0, 0.0)  # an occurrence's begin, and how long it holds others back
+        self._owed = False  # that trust was lost has not been told yet
         self._said: SlotState | None = None  # an adapter that never had a slot does not speak of any
 
     def configure(self, slot: Slot | None, open_time: OpenTimeRecord | None = None) -> None:
@@ -97,19 +99,30 @@ class OwnSlot:
         return SlotState.NO_TRUST if lost or self._said is not SlotState.IN_SLOT else SlotState.IN_SLOT
 
     def report(self) -> SlotReport | None:
-        """The echo of slot and clock as they are now; None as long as there never was a slot."""
+        """The echo of slot and clock as they are now; None as long as there never was a slot.
+
+        That trust was lost is told even when it has come back before it could be: the network should know.
+        """
         state, uncertainty_s = self.state, self._time.uncertainty()
         if self._said is None and state is SlotState.NONE:
             return None
         if state is not self._said:
             log.info("slot: %s", state.name.lower(), extra={"reason": self.refusal})
+            self._owed = self._owed or (state is SlotState.NO_TRUST and self._said is SlotState.IN_SLOT)
             self._said = state
+        if self._owed and state is SlotState.IN_SLOT:
+            state = SlotState.NO_TRUST
         return SlotReport(
             0 if self._slot is None else self._slot.version,
             state,
             max(-MAX_RATE_PPB, min(MAX_RATE_PPB, round(self._time.discipline.rate * 1e9))),
             round(min(uncertainty_s * 1000, MAX_UNCERTAINTY_MS)),
         )
+
+    def told(self, records: Iterable[Record]) -> None:
+        """These records of a report have arrived."""
+        if any(isinstance(one, SlotReport) and one.state is SlotState.NO_TRUST for one in records):
+            self._owed = False
 
     @property
     def day(self) -> int:
@@ -137,6 +150,11 @@ class OwnSlot:
         if self._slot is None or self.refusal is not None:
             return 0.0
         return self._time.discipline.unvouched(self._clock.monotonic())
+
+    @property
+    def hinted(self) -> bool:
+        """Whether the slot is kept by beacons since the last answer."""
+        return self.next(self._clock.monotonic()) is not None and self._time.discipline.hinted
 
     def uncertain(self, share: float) -> bool:
         """Whether a period from now the clock may be wrong by more than `share` of the guard."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from adapter_agent.clock_talk import ClockTalk
 from adapter_agent.commissioning import Commissioning
-from adapter_agent.dates import Dates
+from adapter_agent.dates import REFRESH_S, Dates
 from adapter_agent.daybook import Daybook
 from adapter_agent.inbox import Inbox
 from adapter_agent.keys.uplinks import KeyUplinks
@@ -30,6 +30,7 @@ from meterwire.errors import MeterspanError
 
 log = logging.getLogger(__name__)
 
+WEEK_S: Final = 7 * 86_400.0  # where a beacon keeps the clock, a thousand adapters need not ask every day
 USUAL_SIZE: Final = 40  # bytes that must be free to send before anything is sealed
 CONFIRM_WITHIN_S: Final = 3600.0  # many adapters have begun together
 REPORT_AGAIN_S: Final = (5.0, 900.0)
@@ -191,7 +192,7 @@ class Sender:
             self._begin_walk(now)
         if self._walk.active and not self._commissioning.active:
             self._walk.end()
-        if self._dates.stale or self._talk.asks_along():
+        if self._dates.older(WEEK_S if self._slot.hinted else REFRESH_S) or self._talk.asks_along():
             self._radio.want_time()
         if self._telegrams_due > now + LEAD_S and self._in_slot != (self._slot.next(now) is not None):
             self._schedule()
@@ -233,6 +234,7 @@ class Sender:
                 self._reports.later(now)
                 return
             self._registration.arrived(part, facts.episode, facts.day)
+            self._slot.told(config_records.decode(part).records)
             if self._inbox.running is not running:
                 return  # an answer has brought a configuration: the rest of the report tells of that one
         self._reports.restart(now)

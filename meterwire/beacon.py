@@ -1,7 +1,7 @@
 """The beacon that a concentrator may send in a reserved slot: when it began, for every device that listens [0150].
 
 A proprietary LoRaWAN frame without MIC, as class B's: it is for everybody, so no key could authenticate it. Whoever
-listens may let it correct a clock only within the error expected of that anyway. `adapter_agent` does not listen.
+listens may let it correct a clock only within the error expected of that anyway.
 """
 
 import binascii

@@ -1,6 +1,7 @@
 """What was sent each day, its signature when the day is over, and what the portal asks for later."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
@@ -28,6 +29,7 @@ AIR_TO_PAUSE: Final = 400.0  # an uplink of ours leaves the air alone for so man
 LEAST_PAUSE_S: Final = 30.0
 MAX_AUTOMATIC: Final = 8  # frames that tell of a day unasked
 NEAR: Final = 1  # a date that goes back by so many days stays in the later day
+MOST_FAULTS: Final = 5  # so often a day's file is tried before it is set aside
 _FAULTS: Final = (OSError, SealedFileError)
 
 
@@ -54,6 +56,7 @@ class Daybook:
         self._answers = Answers(folder, memory, clock)
         self._pace = Pace(*AGAIN_S)
         self._undated = False
+        self._faults: Counter[int] = Counter()  # by day
         if memory.now.seq != signer.seq:
             memory.now.seq = signer.seq
             memory.save()
@@ -65,14 +68,16 @@ class Daybook:
             self._say_undated()
             return
         self._undated = False
+        day = day_number(now)
         try:
-            day = self._day(day_number(now))
+            day = self._day(day)
             if counter <= self._folder.last_counter(day):
                 log.error("a telegram out of order is not in the daybook", extra={"counter": counter})
             elif not self._folder.add(day, Kept(counter, port, payload), self._clock.monotonic()):
                 log.error("the day is full: a telegram is not in the daybook", extra={"alarm": "day_full", "day": day})
         except _FAULTS as error:
             log.error("a telegram is not in the daybook: %s", error, extra={"alarm": "daybook", "counter": counter})
+            self._failed(day)
 
     def request(self, payload: bytes) -> None:
         """A downlink on port 34 that belongs to signed days. What the portal did not write is left alone."""
@@ -167,13 +172,28 @@ class Daybook:
         if now is None:
             self._say_undated()
             return
+        day = -1
         try:
             for day in self._folder.days():
                 if day > self._memory.now.closed and self._sign_at(day) <= now:
                     self._sign_day(day)
             self._folder.tidy(now)
         except _FAULTS as error:
-            log.error("a day is not signed: %s", error, extra={"alarm": "daybook"})
+            log.error("a day is not signed: %s", error, extra={"alarm": "daybook", "day": day})
+            self._failed(day)
+
+    def _failed(self, day: int) -> None:
+        """A file that stays unreadable holds up no other day: it is kept under another name."""
+        self._faults[day] += 1
+        if self._faults[day] < MOST_FAULTS:
+            return
+        del self._faults[day]
+        try:
+            if self._folder.unreadable(day):
+                self._folder.set_aside(day)
+                log.error("the file of a day is unreadable and set aside", extra={"alarm": "day_lost", "day": day})
+        except OSError as error:
+            log.error("an unreadable day cannot be set aside: %s", error, extra={"alarm": "daybook", "day": day})
 
     def _sign_day(self, day: int) -> None:
         self._folder.settle(day)

@@ -95,6 +95,23 @@ class DayFolder:
                 replace(self._path(day, "leaves"), b"".join(entries))
                 self._path(day, "telegrams").unlink()
 
+    def unreadable(self, day: int) -> bool:
+        """Whether the day's own file is at fault, and not the disk as a whole."""
+        try:
+            self.leaves(day)
+        except OSError:
+            return True
+        return False
+
+    def set_aside(self, day: int) -> None:
+        """Keep the day's file under a name that counts for no day; the day may be begun anew."""
+        if self._day == day:
+            self.close()
+        for kind in ("telegrams", "leaves"):
+            path = self._path(day, kind)
+            if path.exists():
+                path.replace(path.with_suffix(f".{kind}-unreadable"))
+
     def close(self) -> None:
         if self._log is not None:
             self._log.close()

@@ -7,6 +7,7 @@ import pytest
 
 from adapter_agent.own_slot import HOLD_S
 from adapter_agent.radio.base import Span
+from adapter_agent.simulation.crystal import Crystal, CrystalClock
 from meterwire import clock_package, config_records
 from meterwire.clock_package import ClockAnswer, ClockQuality
 from meterwire.config_records import ConfigurationRefused, Reporting, SlotRecord, SlotReport, SlotState
@@ -241,3 +242,76 @@ async def test_a_telegram_outside_of_slots_rests_until_the_slot_is_over(house, m
         await house.pass_time(600, every_s=5)
     assert len(values(house)) - before >= 8
     assert max(Counter(now for now, _ in turns).values()) == 1, "it does not turn in circles while it waits"
+
+
+async def test_that_trust_was_lost_is_told_even_when_it_is_back_before_the_report(house):
+    given = slot()
+    house.network.after_report = configuration(3, SlotRecord(given))
+    async with house.running() as app:
+        await house.pass_time(1000, every_s=10)
+        app._parts.sender._reports.due = app._clock.monotonic() + 300  # the report has to wait
+        app.downlink(clock_package.PORT, doubtful_answer(house))
+        await house.pass_time(30, every_s=5)
+        told = house.clock.time() + 0.002
+        for later_s in (0.0, 40.0):  # and the network's own time is right
+            await house.pass_time(later_s, every_s=5)
+            app._parts.time.told(told + later_s, app._clock.monotonic())
+        assert app._parts.slot.state is SlotState.IN_SLOT
+        assert states(house)[-1] is SlotState.IN_SLOT
+        await house.pass_time(900, every_s=10)
+    assert states(house)[-2:] == [SlotState.NO_TRUST, SlotState.IN_SLOT]
+
+
+def doubtful_answer(house) -> bytes:
+    return ClockAnswer(values(house)[-1].fcnt & 0xFFFF, 900_000_000, 0, 5, ClockQuality.GPS).encode()
+
+
+async def test_a_crystal_that_drifts_like_100_ppm_is_known_from_the_second_answer_on_and_guesses_no_slot(house):
+    true, given = house.clock, slot(period_s=60, phase_ms=30_000)
+    house.clock = CrystalClock(true, Crystal(100e-6))
+    house.network.after_report = configuration(3, SlotRecord(given))
+    async with house.running() as app:
+        house.clock = true
+        while app._parts is None or app._parts.time.answers < 2:
+            await house.pass_time(60, every_s=20)
+        known = house.clock.time()
+        assert app._parts.time.discipline.rate == pytest.approx(100e-6, abs=15e-6)
+        await house.pass_time(4 * 3600, every_s=20)
+    guard = given.guard_ms / 1000
+    late = [heard for heard in values(house) if heard.at > known and on_place(heard, given)]
+    astray = [heard for heard in late if guard <= abs(window(heard, given).offset_s) < 1.0]
+    assert len(late) >= 50
+    assert astray == [], "it is in its slot, or it does not try"
+    assert SlotState.IN_SLOT in states(house)
+
+
+async def test_a_crystal_that_leaps_in_its_rate_is_noticed_by_the_next_answer(house):
+    true, given = house.clock, slot(period_s=60, phase_ms=30_000)
+    crystal = Leaping(true, 5e-6)
+    house.clock = crystal
+    house.network.after_report = configuration(3, SlotRecord(given))
+    async with house.running() as app:
+        house.clock = true
+        await house.pass_time(2 * 3600, every_s=20)
+        crystal.leap(80e-6)
+        before = app._parts.time.discipline._wander
+        await house.pass_time(1200, every_s=20)
+        app._parts.radio.want_time()
+        await house.pass_time(120, every_s=20)
+        assert app._parts.time.discipline._wander > 10 * before
+        ahead = app._clock.monotonic() + 900
+        assert app._parts.time.discipline.uncertainty(ahead) > given.guard_ms / 1000, "so it will ask again soon"
+
+
+class Leaping(CrystalClock):
+    """Its rate changes from one second to the next, as when something in it breaks."""
+
+    def __init__(self, true, rate: float) -> None:
+        super().__init__(true, Crystal(rate))
+        self._more, self._since = 0.0, 0.0
+
+    def leap(self, rate: float) -> None:
+        self._more, self._since = rate, self._true.monotonic()
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._more * max(0.0, self._true.monotonic() - self._since)

@@ -3,6 +3,7 @@
 import pytest
 
 from adapter_agent.dates import SETTLE_S
+from adapter_agent.daybook.book import MOST_FAULTS
 from adapter_agent.daybook.folder import HASHES_S
 from meterwire import key_messages, signed_day
 from meterwire.curves import Curve
@@ -199,3 +200,34 @@ async def test_old_days_shrink_to_hashes_and_go(cellar):
     await cellar.pass_days(1.5)
     await cellar.uplinks()
     assert [path.name for path in cellar.folder.iterdir()] == [f"{BEGIN_DAY + 25}.telegrams"]
+
+
+async def test_a_day_whose_file_stays_unreadable_is_set_aside_and_the_next_days_are_signed(cellar, tmp_path, caplog):
+    cellar.send(4)
+    await cellar.frames()
+    cellar.restart()
+    file = tmp_path / "days" / f"{BEGIN_DAY}.telegrams"
+    file.unlink()
+    file.mkdir()  # reading it fails for root, too
+    await cellar.pass_days(1)
+    cellar.send(7)
+    await cellar.pass_days(1.5)
+    signed = []
+    for _ in range(12):
+        signed += [one for one in await cellar.frames() if isinstance(one, SignatureHalf)]
+        await cellar.pass_days(0.1)
+    assert {one.day for one in signed} == {BEGIN_DAY + 1}
+    assert (tmp_path / "days" / f"{BEGIN_DAY}.telegrams-unreadable").exists(), "kept, for whoever can read it"
+    assert len([record for record in caplog.records if getattr(record, "alarm", "") == "day_lost"]) == 1
+
+
+async def test_todays_file_that_becomes_unreadable_is_begun_anew(cellar, tmp_path):
+    cellar.send(3)
+    cellar.restart()
+    file = tmp_path / "days" / f"{BEGIN_DAY}.telegrams"
+    file.unlink()
+    file.mkdir()
+    cellar.send(MOST_FAULTS)
+    cellar.send(6)
+    await cellar.pass_days(1.5)
+    assert cellar.verify(await cellar.frames()).leaves == 6
