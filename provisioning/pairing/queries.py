@@ -13,6 +13,8 @@ from provisioning.accounts.models import Organisation, User
 from provisioning.fleet.access import within_reach
 from provisioning.fleet.models import Adapter, Meter, MeteringPoint
 from provisioning.pairing.models import MAX_WRONG, Pairing, PairingStep, WrongClaim
+from provisioning.pairing.services.slots import takes_slots
+from provisioning.slots.models import Assignment
 
 
 def visible_pairings(
@@ -30,6 +32,19 @@ def metering_point_at(adapter_id: int, input: int, moment: datetime) -> int | No
     held = Pairing.objects.filter(adapter_id=adapter_id, input=input, from_at__lte=moment)
     current = held.filter(Q(to_at=None) | Q(to_at__gt=moment)).order_by("-from_at")
     return current.values_list("metering_point_id", flat=True).first()
+
+
+def slot_state(pairing: Pairing) -> str | None:
+    """`given`: an open pairing's adapter sends in its slot; `waits`: it has one or gets one; None: it gets none."""
+    if pairing.to_at is not None:
+        return None
+    rows = Adapter.objects.select_related("slot", "configuration", "concentrator__slot_plan")
+    adapter = rows.get(pk=pairing.adapter_id)
+    slot: Assignment | None = getattr(adapter, "slot", None)
+    if slot is None or slot.concentrator_id is None:
+        return "waits" if takes_slots(adapter) else None
+    taken_over = slot.echoed_version == slot.version and slot.echoed_state == Assignment.State.IN_SLOT
+    return "given" if taken_over else "waits"
 
 
 class PairingTimes:

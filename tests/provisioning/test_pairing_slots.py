@@ -2,14 +2,16 @@
 
 import pytest
 
+from meterwire.config_records import SlotReport, SlotState
 from provisioning.audit.models import Entry
 from provisioning.fleet import services as fleet
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.fleet.queries import visible_adapters
 from provisioning.pairing.models import Configuration
-from provisioning.pairing.services import pair, replace_adapter, set_reporting, unpair
+from provisioning.pairing.queries import slot_state
+from provisioning.pairing.services import follow_rate, pair, replace_adapter, set_reporting, unpair
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
-from provisioning.slots.services import assign, heard_by
+from provisioning.slots.services import assign, echoed, heard_by
 from tests.cast import JOIN_EUI, STAGE, Cast
 
 
@@ -113,3 +115,55 @@ def test_the_first_pairing_under_a_concentrator_makes_its_usual_plan(cast: Cast,
     pair(cast.operator, cast.adapter(cellar.site, cellar), cast.metering_point(cellar.site))
     plan = SlotPlan.objects.get()
     assert (plan.by_pairing, plan.reserve, plan.beacon_period_s) == (True, 25, 0)
+
+
+def test_a_pairing_tells_whether_its_slot_was_taken_over(cast: Cast, cellar: Concentrator) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    held = pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    assert slot_state(held) == "waits"
+    echoed(STAGE, adapter, SlotReport(1, SlotState.IN_SLOT, 0, 3), held.from_at)
+    assert slot_state(held) == "given"
+    set_reporting(STAGE, adapter, period_s=300)
+    assert slot_state(held) == "waits"
+    set_reporting(STAGE, adapter, period_s=120)
+    assert slot_state(held) is None
+    set_reporting(STAGE, adapter, period_s=None)
+    assert slot_state(unpair(cast.operator, held, reason="moved out")) is None
+
+
+def test_a_pairing_without_a_concentrator_waits_for_its_slot(cast: Cast) -> None:
+    assert slot_state(cast.pairing(cast.adapter())) == "waits"
+
+
+@pytest.mark.parametrize(("period_s", "rate"), [(60, 2), (300, 0), (900, 0), (86_400, 0)])
+def test_no_slot_is_given_that_the_duty_cycle_forbids(
+    cast: Cast, cellar: Concentrator, period_s: int, rate: int
+) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    set_reporting(STAGE, adapter, period_s=period_s)
+    pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    assert slot_of(adapter).data_rate == rate
+    assert follow_rate(STAGE, adapter, rate - 1) is False
+    assert slot_of(adapter).data_rate == rate
+
+
+def test_a_rate_given_blind_makes_way_at_the_first_proposal_and_later_ones_wait(
+    cast: Cast, cellar: Concentrator
+) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    assert follow_rate(STAGE, adapter, 3) is True
+    assert follow_rate(STAGE, adapter, 5) is False
+    assert slot_of(adapter).data_rate == 3
+    assert follow_rate(STAGE, adapter, 5) is True
+    assert slot_of(adapter).data_rate == 5
+
+
+def test_a_rate_given_by_level_waits_for_a_second_proposal(cast: Cast, cellar: Concentrator) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    pair(
+        cast.operator, adapter, cast.metering_point(cellar.site), heard=lambda adapter, concentrators: {cellar.pk: -140}
+    )
+    assert (slot_of(adapter).data_rate, slot_of(adapter).level_dbm) == (0, -140)
+    assert follow_rate(STAGE, adapter, 3) is False
+    assert follow_rate(STAGE, adapter, 3) is True

@@ -11,7 +11,7 @@ from meterwire.identity import shown
 from portal.api.base import Moment, RowSerializer
 from portal.telemetry.commissioning import first_reading, waiting_for
 from provisioning.pairing.models import Pairing
-from provisioning.pairing.queries import progress
+from provisioning.pairing.queries import progress, slot_state
 
 
 class PairingSerializer(RowSerializer[Pairing]):
@@ -85,6 +85,9 @@ class ProgressSerializer(serializers.Serializer[Any]):
     display_value = serializers.CharField(allow_null=True)
     display_unit = serializers.CharField(allow_blank=True)
     photo = serializers.BooleanField(help_text="whether there is one")
+    slot = serializers.ChoiceField(
+        choices=["given", "waits"], allow_null=True, help_text="its time slot comes by itself; null: it gets none"
+    )
 
 
 class InstallationsSerializer(serializers.Serializer[Any]):
@@ -122,6 +125,7 @@ def live(pairing: Pairing, now: datetime | None = None) -> dict[str, Any]:
         "display_value": None if pairing.display_value is None else str(pairing.display_value),
         "display_unit": pairing.display_unit,
         "photo": bool(pairing.photo),
+        "slot": slot_state(pairing),
     }  # fmt: skip
 
 

@@ -22,7 +22,8 @@ from provisioning.slots.models import Assignment
 MAX_VERSION = 0xFFFF
 MIN_PERIOD_S, MAX_PERIOD_S = 60, 86_400
 MAX_REGISTERS = 8  # of one input; more do not fit into a telegram of the slowest data rate
-_RENEWED = ["version", "records", "changed_at", "sent_at"]
+_NUMBERED = ["version", "records"]
+_RENEWED = [*_NUMBERED, "changed_at", "sent_at"]
 
 
 def desired_configuration(adapter: Adapter) -> tuple[Record, ...]:
@@ -54,7 +55,8 @@ def refresh_many(adapters: Sequence[Adapter]) -> int:
     every = rows | new
     changed = [pk for pk, records in records_of(ours, every).items() if _renew(every[pk], records)]
     Configuration.objects.bulk_create(new.values(), batch_size=1000)
-    Configuration.objects.bulk_update([rows[pk] for pk in changed if pk in rows], _RENEWED, batch_size=250)
+    Configuration.objects.bulk_update([rows[pk] for pk in changed if pk in rows], _NUMBERED, batch_size=250)
+    Configuration.objects.filter(adapter__in=changed).update(changed_at=timezone.now(), sent_at=None)
     Configuration.objects.filter(adapter__in=adapters, stale=True).update(stale=False)
     return len(changed)
 

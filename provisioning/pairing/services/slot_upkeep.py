@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from meterwire.config_records import SlotReport
+from meterwire.slots import MAX_DATA_RATE
 from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited
 from provisioning.fleet.models import Adapter
@@ -23,10 +24,15 @@ def renew_slot(actor: Actor, adapter: Adapter) -> None:
 def follow_rate(actor: Actor, adapter: Adapter, data_rate: int) -> bool:
     """The concentrator proposes another data rate; True when slot and configuration have changed with it.
 
-    One so slow that the slot would be beyond the duty cycle is not followed.
+    One so slow that the slot would be beyond the duty cycle is not followed. A first rate that was given without
+    knowing how loud the adapter is makes way for a faster one at once: the concentrator judged that by many frames.
     """
     row = Assignment.objects.filter(adapter=adapter).first()
-    if row is None or data_rate < slowest_rate(row.period_s, row.size) or not slots.propose(row, data_rate):
+    if row is None or row.concentrator_id is None:
+        return False
+    slowest = slowest_rate(row.period_s, row.size)
+    blind = row.level_dbm is None and row.data_rate == slowest < data_rate <= MAX_DATA_RATE
+    if data_rate < slowest or not (blind or slots.propose(row, data_rate)):
         return False
     with audited(adapter.organisation):
         row = slots.change_rate(actor, adapter, data_rate)

@@ -35,13 +35,9 @@ def settle_slot(
     rows = Adapter.objects.select_related("slot", "configuration", "concentrator__slot_plan")
     known = rows.annotate(paired=paired).get(pk=adapter.pk)
     held: Assignment | None = getattr(known, "slot", None)
-    configuration: Configuration | None = getattr(known, "configuration", None)
-    period_s = period_of(known)
-    plan = getattr(known.concentrator, "slot_plan", None) or SlotPlan()
-    serving = known.concentrator if known.archived_at is None and known.kind == Adapter.Kind.METERSPAN else None
-    able = period_s in PERIODS and (configuration is None or configuration.knows(SlotRecord.type))
+    plan, period_s, serving = _plan(known), period_of(known), known.concentrator
     waits = held is not None and serving is not None and held.concentrator_id == serving.pk and not let_go
-    if not (known.paired or waits) or serving is None or not plan.by_pairing or not able:
+    if not (known.paired or waits) or serving is None or not takes_slots(known):
         slots.take_back(actor, adapter, held)
         return None
     size = (Kind.VALUES_PREVIOUS if plan.previous else Kind.VALUES).size
@@ -55,6 +51,14 @@ def settle_slot(
     )  # fmt: skip
     given.concentrator = serving  # with its plan, which the configuration wants too
     return given
+
+
+def takes_slots(adapter: Adapter) -> bool:
+    """Whether a pairing gives this adapter a slot where it stands now, or under the concentrator that it gets."""
+    configuration: Configuration | None = getattr(adapter, "configuration", None)
+    ours = adapter.archived_at is None and adapter.kind == Adapter.Kind.METERSPAN
+    knows = configuration is None or configuration.knows(SlotRecord.type)
+    return ours and knows and period_of(adapter) in PERIODS and _plan(adapter).by_pairing
 
 
 def without_slot() -> QuerySet[Adapter]:
@@ -87,3 +91,7 @@ def slowest_rate(period_s: int, size: int) -> int:
     """
     allowed_ms = period_s * 1000 * MAX_DUTY
     return next((rate for rate in range(MAX_DATA_RATE) if airtime_ms(size, rate) <= allowed_ms), MAX_DATA_RATE)
+
+
+def _plan(adapter: Adapter) -> SlotPlan:
+    return getattr(adapter.concentrator, "slot_plan", None) or SlotPlan()

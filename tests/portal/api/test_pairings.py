@@ -56,6 +56,7 @@ def test_two_scans_are_posted_and_the_progress_is_followed(cast: Cast, adapter: 
     assert [step["step"] for step in progress["steps"] if step["at"]] == ["claimed", "paired"]
     assert progress["waiting"]["step"] == "informed"
     assert progress["waiting"]["message"]
+    assert progress["slot"] == "waits"
     assert (progress["display_value"], progress["display_unit"], progress["reading"]) == ("1234.500", "kWh", None)
     [mine] = client.get(f"{URL}mine/").json()["results"]
     assert mine["id"] == made.json()["id"]
