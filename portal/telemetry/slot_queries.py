@@ -10,11 +10,12 @@ from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Final
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from portal.telemetry.models import AdapterEvent, SlotDay
 from portal.telemetry.slot_judging import CURRENT, SETTLING, Day, Slot, days_left, judge
+from portal.telemetry.slots import DRIFTS_PPB
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.slots.models import Assignment
 
@@ -51,9 +52,9 @@ class Trouble:
 @dataclass(frozen=True, slots=True)
 class Discipline:
     """How an adapter keeps its slot. Of the last `day` that was measured: `used` (share of the guard), `early_ms`,
-    `late_ms`, and what was known of its clock. Of the last week: telegrams `inside` and `outside`, `delivery` (share of
-    its slots in which something arrived, None: nothing was due) and, of those missed, how many while others came
-    (`collided`).
+    `late_ms`, and what its clock still gained after its own correction (`rate_ppb`, within `uncertainty_ms`). Of the
+    last week: telegrams `inside` and `outside`, `delivery` (share of its slots in which something arrived, None:
+    nothing was due) and, of those missed, how many while others came (`collided`).
 
     `days_left`: the guard is used up in about so many if it goes on so. `state`: kind of the worst Trouble, or "".
     """
@@ -89,9 +90,8 @@ def discipline(adapter: Adapter, now: datetime | None = None) -> Discipline | No
     last = next((one for one in reversed(days) if one.used is not None), days[-1])
     week = [one for one in days if one.day > today - WEEK]
     expected = sum(one.expected for one in week)
-    wrong = [one.kind for one in judge(slot, days, now, today)]
-    if _other_version().filter(pk=adapter.pk).exists():
-        wrong.append("echo")
+    kinds = [one.kind for one in judge(slot, days, now, today)]
+    kinds += [one.kind for one in _said(Assignment.objects.filter(pk=adapter.pk))]
     return Discipline(
         day=last.day,
         used=last.used,
@@ -104,7 +104,7 @@ def discipline(adapter: Adapter, now: datetime | None = None) -> Discipline | No
         delivery=sum(one.arrived for one in week) / expected if expected else None,
         collided=sum(one.collided for one in week),
         days_left=days_left(days, today),
-        state=wrong[0] if wrong else "",
+        state=kinds[0] if kinds else "",
     )
 
 
@@ -124,7 +124,10 @@ def troubles(concentrators: QuerySet[Concentrator], now: datetime | None = None)
         for slot, days in _kept(held, rows)
         for kind, first, figure in judge(slot, days, now, today)
     ]
-    return found + _wrong_echoes(concentrators) + _wrong_clocks(concentrators, now)
+    drifting = {one.adapter_id for one in found if one.kind == "drift"}
+    said = _said(Assignment.objects.filter(concentrator__in=concentrators))
+    found += [one for one in said if one.kind != "drift" or one.adapter_id not in drifting]
+    return found + _wrong_clocks(concentrators, now)
 
 
 def _present(now: datetime | None) -> tuple[datetime, date]:
@@ -147,20 +150,20 @@ def _kept(held: QuerySet[Assignment], rows: QuerySet[SlotDay]) -> Iterator[tuple
             yield slot, days
 
 
-def _other_version() -> QuerySet[Assignment]:
-    """Slots whose adapters were given them long ago and have named another one since."""
-    held = Assignment.objects.filter(concentrator__isnull=False, adapter__archived_at=None)
-    told = held.filter(echoed_version__isnull=False, echoed_at__gt=F("assigned_at") + SETTLING)
-    return told.exclude(echoed_version=F("version"))
-
-
-def _wrong_echoes(concentrators: QuerySet[Concentrator]) -> list[Trouble]:
-    rows = _other_version().filter(concentrator__in=concentrators).order_by("pk")
-    columns = rows.values_list("pk", "adapter__dev_eui", "concentrator_id", "assigned_at", "echoed_version")
-    return [
-        Trouble(pk, dev_eui, concentrator or 0, "echo", since, float(version or 0))
-        for pk, dev_eui, concentrator, since, version in columns
-    ]
+def _said(rows: QuerySet[Assignment]) -> list[Trouble]:
+    """What adapters themselves say: another slot than the one given to them long ago, or a crystal far off."""
+    held = rows.filter(concentrator__isnull=False, adapter__archived_at=None).order_by("pk")
+    other = ~Q(echoed_version=F("version")) & Q(echoed_at__gt=F("assigned_at") + SETTLING)
+    wild = Q(rate_ppb__gt=DRIFTS_PPB) | Q(rate_ppb__lt=-DRIFTS_PPB)
+    found = []
+    columns = held.filter(other | wild, echoed_version__isnull=False).values_list(*_SLOT, "echoed_at", "rate_ppb")
+    for *slot, echoed_at, rate_ppb in columns:
+        pk, dev_eui, concentrator, version, echoed, since = Slot(*slot)
+        if echoed != version and echoed_at - since > SETTLING:
+            found.append(Trouble(pk, dev_eui, concentrator, "echo", since, float(echoed or 0)))
+        if abs(rate_ppb or 0) > DRIFTS_PPB:
+            found.append(Trouble(pk, dev_eui, concentrator, "drift", since, rate_ppb / 1000))
+    return found
 
 
 def _wrong_clocks(concentrators: QuerySet[Concentrator], now: datetime) -> list[Trouble]:

@@ -140,6 +140,16 @@ def test_a_clock_that_runs_a_hundred_ppm_wrong_is_named(stage: Stage, device: De
     assert told() == [("drift", 1, -101.5)]
 
 
+def test_a_crystal_that_its_adapter_corrects_is_named_by_what_the_adapter_says(stage: Stage, device: Device) -> None:
+    """The concentrator sees only what is left after the correction."""
+    day(stage, device, rate_ppb=40)
+    Assignment.objects.update(rate_ppb=98_000)
+    assert told() == [("drift", 30, 98.0)]
+    assert of(device).state == "drift"
+    SlotDay.objects.update(rate_ppb=99_000, marks=4)
+    assert [kind for kind, *_ in told()] == ["drift"]
+
+
 def test_loss_of_over_five_per_cent_is_named(stage: Stage, device: Device) -> None:
     for ago in range(4):
         day(stage, device, ago, arrived=96 if ago > 1 else 80, collided=0 if ago else 9)
