@@ -1,6 +1,7 @@
 """A whole house on virtual time: real adapters, the simulated air, a packet forwarder, and the real concentrator."""
 
 import asyncio
+import gc
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -29,6 +30,7 @@ DAY_S = 86_400.0
 FADING_DB = 2.0
 MAX_ROWS = 10_000
 NO_PLAN = messages.PlanEntry()
+COLLECT_AFTER = 100_000  # new objects: hundreds of programs in one process are many that stay
 PULL_S = 25.0  # forwarders that pull seldom leave the processor to the adapters
 
 
@@ -146,4 +148,9 @@ def quarters() -> Iterator[Path]:
         patch.dict(os.environ, {"WATCHDOG_USEC": "600000000"}),  # systemd may ask as seldom, and less is computed
         patch.object(lean, "release"),  # the memory of a whole house is not the concentrator's to tidy up
     ):
-        yield Path(folder)
+        thresholds = gc.get_threshold()
+        gc.set_threshold(COLLECT_AFTER, *thresholds[1:])
+        try:
+            yield Path(folder)
+        finally:
+            gc.set_threshold(*thresholds)

@@ -18,7 +18,7 @@ RESERVE: Final = 0.025
 DATA_RATES: Final = (5, 4, 3, 2, 1, 0)
 SHARES: Final = (71, 9, 7, 6, 4, 2)  # the mixed site of the reference
 WHERE: Final = (("basement", 6), ("stairwell", 3), ("outdoor", 1))
-WITHIN_S: Final = 7200.0  # they are installed one after the other within that time
+EACH_S: Final = 72.0  # between two that get power for the first time, as where people install them
 BEACON_HZ: Final = 869_525_000
 BEACON_BYTES: Final = 21
 MARGINS_DB: Final = (7.0, 20.0)  # the weakest lose a frame now and then
@@ -26,11 +26,15 @@ MARGINS_DB: Final = (7.0, 20.0)  # the weakest lose a frame now and then
 
 @dataclass(frozen=True)
 class Planned:
-    """What a house is built of: its flats, the concentrator's plan, what stands in everybody's configuration."""
+    """What a house is built of: its flats, the concentrator's plan, what stands in everybody's configuration.
+
+    All have power after `within_s`.
+    """
 
     flats: list[Flat]
     plan: messages.PlanEntry
     records: tuple[Record, ...]
+    within_s: float
 
 
 def planned(
@@ -40,10 +44,11 @@ def planned(
     guard_ms: int = 60,
     beacon_s: int = 0,
     indoors: bool = True,
-    within_s: float = WITHIN_S,
+    within_s: float | None = None,
 ) -> Planned:
     """`count` flats with slots every 900 s, all with power after `within_s`; `beacon_s` is its period, 0: no beacon."""
     dice = Random(seed)
+    within_s = EACH_S * count if within_s is None else within_s
     beacon = _beacon(beacon_s) if beacon_s else None
     allocator = Allocator(DEFAULT_QUANTUM_MS, RESERVE, _closed(beacon) if beacon else None)
     flats = []
@@ -75,7 +80,7 @@ def planned(
         else messages.BeaconEntry(beacon.frequency_hz, beacon.data_rate, beacon.period_s, beacon.phase_ms),  # type: ignore[arg-type]
         messages.OpenTimeEntry(opened.period_s, opened.phase_ms, opened.length_ms),  # type: ignore[arg-type]
     )
-    return Planned(flats, plan, tuple(records))
+    return Planned(flats, plan, tuple(records), within_s)
 
 
 def _crystal(dice: Random, indoors: bool) -> Crystal:

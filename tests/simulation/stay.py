@@ -10,11 +10,11 @@ from adapter_agent.simulation.reception import Fate
 from meterwire.config_records import SlotState
 from tests.simulation.house import House, quarters
 from tests.simulation.judging import delivered, fates, frames, missed
-from tests.simulation.planning import WITHIN_S, Planned
+from tests.simulation.planning import Planned
 from tests.support.virtual_loop import VirtualClock, virtually
 
 HOUR_S = 3600.0
-SETTLED_S = WITHIN_S + 2 * HOUR_S
+SETTLED_S = 2 * HOUR_S  # after the last one got power
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ def stay(house_plan: Planned, hours: float) -> Stay:
 
 
 async def _live(folder: Path, clock: VirtualClock, house_plan: Planned, hours: float) -> Stay:
-    begun = time.process_time()
+    begun, settled_s = time.process_time(), house_plan.within_s + SETTLED_S
     house = House(folder, house_plan.flats, clock, plan=house_plan.plan, records=house_plan.records)
     async with house.lived_in():
-        await house.pass_time(SETTLED_S)
+        await house.pass_time(settled_s)
         settled, downlinks = clock.time(), house.air.account.heard
-        await house.pass_time(hours * HOUR_S - SETTLED_S)
+        await house.pass_time(hours * HOUR_S - settled_s)
         states = Counter(flat.state for flat in house.flats)
     seen = frames(house, settled)
     in_slot = [one for one in seen if one.in_slot]
     arrived, expected = delivered(house, settled, clock.time() - house.flats[0].slot.period_s)
     return Stay(
         adapters=len(house.flats),
-        hours=hours - SETTLED_S / HOUR_S,
+        hours=hours - settled_s / HOUR_S,
         arrived=arrived,
         expected=expected,
         fates=fates(seen),
