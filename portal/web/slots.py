@@ -22,13 +22,13 @@ from portal.web.slots_wrong import wrong_at
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.fleet.queries import visible_adapters
 from provisioning.slots.models import Assignment, Neighbour
-from provisioning.slots.queries import conflicts, visible_assignments
+from provisioning.slots.queries import conflicts, in_closed_time, visible_assignments
 
 BY_TIME = Order(("channel", "phase_ms", "pk"))
 DRIFT_DAYS = 60
 RECENT_DAYS = 3
 MAX_CONFLICTS = 20
-FILTERS = ("", "trouble", "unsafe", "overlap", "waits", *TROUBLES)
+FILTERS = ("", "trouble", "unsafe", "overlap", "waits", "closed", *TROUBLES)
 _WAITS = Q(echoed_version=None) | ~Q(echoed_version=F("version")) | Q(echoed_state=Assignment.State.NONE)
 _UNSAFE = Q(echoed_version=F("version"), echoed_state__in=(Assignment.State.NO_TRUST, Assignment.State.REFUSED))
 
@@ -85,7 +85,10 @@ def lines(access: Access, concentrator: Concentrator, query: QueryDict) -> tuple
     rows = visible_assignments(access.user, access.organisation).filter(concentrator=concentrator)
     if text := query.get("q", "").strip()[: adapters.MAX_SEARCH]:
         rows = rows.filter(pk__in=adapters.search(access, text))
-    found = paged(_shown(rows, query.get("show", ""), wrong), BY_TIME, query)
+    show = query.get("show", "")
+    if show == "closed":
+        rows = rows.filter(pk__in=in_closed_time(concentrator))
+    found = paged(_shown(rows, show, wrong), BY_TIME, query)
     return found, _lines(found.rows, wrong)
 
 

@@ -12,7 +12,7 @@ from meterwire.slots import MAX_DATA_RATE, PERIODS, Kind
 from portal.web import figures
 from portal.web.slots_room import bar, percent
 from provisioning.slots.models import SlotPlan
-from provisioning.slots.queries import Group, plan_before_building
+from provisioning.slots.queries import Group, closed_share, plan_before_building
 
 MAX_CONCENTRATORS = 12  # more are not looked for
 TIGHT_GUARD_MS = 20  # what a beacon keeps clocks within (design 7)
@@ -45,9 +45,9 @@ class Meters:
     period_s: int = 900
     kind: int = Kind.VALUES
 
-    def groups(self, previous: bool) -> list[Group]:
+    def groups(self) -> list[Group]:
         """By data rate; what rounding leaves over goes to the fastest one."""
-        kind = Kind.VALUES_PREVIOUS if previous and self.kind == Kind.VALUES else Kind(self.kind)
+        kind = Kind(self.kind)
         if self.distance not in MIXES:
             return [Group(self.count, int(self.distance), kind, self.period_s)]
         parts = [self.count * share // 100 for share in MIXES[self.distance]]
@@ -57,12 +57,13 @@ class Meters:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out: placed and wanted by row, and (where they do not fit) what would help."""
+    """What came out: placed and wanted by row, whether it holds in `any_order`, and (where not all fit) what helps."""
 
     rows: list[tuple[Meters, int]]
     used: float
     reserve: float
     fits: bool
+    any_order: bool
     helps: list[str]
 
     @property
@@ -84,16 +85,17 @@ class Outcome:
 
 def planned(meters: Sequence[Meters], plan: SlotPlan) -> Outcome:
     """Try it at one empty concentrator. Invalid for what no slot can be."""
-    placed, used, fits = _tried(meters, plan)
-    helps = [] if fits else _helps(meters, plan)
-    return Outcome(list(zip(meters, placed, strict=True)), used, plan.reserve / 1000, fits, helps)
-
-
-def _tried(meters: Sequence[Meters], plan: SlotPlan) -> tuple[list[int], float, bool]:
-    groups = [row.groups(plan.previous) for row in meters]
+    groups = [row.groups() for row in meters]
     found = plan_before_building([group for row in groups for group in row], plan)
     left = iter(found.placed)
-    return [sum(next(left) for _group in row) for row in groups], found.used, found.fits
+    placed = [sum(next(left) for _group in row) for row in groups]
+    helps = [] if found.fits else _helps(meters, plan)
+    rows = list(zip(meters, placed, strict=True))
+    return Outcome(rows, found.used, closed_share(plan), found.fits, found.any_order, helps)
+
+
+def _fit(meters: Sequence[Meters], plan: SlotPlan) -> bool:
+    return plan_before_building([group for row in meters for group in row.groups()], plan).fits
 
 
 def _helps(meters: Sequence[Meters], plan: SlotPlan) -> list[str]:
@@ -104,20 +106,20 @@ def _helps(meters: Sequence[Meters], plan: SlotPlan) -> list[str]:
             quantum_ms=plan.quantum_ms, guard_ms=TIGHT_GUARD_MS, reserve=plan.reserve, previous=plan.previous,
             beacon_period_s=BEACON_S, beacon_data_rate=plan.beacon_data_rate,
         )  # fmt: skip
-        if _tried(meters, tight)[2]:
+        if _fit(meters, tight):
             text = _("a beacon every {time}, which allows a guard of {ms} ms")
             found.append(text.format(time=figures.span(BEACON_S), ms=TIGHT_GUARD_MS))
     faster = [replace(row, distance=str(min(MAX_DATA_RATE, int(row.distance) + 1)))
               if row.distance not in MIXES else row for row in meters]  # fmt: skip
-    if faster != list(meters) and _tried(faster, plan)[2]:
+    if faster != list(meters) and _fit(faster, plan):
         found.append(_("a better place for the antenna: every adapter one rate faster"))
     longer = [replace(row, period_s=PERIODS[PERIODS.index(row.period_s) + 1]) for row in meters
               if row.period_s != PERIODS[-1]]  # fmt: skip
-    if len(longer) == len(meters) and _tried(longer, plan)[2]:
+    if len(longer) == len(meters) and _fit(longer, plan):
         found.append(_("the next longer period for all of them"))
     for n in range(2, MAX_CONCENTRATORS + 1):
         share = [replace(row, count=-(-row.count // n)) for row in meters]
-        if _tried(share, plan)[2]:
+        if _fit(share, plan):
             text = ngettext("{n} concentrator that does not hear the others", "{n} concentrators that hear each other "
                             "little, with equal shares", n)  # fmt: skip
             found.append(text.format(n=n))

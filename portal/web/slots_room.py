@@ -14,7 +14,7 @@ from portal.web.states import Form, State
 from provisioning.fleet.models import Concentrator
 from provisioning.slots.making_room import Means, what_makes_room
 from provisioning.slots.models import SlotPlan
-from provisioning.slots.queries import Fullness, fullness, how_many_fit
+from provisioning.slots.queries import Fullness, fullness, how_many_fit, in_closed_time
 from provisioning.slots.services import plan_of
 
 NEARLY = 0.9  # of what can be used: time to think of what makes room
@@ -31,7 +31,7 @@ _GAINS: dict[Means, str | Promise] = {
 @dataclass(frozen=True, slots=True)
 class Room:
     """A concentrator's time; `fits`: data rate by name and how many more slots at it; `gains`: what would make room, in
-    words, and for how many more.
+    words, and for how many more; `closed`: slots that were given before the plan closed their time.
     """
 
     plan: SlotPlan
@@ -39,10 +39,12 @@ class Room:
     state: State
     fits: list[tuple[str, int]] = field(default_factory=list)
     gains: list[tuple[str, int]] = field(default_factory=list)
+    closed: int = 0
 
     @property
-    def free(self) -> float:
-        return max(0.0, 1 - self.full.used - self.full.reserve)
+    def kept(self) -> float:
+        """In which nobody has a slot."""
+        return self.full.reserve + self.full.beacon
 
     @property
     def used_percent(self) -> str:
@@ -50,15 +52,15 @@ class Room:
 
     @property
     def reserve_percent(self) -> str:
-        return percent(self.full.reserve)
+        return percent(self.kept)
 
     @property
     def free_percent(self) -> str:
-        return percent(self.free)
+        return percent(self.full.free)
 
     @property
     def bar(self) -> SafeString:
-        return bar(self.full.used, self.full.reserve)
+        return bar(self.full.used, self.kept)
 
 
 def room(concentrator: Concentrator, *, more: bool = True) -> Room:
@@ -72,6 +74,7 @@ def room(concentrator: Concentrator, *, more: bool = True) -> Room:
         state=_state(plan, full),
         fits=[(figures.rate(rate), n) for rate, n in fits],
         gains=[(str(_GAINS[gain.kind]), gain.gains) for gain in gains],
+        closed=len(in_closed_time(concentrator)) if more else 0,
     )
 
 
@@ -80,7 +83,7 @@ def _state(plan: SlotPlan, full: Fullness) -> State:
         return State("bad", _("full"))
     if not plan.by_pairing:
         return State("idle", _("gives no slots"))
-    if full.used > NEARLY * (1 - full.reserve):
+    if full.used > NEARLY * (1 - full.reserve - full.beacon):
         return State("warn", _("nearly full"))
     return State("ok", _("has room"))
 

@@ -91,6 +91,31 @@ def test_keys_move_from_slot_to_slot_and_open_one(slotted: Portal, opened: Open)
     expect(page.locator("#panel .figs")).to_be_visible()
 
 
+def test_two_fingers_come_closer_and_one_moves(slotted: Portal, opened: Open) -> None:
+    page = the_map(opened, slotted, viewport=PHONE, has_touch=True)
+    field = page.locator(".slotmap-field")
+    field.scroll_into_view_if_needed()
+    box = field.bounding_box()
+    assert box is not None
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *xs: float) -> None:
+        points = [{"x": box["x"] + x, "y": box["y"] + 120, "id": n} for n, x in enumerate(xs)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 180, 220)
+    for wide in (20, 40, 60, 80):
+        touch("touchMove", 180 - wide, 220 + wide)
+    touch("touchEnd")
+    near = page.evaluate(SEEN)
+    assert near["span"] < 900_000 / 3
+    touch("touchStart", 250)
+    for far in (20, 60, 100):
+        touch("touchMove", 250 - far)
+    touch("touchEnd")
+    assert page.evaluate(SEEN)["start"] > near["start"]
+
+
 def test_a_search_jumps_to_the_adapter_and_shows_its_drift(slotted: Portal, opened: Open) -> None:
     page = the_map(opened, slotted)
     page.get_by_label("Search an adapter").fill(slotted.rows["dev_eui"])

@@ -141,6 +141,13 @@ def test_the_list_says_how_much_of_the_guard_was_used(world: World, browse: Brow
     assert "50 %" in slots(world, browse)
 
 
+def test_slots_in_time_that_the_plan_has_closed_since_are_told(world: World, browse: Browse, held: Assignment) -> None:
+    assert "before the plan closed" not in slots(world, browse)
+    Assignment.objects.filter(pk=held.pk).update(phase_ms=294_000)
+    assert "1 slot was given before the plan closed its time" in slots(world, browse)
+    assert f'data-slot-of="{held.pk}"' in slots(world, browse, "?show=closed")
+
+
 def test_a_viewer_is_offered_no_change(world: World, browse: Browse, held: Assignment) -> None:
     assert "Change the plan" not in slots(world, browse, person=world.cast.viewer)
     assert "Change the plan" in slots(world, browse)

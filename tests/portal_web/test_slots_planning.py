@@ -72,13 +72,15 @@ def test_a_plan_outside_its_bounds_is_refused(world: World, browse: Browse) -> N
 @pytest.mark.parametrize("distance", MIXES)
 @pytest.mark.parametrize("count", [1, 7, 99, 1001])
 def test_a_mix_loses_and_invents_nobody(distance: str, count: int) -> None:
-    assert sum(group.count for group in Meters(count, distance).groups(False)) == count
+    assert sum(group.count for group in Meters(count, distance).groups()) == count
     assert sum(MIXES[distance]) == 100
 
 
-def test_the_previous_value_makes_readings_longer_and_nothing_else() -> None:
-    assert Meters(1, "5").groups(True)[0].kind == Kind.VALUES_PREVIOUS
-    assert Meters(1, "5", kind=Kind.LMN).groups(True)[0].kind == Kind.LMN
+def test_the_previous_value_takes_room() -> None:
+    meters = [Meters(30_000, "5")]
+    assert planned(meters, SlotPlan(previous=True)).used > planned(meters, SlotPlan()).used
+    gateways = [Meters(30_000, "5", kind=Kind.LMN)]
+    assert planned(gateways, SlotPlan(previous=True)).used == planned(gateways, SlotPlan()).used
 
 
 def test_what_is_said_to_help_does(world: World) -> None:

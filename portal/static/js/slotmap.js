@@ -67,7 +67,6 @@ class SlotMap {
   draw() {
     const began = performance.now();
     this.drawing.draw(this.chosen, this.pointed);
-    this.field.classList.toggle("near", !this.view.all);
     performance.clearMeasures("slotmap-draw");
     performance.measure("slotmap-draw", { start: began, end: performance.now() });
   }
