@@ -13,7 +13,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.support import arguments, report
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, DESKTOP, Portal, log_in, serving
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, Portal, log_in, serving
 from tests.browser.slots_stage import OPERATOR, seeded
 
 SLOTS = 30_000
@@ -58,7 +58,7 @@ def measure() -> dict[str, float]:
 
 
 def _figures(browser: Browser, portal: Portal) -> dict[str, float]:
-    context = browser.new_context(viewport=DESKTOP, locale="en-GB")
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
     page = context.new_page()
     log_in(page, portal, OPERATOR)
     wire = context.new_cdp_session(page)
