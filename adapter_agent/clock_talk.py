@@ -72,7 +72,7 @@ class ClockTalk:
         if self._answers:
             return self._clock.monotonic()
         now = self._clock.monotonic()
-        needed = self._slot.uncertain(ASK_SHARE) or self._slot.unvouched >= CHECK_S
+        needed = self._slot.uncertain(ASK_SHARE) or self._slot.unvouched >= CHECK_S or self._slot.strained
         urgent = self._slot.uncertain(URGENT_SHARE)
         if needed and not self._asking:
             self._ask.restart(now + self._random.uniform(0.0, SPREAD_S if urgent else self._spread_s))

@@ -100,6 +100,7 @@ class Discipline:
         self._wander = FIRST_WANDER
         self._past: deque[Sample] = deque()  # answers that the rate is measured over, the oldest first
         self._hints: deque[Sample] = deque()  # since the last answer
+        self.strained = False  # one of them told more than the clock may be wrong by: only an answer can settle it
         self._doubted: Sample | None = None
         self._leap_day: int | None = None
         if held is None:
@@ -174,6 +175,7 @@ class Discipline:
         if verdict in (Verdict.FIRST, Verdict.TAKEN, Verdict.STEPPED):
             self._vouched = self._line
             self._hints.clear()
+            self.strained = False
         if verdict not in (Verdict.DOUBTED, Verdict.OLD):
             self._leap_day = int(sample.unix_s // DAY_S) if leap_soon else None
         return verdict
@@ -190,9 +192,12 @@ class Discipline:
         bounds = [(sample.unix_s, sample.uncertainty_s), (line.at(at), self._bound(line, at))]
         bounds.append((vouched.at(at), self.unvouched(at)))
         low, high = max(unix - bound for unix, bound in bounds), min(unix + bound for unix, bound in bounds)
+        self.strained = self.strained or not low <= sample.unix_s <= high
         if low > high:
             return False
-        taken = Sample(at, (low + high) / 2, (high - low) / 2)
+        unix = (low + high) / 2
+        doubt = min(self._bound(line, at), abs(unix - sample.unix_s) + sample.uncertainty_s)
+        taken = Sample(at, unix, max((high - low) / 2, doubt))
         rate = self._hinted_rate(vouched, taken)
         self._line = _Line(at, taken.unix_s, taken.uncertainty_s, rate, max(vouched.rate_uncertainty, FIRST_WANDER))
         return True

@@ -152,6 +152,11 @@ class OwnSlot:
         return self._time.discipline.unvouched(self._clock.monotonic())
 
     @property
+    def strained(self) -> bool:
+        """Whether the beacon and the clock disagree, so that only an answer can tell who is right."""
+        return self._slot is not None and self.refusal is None and self._time.discipline.strained
+
+    @property
     def hinted(self) -> bool:
         """Whether the slot is kept by beacons since the last answer."""
         return self.next(self._clock.monotonic()) is not None and self._time.discipline.hinted

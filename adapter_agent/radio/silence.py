@@ -36,8 +36,13 @@ class Silence:
 
     @property
     def tries(self) -> int:
-        """How often to send a confirmed uplink."""
-        return min(self._tries, DOUBTFUL_TRIES) if self.doubtful else self._tries
+        """How often to send a confirmed uplink: half as often after each that stayed unanswered, because the network may
+        be overwhelmed by just these.
+        """
+        return self._tries_after(self._unanswered)
+
+    def _tries_after(self, unanswered: int) -> int:
+        return min(self._tries, DOUBTFUL_TRIES) if self.doubtful else max(1, self._tries >> unanswered)
 
     def count(self, *, heard: bool, unanswered: int) -> None:
         """An uplink is over; `unanswered`: how often it was sent, when it asked for an answer that did not come."""
@@ -51,4 +56,5 @@ class Silence:
     def lost(self) -> bool:
         """Whether to join again. What could not be repeated, for want of time before a slot, counts for less."""
         after = 1 if self.doubtful else self._rejoin_after
-        return self._unheard >= SILENCE_REJOIN or (self._unanswered >= after and self._tried >= after * self.tries)
+        enough = sum(self._tries_after(number) for number in range(after))
+        return self._unheard >= SILENCE_REJOIN or (self._unanswered >= after and self._tried >= enough)

@@ -145,3 +145,12 @@ async def test_the_beacon_counts_gps_time_so_that_leap_seconds_move_nothing(hous
     assert round(gps_seconds(1_767_225_600.0)) == 1_767_225_600 - 315_964_800 + 18
     async with settled(house) as app:
         assert abs(app._parts.time.unix() - house.clock.time()) < 0.01
+
+
+async def test_a_beacon_that_contradicts_the_clock_makes_it_ask_for_an_answer(house):
+    async with settled(house):
+        before = len(house.network.uplinks)
+        house.network.altered = lambda beacon: replace(beacon, gps_ms=beacon.gps_ms + 500)
+        await house.pass_time(1500, every_s=10)
+    asked = [heard for heard in house.network.uplinks[before:] if heard.uplink.fport == clock_package.PORT]
+    assert 1 <= len(asked) <= 4

@@ -256,3 +256,18 @@ def test_an_answer_after_forged_hints_puts_the_clock_right_at_once():
     assert 0.01 < dragged < 0.1
     assert discipline.take(crystal.sample(36_060.0, 0.0, 0.005, told=True)) is Verdict.TAKEN
     assert abs(error(discipline, crystal, 36_060.0)) <= 0.005
+
+
+def test_a_hint_beyond_what_the_clock_may_be_wrong_by_calls_for_an_answer_and_claims_no_certainty():
+    crystal, discipline = Crystal(0.0), Discipline()
+    discipline.take(Sample(0.0, BEGIN, 0.005, 8e-6))  # told a rate that is wrong by 8 ppm
+    for step in range(1, 60):
+        discipline.hint(crystal.sample(300.0 * step, 0.0, 0.004))
+        assert abs(error(discipline, crystal, 300.0 * step)) <= discipline.uncertainty(300.0 * step) + 0.05
+        if discipline.strained:
+            break
+    assert step < 20, "within an hour or so"
+    assert abs(error(discipline, crystal, 300.0 * step)) < 0.03
+    assert discipline.uncertainty(300.0 * step) >= abs(error(discipline, crystal, 300.0 * step))
+    assert discipline.take(crystal.sample(300.0 * step + 60, 0.0, 0.005)) is Verdict.TAKEN
+    assert not discipline.strained
