@@ -140,7 +140,7 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True):
     net_id: Annotated[int, Meta(ge=0, le=0xFFFFFF)] = 0
     rx_delay_s: Annotated[int, Meta(ge=1, le=15)] = 1
     rx1_dr_offset: Annotated[int, Meta(ge=0, le=5)] = 0
-    rx2_dr: Annotated[int, Meta(ge=0, le=15)] = 0
+    rx2_dr: Annotated[int, Meta(ge=0, le=15)] = 3
     rx2_frequency_hz: int | None = None
     extra_channels: bool = True
 

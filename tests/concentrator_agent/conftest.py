@@ -24,7 +24,7 @@ def make_lab(tmp_path: Path, clock: ManualClock) -> Iterator[Callable[..., Lab]]
     def make(region: RegionSettings | None = None, **options: Any) -> Lab:
         for old in labs:
             old.close()
-        lab = Lab(tmp_path, clock, region or RegionSettings(), **options)
+        lab = Lab(tmp_path, clock, region or RegionSettings(rx2_dr=0), **options)  # the region's own
         labs.append(lab)
         return lab
 

@@ -277,13 +277,13 @@ async def test_a_refused_request_is_repeated_three_times_and_then_left(make_lab)
 
 
 async def test_what_a_device_was_told_is_remembered_over_a_restart(make_lab) -> None:  # type: ignore[no-untyped-def]
-    lab = make_lab(RegionSettings(rx_delay_s=3, extra_channels=False))
+    lab = make_lab(RegionSettings(rx_delay_s=3, rx2_dr=0, extra_channels=False))
     mote = Mote()
     await lab.devices(mote.personalise(0xFC000001))
     await lab.hear(mote.frame())
     (transmission,) = await lab.hear(mote.frame(b"", 1, [RXTimingSetupAns()]))
     assert mote.read(transmission.phy, 1).fopts == b""  # a sticky answer is ended by any downlink
-    lab = make_lab(RegionSettings(rx_delay_s=3, extra_channels=False))
+    lab = make_lab(RegionSettings(rx_delay_s=3, rx2_dr=0, extra_channels=False))
     (transmission,) = await lab.hear(mote.frame(confirmed=True))
     assert transmission.tmst == 1_001_000 + 3_000_000
 

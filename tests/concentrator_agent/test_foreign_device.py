@@ -105,7 +105,7 @@ async def test_it_joins_and_takes_over_the_channels_of_the_cflist(foreign: Forei
     frequencies = sorted(channel.uplink_hz for channel in foreign.device.channels())
     wanted = sorted(channel.frequency_hz for channel in EU868.default_channels + EU868.extra_channels)
     assert frequencies == wanted
-    assert foreign.device.rx2 == (869_525_000, 0)
+    assert foreign.device.rx2 == (869_525_000, 3)
     assert foreign.device.receive_delay_us == 1_000_000
 
 
