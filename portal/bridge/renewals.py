@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
-from meterwire.errors import MeterspanError
+from django.db import InterfaceError, OperationalError
+
 from meterwire.slots import MAX_DATA_RATE
 from portal.telemetry.commissioning import heard_levels
 from portal.telemetry.models import AdapterStatus
@@ -64,5 +65,7 @@ def _follow(row: Configuration) -> None:
     """One that cannot be followed must not stop the others."""
     try:
         follow_refusal(ACTOR, row)
-    except MeterspanError as error:
-        log.warning("a refused configuration could not be followed: %s", error)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("a refused configuration could not be followed", extra={"adapter": row.pk})

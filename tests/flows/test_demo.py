@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tests.support.processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_READINGS_S = 60.0
+SLOTS_S = 240.0  # joined, configured, and one answer about its clock
+AIR_MS = 50.0  # from the end of a frame to the stamp that the gateway gives it
 TOKEN = """
 from datetime import timedelta
 from django.utils import timezone
@@ -35,7 +38,7 @@ until = timezone.now() + timedelta(hours=1)
 print(create_token(user, Organisation.objects.get(), "flow", role="operator", read_only=False, expires_at=until).text)
 """
 
-pytestmark = [pytest.mark.flow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.flow, pytest.mark.timeout(700)]
 
 
 class Demo:
@@ -139,6 +142,8 @@ async def test_a_newcomer_sees_readings_and_registers_a_foreign_device(demo: Dem
         await _eventually(lambda pk=adapter["id"]: demo.call(f"readings/?adapter={pk}")["results"], FIRST_READINGS_S)
     first = demo.call(f"readings/?adapter={adapters[0]['id']}")["results"][0]
 
+    for adapter in paired:
+        await _in_its_slot(demo, adapter["id"])
     await _pair_the_next(demo, boxed[0])
     await _foreign_device(demo)
 
@@ -150,6 +155,29 @@ async def test_a_newcomer_sees_readings_and_registers_a_foreign_device(demo: Dem
     kept = demo.call(f"readings/?adapter={adapters[0]['id']}")["results"]
     assert first in kept, "a second start keeps the data"
     demo.interrupt()
+
+
+async def _in_its_slot(demo: Demo, adapter: int) -> None:
+    """It says that it sends in the slot it was given, and the next telegram that comes there is on time."""
+
+    def given() -> Any:
+        found = demo.call(f"adapters/{adapter}/slot/")["slot"]
+        return found if found and found["echo"]["state"] == "in_slot" else None
+
+    slot = await _eventually(given, SLOTS_S)
+    assert (slot["period_s"], slot["overlap_ms"], slot["echo"]["version"]) == (60, 0, slot["version"])
+    begin, end = slot["phase_ms"], slot["phase_ms"] + slot["length_ms"]
+    await _eventually(
+        lambda: [at for at in _arrivals(demo, adapter) if begin <= at <= end + AIR_MS],
+        2 * slot["period_s"],
+    )
+
+
+def _arrivals(demo: Demo, adapter: int) -> list[float]:
+    """When its last telegrams had arrived, in ms of their minutes."""
+    rows = demo.call(f"telegrams/?adapter={adapter}")["results"]
+    times = [datetime.fromisoformat(row["received_at"]) for row in rows if row["fport"] == 16]
+    return [at.timestamp() % 60 * 1000 for at in times]
 
 
 async def _pair_the_next(demo: Demo, flat: Flat) -> None:

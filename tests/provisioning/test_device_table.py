@@ -8,7 +8,16 @@ import pytest
 
 from meterwire.curves import Curve, PrivateKey
 from meterwire.ids import DevEUI, GatewayEUI
-from meterwire.messages import MAX_DEVICES, DevicesCommand, WrappedKey, decode_command, encode, ulid
+from meterwire.messages import (
+    MAX_DEVICES,
+    DevicesCommand,
+    OpenTimeEntry,
+    PlanEntry,
+    WrappedKey,
+    decode_command,
+    encode,
+    ulid,
+)
 from meterwire.seal import Key16
 from meterwire.transport_key import unwrap
 from provisioning.fleet import desired
@@ -242,3 +251,12 @@ def test_the_transport_key_goes_to_the_concentrator_that_is_its_partner_only(
     carried = entries[ours.dev_eui].transport_key
     assert opened(concentrator, ours.dev_eui, carried, "transport") == bytes(range(16)).hex()
     assert entries[portals.dev_eui].transport_key is None
+
+
+def test_every_message_of_a_change_tells_the_plan() -> None:
+    plan = PlanEntry(None, OpenTimeEntry(300, 292_500, 7_500))
+    change = Change(3, 2, (), tuple(f"{number:016x}" for number in range(MAX_DEVICES + 1)))
+    messages = commands(change, lambda: "01M8EMQWZA6964P4Z19WZGTJT3", "2026-11-27T12:00:00.000Z", plan)
+    assert len(messages) == 2
+    assert {message.plan for message in messages} == {plan}
+    assert {message.plan for message in commands(change, lambda: "x", "y")} == {None}

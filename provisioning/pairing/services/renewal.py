@@ -4,10 +4,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from django.db import InterfaceError, OperationalError
+
 from meterwire.config_records import BeaconRecord, OpenTimeRecord, PreviousRecord, SlotRecord
 from meterwire.errors import MeterspanError
 from meterwire.slots import Kind
 from provisioning.accounts.actors import Actor
+from provisioning.accounts.models import Organisation
 from provisioning.audit.services import audited, record
 from provisioning.fleet.models import Adapter
 from provisioning.pairing.models import Configuration
@@ -27,14 +30,20 @@ def renew_later(plan: SlotPlan, **_: Any) -> None:
 
 
 def renew_next(limit: int) -> int:
-    """Put the next stale configurations together anew, in one transaction; returns how many are left."""
+    """Put the next stale configurations together anew, in one transaction; returns how many are left.
+
+    One that cannot be put together stays as it is: it must not keep all others from theirs.
+    """
     stale = Configuration.objects.filter(stale=True)
     rows = list(stale.select_related("adapter__organisation").order_by("adapter__organisation", "pk")[:limit])
     if not rows:
         return 0
     organisation = rows[0].adapter.organisation
-    with audited(organisation):
-        refresh_many([row.adapter for row in rows if row.adapter.organisation_id == organisation.pk])
+    adapters = [row.adapter for row in rows if row.adapter.organisation_id == organisation.pk]
+    if not _renewed(organisation, adapters):
+        for adapter in adapters:
+            if not _renewed(organisation, [adapter]):
+                Configuration.objects.filter(pk=adapter.pk).update(stale=False)
     return stale.count()
 
 
@@ -96,6 +105,18 @@ def follow_refusal(actor: Actor, row: Configuration) -> bool:
     if row.reported.get("refused") != row.version or refused not in SLOT_RECORDS or not row.knows(refused):
         return False
     return _decide(actor, row, refused, firmware)
+
+
+def _renewed(organisation: Organisation, adapters: Sequence[Adapter]) -> bool:
+    try:
+        with audited(organisation):
+            refresh_many(adapters)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("configurations could not be renewed", extra={"count": len(adapters), "first": str(adapters[0])})
+        return False
+    return True
 
 
 def _decide(actor: Actor, row: Configuration, unknown_from: int | None, firmware: str) -> bool:

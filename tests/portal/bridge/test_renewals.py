@@ -141,6 +141,18 @@ def test_a_beacon_is_told_to_adapters_and_concentrator(
     assert (now.phase_ms, now.channel, now.version) == (place.phase_ms, place.channel, place.version)
 
 
+def test_one_that_cannot_be_put_together_keeps_no_other_from_its_own(installed: Installed, bridge: Bridge) -> None:
+    bridge.turn()
+    other = Installed(installed.stage, meter_id=number(2))
+    bridge.turn()
+    Configuration.objects.filter(adapter=installed.device.row).update(registers="{not json")
+    set_plan(OPERATOR, installed.stage.concentrator, **USUAL, beacon_period_s=300)
+    bridge.turn()
+    assert BeaconRecord.type in types(other)
+    assert other.configuration.version == 3
+    assert not Configuration.objects.filter(stale=True).exists()
+
+
 def test_a_plan_without_reserve_has_no_open_time(installed: Installed, bridge: Bridge) -> None:
     bridge.turn()
     set_plan(OPERATOR, installed.stage.concentrator, **{**USUAL, "reserve": 0})
