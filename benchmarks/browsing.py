@@ -40,6 +40,8 @@ class Browser:
             "adapter_link": lambda: f"/adapters/{self._adapter()}/link/",
             "concentrators": lambda: "/concentrators/",
             "concentrator": lambda: f"/concentrators/{self._site()}/",
+            "slots": lambda: f"/concentrators/{self._site()}/slots/",
+            "slot": lambda: f"/adapters/{self._adapter()}/slot/",
             "readings": lambda: f"/readings/?adapter={self._adapter()}",
             "incidents": lambda: "/incidents/",
             "api_adapters": lambda: "/api/v1/adapters/",
