@@ -115,7 +115,7 @@ class Batch:
     """Arrivals of one transaction; `now_us` is when the portal took them.
 
     `late` are (hour, adapter) of readings whose hour may have been condensed already; `reports` is what came on port
-    33; `proofs` are (arrival, input, identity hash) out of opened values.
+    33; `proofs` are (arrival, input, identity hash) out of opened values; `doubtful` are those that are not fresh.
     """
 
     arrivals: list[Arrival]
@@ -125,6 +125,7 @@ class Batch:
     late: set[tuple[int, int]] = field(default_factory=set)
     reports: list[tuple[Arrival, Part]] = field(default_factory=list)
     proofs: list[tuple[Arrival, int, int]] = field(default_factory=list)
+    doubtful: list[Arrival] = field(default_factory=list)
 
 
 def moment(us: int) -> datetime:

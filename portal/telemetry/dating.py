@@ -88,13 +88,13 @@ def _readings(
     values: Sequence[tuple[int, int | None]], adapter: AdapterRecord, sent: int
 ) -> list[tuple[int, int | None, int, int | None]]:
     """One row per register. An input's age, which dates its other values, its identity hash and its previous value
-    (portal.telemetry.recovery) are no rows.
+    (index 0, portal.telemetry.recovery) are no rows.
     """
     readings = []
     pairings = adapter.pairings
     for register, value in values:
         index = register & 31
-        if index >= AGE or index == PREVIOUS:
+        if index >= AGE or not index:
             if index == AGE:
                 return _aged(values, adapter, sent)
             if index in {IDENTITY, PREVIOUS}:

@@ -28,8 +28,8 @@ def make_way(batch: Batch) -> None:
     """In the batch's transaction: what was recovered of telegrams that now come themselves goes."""
     late = {
         (arrival.adapter.pk, arrival.counter): arrival
-        for arrival in batch.arrivals
-        if not arrival.fresh and arrival.readings and arrival.adapter is not None and _counts(arrival)
+        for arrival in batch.doubtful
+        if arrival.readings and arrival.adapter is not None and _counts(arrival)
     }
     if not late:
         return

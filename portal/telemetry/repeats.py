@@ -10,8 +10,8 @@ from portal.telemetry.models import Reading
 
 def date_anew(batch: Batch) -> None:
     """In the batch's transaction: date the readings of telegrams that came again out of their order."""
-    for arrival in batch.arrivals:
-        if arrival.fresh or arrival.known or arrival.error is not None or not arrival.readings:
+    for arrival in batch.doubtful:
+        if arrival.known or arrival.error is not None or not arrival.readings:
             continue
         at = _measured(arrival)
         adapter = arrival.adapter

@@ -20,7 +20,8 @@ def advance(arrivals: Iterable[Arrival]) -> None:
         counter = arrival.counter
         if counter is not None:
             last = adapter.last_counter
-            arrival.gap = counter != last + 1
+            if counter != last + 1:
+                arrival.gap = True
             if counter > last:
                 adapter.last_counter, arrival.fresh = counter, True
             continue
@@ -31,7 +32,7 @@ def advance(arrivals: Iterable[Arrival]) -> None:
 
 def drop_known(batch: Batch, store: Store) -> None:
     """Tell duplicates and replays from telegrams that are only late. Asks the database about what is not fresh."""
-    doubtful = [arrival for arrival in batch.arrivals if not arrival.fresh]
+    doubtful = batch.doubtful = [arrival for arrival in batch.arrivals if not arrival.fresh]
     if not doubtful:
         return
     ids = store.known_ids([arrival.telegram.id for arrival in doubtful])
