@@ -81,6 +81,13 @@ class Flat:
         working = self.agent is not None and self.agent._parts is not None
         return self.agent._parts.slot.state if working else SlotState.NONE  # type: ignore[union-attr]
 
+    @property
+    def trusts(self) -> bool:
+        """Whether it would use the next slot: it says so a little later, and falls back before."""
+        if self.agent is None or self.agent._parts is None:
+            return False
+        return self.agent._parts.slot.next(self.agent._clock.monotonic()) is not None
+
     async def live(self, folder: Path, clock: Clock, air: Air) -> None:
         """From power-up until cancelled."""
         await clock.sleep(self.starts_s)

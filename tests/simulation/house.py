@@ -66,9 +66,9 @@ class House:
         )
         self.telegrams: list[messages.Telegram] = []
         self.events: list[messages.Event] = []
-        self.landed: list[tuple[Landed, SlotState]] = []  # every frame, and what its sender thought of its slot
+        self.landed: list[tuple[Landed, bool]] = []  # every frame, and whether its sender trusted its slot
         self._by_eui = {flat.dev_eui: flat for flat in self.flats}
-        self.air.watch(lambda landed: self.landed.append((landed, self._by_eui[landed.flight.dev_eui].state)))
+        self.air.watch(lambda landed: self.landed.append((landed, self._by_eui[landed.flight.dev_eui].trusts)))
         self._seen = 0
 
     @asynccontextmanager

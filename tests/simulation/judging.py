@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from adapter_agent.simulation.air import Landed
 from adapter_agent.simulation.reception import Fate
 from meterwire import messages
-from meterwire.config_records import SlotState
 from meterwire.ids import DevEUI
 from meterwire.lorawan.frame import DataFrame, parse
 from meterwire.registers import previous_number
@@ -23,7 +22,7 @@ IMPORT = 1  # number of 1-0:1.8.0 at input 0
 
 @dataclass(frozen=True)
 class Frame:
-    """An uplink: whose, on which port (None: no data), when it began (Unix s), what its sender made of its slot then,
+    """An uplink: whose, on which port (None: no data), when it began (Unix s), whether its sender trusted its slot then,
     how much too late it was for the nearest use of that, and whether it lay in it, or in the time that is open to all.
     """
 
@@ -31,7 +30,7 @@ class Frame:
     port: int | None
     confirmed: bool
     start: float
-    state: SlotState
+    trusted: bool
     offset_s: float
     in_slot: bool
     in_open: bool
@@ -42,8 +41,8 @@ def frames(house: House, since: float) -> list[Frame]:
     """The data frames that began at `since` or later."""
     flats = {flat.dev_eui: flat for flat in house.flats}
     return [
-        _frame(house, flats[one.flight.dev_eui], one, parsed, state)
-        for one, state in house.landed
+        _frame(house, flats[one.flight.dev_eui], one, parsed, trusted)
+        for one, trusted in house.landed
         if one.flight.unix_start >= since and isinstance(parsed := parse(one.frame), DataFrame)
     ]
 
@@ -51,9 +50,7 @@ def frames(house: House, since: float) -> list[Frame]:
 def missed(some: Iterable[Frame]) -> list[Frame]:
     """Regular telegrams of senders that trusted their slot, which lay beside it: they may have met anybody's."""
     return [
-        one
-        for one in some
-        if (one.port, one.confirmed, one.state) == (PORT, False, SlotState.IN_SLOT) and not (one.in_slot or one.in_open)
+        one for one in some if one.port == PORT and one.trusted and not (one.confirmed or one.in_slot or one.in_open)
     ]
 
 
@@ -98,7 +95,7 @@ def _uses(slot: Slot, since: float, until: float) -> Iterator[float]:
         begin += slot.period_s
 
 
-def _frame(house: House, flat: Flat, landed: Landed, parsed: DataFrame, state: SlotState) -> Frame:
+def _frame(house: House, flat: Flat, landed: Landed, parsed: DataFrame, trusted: bool) -> Frame:
     flight, slot = landed.flight, flat.slot
     window = slot.window(flight.unix_end, flight.end - flight.start)
     as_planned = (FREQUENCIES_HZ[slot.channel], slot.data_rate) == (landed.freq_hz, landed.dr)
@@ -107,7 +104,7 @@ def _frame(house: House, flat: Flat, landed: Landed, parsed: DataFrame, state: S
         parsed.fport,
         parsed.confirmed,
         flight.unix_start,
-        state,
+        trusted,
         window.offset_s,
         window.inside and as_planned,
         _is_open(house.plan, landed),

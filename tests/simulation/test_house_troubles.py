@@ -94,14 +94,35 @@ def test_a_crystal_that_drifts_by_100_ppm_keeps_its_slot_or_stays_away_from_it()
     in_a_house(work, change=lambda flat: replace(flat, crystal=Crystal(cut=100e-6, mean_c=25.0)))
 
 
-def test_a_clock_that_nobody_vouches_for_sets_no_adapter_wrong():
-    """The concentrator's own clock jumps by an hour without NTP, and is set back a day and a half later."""
+def test_after_a_wrong_hour_all_fall_back_say_so_and_come_back_into_their_slots():
+    """The concentrator runs an hour ahead, and is believed; then NTP corrects it."""
 
     async def work(house: House, own: VirtualClock) -> None:
         await house.pass_time(SETTLED_S)
+        assert states(house) == {SlotState.IN_SLOT: ADAPTERS}, "all are wrong together"
+        assert missed(frames(house, house.true.time() - HOUR_S))
+        own.set(-WRONG_S)
+        corrected = house.true.time()
+        await house.pass_time(9 * HOUR_S)
+        for flat in house.flats:
+            assert SlotState.NO_TRUST in house.said(flat, corrected), "no clock is set back without a word"
+        assert states(house) == {SlotState.IN_SLOT: ADAPTERS}
+        last = frames(house, house.true.time() - 2 * HOUR_S)
+        assert not missed(last)
+        assert sum(one.in_slot for one in last) >= ADAPTERS * 7
+        assert "jump" in {event.reason for event in house.events if event.kind == "clock"}
+
+    in_a_house(work, gps=False, wrong_s=WRONG_S)
+
+
+def test_a_clock_that_nobody_vouches_for_sets_no_adapter_wrong():
+    """The concentrator's own clock jumps by an hour without NTP after a quiet day, and is set back the next day."""
+
+    async def work(house: House, own: VirtualClock) -> None:
+        await house.pass_time(24 * HOUR_S)
         since = house.true.time()
         own.set(WRONG_S)
-        await house.pass_time(36 * HOUR_S)
+        await house.pass_time(20 * HOUR_S)
         assert not missed(frames(house, since)), "what is sent without trust in the slot is not meant for it"
         assert SlotState.IN_SLOT not in states(house)
         own.set(-WRONG_S)
