@@ -49,7 +49,7 @@ class Effort:
 
 
 QUICK: Final = Effort(1, 5, 96, 2, 200_000, 2_000_000)
-FULL: Final = Effort(5, 24, 96, 15, 2_000_000, 16_000_000)
+FULL: Final = Effort(5, 24, 288, 15, 2_000_000, 16_000_000)
 
 
 def measure(effort: Effort) -> dict[str, float]:

@@ -8,16 +8,16 @@ import pytest
 from benchmarks.radio.access import Plan
 from benchmarks.radio.clocks import sending_errors
 from benchmarks.radio.delivery import slotted_readings
-from benchmarks.radio.planning import GUARD_MS, RESERVE, fill
+from benchmarks.radio.planning import GUARD_MS, RESERVE, fill, overfill
 from benchmarks.radio.sites import CHANNELS, DENSE, FAR, MIXED, Meters, Site, deploy
 from meterwire.slots import FRAME_S, Kind, length_ms
 
 MINUTES = 2  # of the frame: enough to see everything, and quick
 
 
-def filled(site: Site, *, overload: float = 0.0) -> tuple[Meters, Plan]:
+def filled(site: Site) -> tuple[Meters, Plan]:
     meters = deploy(site, 20_000, np.random.default_rng(1))
-    plan = fill(meters, Kind.VALUES.size, minutes=MINUTES, overload=overload)
+    plan = fill(meters, Kind.VALUES.size, minutes=MINUTES)
     return meters.first(len(plan)), plan
 
 
@@ -68,9 +68,24 @@ def test_foreign_traffic_takes_what_the_previous_value_brings_back() -> None:
     assert slotted_readings(*some, erlang=0.05, previous=True).mean() > without + 0.003
 
 
-def test_what_is_too_much_is_placed_over_others_and_nobody_is_moved() -> None:
-    _, fitting = filled(MIXED)
-    _, too_many = filled(MIXED, overload=0.2)
-    assert len(too_many) == len(fitting) + round(0.2 * len(fitting))
-    assert too_many.first(len(fitting)).phase_s.tolist() == fitting.phase_s.tolist()
-    assert (too_many.phase_s < FRAME_S).all()
+@pytest.mark.parametrize("site", [DENSE, MIXED, FAR])
+def test_a_fifth_more_than_fit_arrive_too_and_nobody_is_moved(site: Site) -> None:
+    rng = np.random.default_rng(1)
+    meters, plan, count = overfill(deploy(site, 20_000, rng), Kind.VALUES.size, 0.2, rng, minutes=1)
+    known = fill(meters.first(count), Kind.VALUES.size, minutes=1)
+    assert len(plan) == len(meters) == count + round(0.2 * count)
+    assert plan.first(count).phase_s.tolist() == known.phase_s.tolist()
+    assert (plan.phase_s < FRAME_S).all()
+    arrived = slotted_readings(site, meters, Kind.VALUES.size, plan, sending_errors(200, 30, rng), rng)
+    assert arrived.mean() > 0.99
+    assert arrived.mean(axis=0).min() > 0.75  # of 30; chance takes some of one or another of thousands
+
+
+def test_only_who_came_too_late_gets_a_slower_rate() -> None:
+    rng = np.random.default_rng(1)
+    wished = deploy(DENSE, 20_000, rng)
+    meters, _, count = overfill(wished, Kind.VALUES.size, 0.1, rng, minutes=1)
+    slower = meters.spreading_factor - wished.first(len(meters)).spreading_factor
+    assert not slower[:count].any()
+    assert (slower[count:] >= 0).all()
+    assert slower[count:].mean() > 0.5
