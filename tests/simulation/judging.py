@@ -22,7 +22,7 @@ IMPORT = 1  # number of 1-0:1.8.0 at input 0
 
 @dataclass(frozen=True)
 class Frame:
-    """An uplink: whose, on which port (None: no data), when it began (Unix s), whether its sender trusted its slot then,
+    """An uplink: whose, on which port (None: no data), when it began (Unix s), whether its sender trusted its slot,
     how much too late it was for the nearest use of that, and whether it lay in it, or in the time that is open to all.
     """
 
