@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Count, Q, QuerySet, Sum
+from django.utils import timezone
 
 from meterwire.slots import CHANNELS, FRAME_S, MAX_DATA_RATE, Kind
 from provisioning.accounts.actors import Actor
@@ -96,7 +97,8 @@ def slot_map(concentrator: Concentrator) -> list[tuple[object, ...]]:
 
 def conflicts(concentrator: Concentrator) -> QuerySet[Neighbour]:
     """Adapters that this concentrator hears though another one serves them, and whose slot meets one of its own."""
-    return Neighbour.objects.filter(concentrator=concentrator, conflict=True).select_related("adapter__concentrator")
+    believed = Neighbour.objects.filter(concentrator=concentrator, expires_at__gt=timezone.now())
+    return believed.filter(conflict=True).select_related("adapter__concentrator")
 
 
 def in_closed_time(concentrator: Concentrator) -> list[int]:

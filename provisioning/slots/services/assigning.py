@@ -19,6 +19,7 @@ from provisioning.slots.allocator.signal import LEVELS_DBM
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
 from provisioning.slots.services.memory import Given
 from provisioning.slots.services.needs import Need, signal_of
+from provisioning.slots.services.neighbours import review_conflicts
 from provisioning.slots.services.site import Site, hearers_of, occupancies, occupied_by
 
 TRIES: Final = 3
@@ -74,7 +75,8 @@ def put(
     row = held or Assignment(adapter=adapter, organisation_id=adapter.organisation_id)
     old, version, before = row.concentrator_id, row.version, str(row)
     hearers = hearers_of([adapter.pk], now).get(adapter.pk, set()) - {adapter.concentrator_id}
-    site = Site(adapter.concentrator_id, hearers | occupied_by(row))
+    left = occupied_by(row)
+    site = Site(adapter.concentrator_id, hearers | left)
     louder = _note_level(row, level_dbm, old == adapter.concentrator_id)
     needs = Need.under(site.plan, period_s, size, data_rate).slower(site.plan)
     same = old == adapter.concentrator_id and needs[0].met_by(row)
@@ -101,10 +103,12 @@ def put(
         if tried == TRIES - 1:
             raise Conflict(_("This slot could not be stored; try again."))
     site.changed([adapter.pk])
+    review_conflicts(left)
     if not row.overlap_ms:
         Neighbour.objects.filter(adapter=adapter, concentrator__in=hearers, conflict=True).update(conflict=False)
     if not recorded or old is not None:
-        record(adapter.organisation, actor, "slot.moved" if old else "slot.assigned", adapter, _facts(row, before))
+        facts = {**_facts(row, before), **({"margin_db": given[0].margin_db} if row.overlap_ms else {})}
+        record(adapter.organisation, actor, "slot.moved" if old else "slot.assigned", adapter, facts)
     note_fullness(actor, site.plan, row.overlap_ms > 0, now)
     if not announced:
         adapter_changed(adapter)
@@ -116,9 +120,11 @@ def take_back(actor: Actor, adapter: Adapter, row: Assignment | None) -> bool:
     if row is None or row.concentrator_id is None:
         return False
     concentrator, before = row.concentrator_id, str(row)
-    site = Site(concentrator, occupied_by(row))
+    left = occupied_by(row)
+    site = Site(concentrator, left)
     Occupancy.objects.filter(assignment=row).delete()
     Neighbour.objects.filter(adapter=adapter).delete()
+    review_conflicts(left)
     row.concentrator, row.overlap_ms, row.proposed_rate, row.proposals = None, 0, None, 0
     row.level_dbm = None
     row.save(update_fields=["concentrator", "overlap_ms", "proposed_rate", "proposals", "level_dbm"])

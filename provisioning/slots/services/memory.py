@@ -17,16 +17,22 @@ from provisioning.slots.models import SlotPlan
 from provisioning.slots.services.reading import among, at, changed_since
 
 MOST: Final = 300_000  # slots kept by a process, about 1 kB each; the largest neighbourhoods have nine concentrators
+_MOST_DB: Final = 99.0  # only guards may lie over each other: then nothing disturbs at all
 _FRAMES: Final = 86_400 // FRAME_S
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A place at the data rate `chosen` (an index), and how much of other slots it meets, ms per day."""
+    """A place at the data rate `chosen` (an index), and how much of other slots it meets, ms per day.
+
+    `margin_db`: by how much whoever fares worst there is stronger than it must be (allocator.Squeezed); 0 when none
+    is met.
+    """
 
     place: Place
     overlap_ms: int = 0
     chosen: int = 0
+    margin_db: float = 0.0
 
 
 class World:
@@ -88,7 +94,8 @@ class World:
         choices = [Rate(rate.length_ms, rate.signal) for rate in rates]
         found = self._allocator.squeeze(device, wanted.concentrator, choices, wanted.period_s, wanted.heard)
         overlap_ms = max(round(found.overlap_ms * _FRAMES), 1) if found.overlap_ms else 0
-        return self._given(rates[found.chosen], Given(found.place, overlap_ms, found.chosen))
+        margin_db = round(min(max(found.margin_db, -_MOST_DB), _MOST_DB), 1) if overlap_ms else 0.0
+        return self._given(rates[found.chosen], Given(found.place, overlap_ms, found.chosen, margin_db))
 
     def settle(self, concentrator: int, before: int, after: int, devices: Collection[int]) -> None:
         """The change from edition `before` to `after` that was made here has been committed."""

@@ -1,7 +1,9 @@
 """Concentrators that hear adapters which others serve; what that means for slots is told, and nothing moves."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from provisioning.accounts.actors import Actor
@@ -48,14 +50,28 @@ def heard_by(actor: Actor, adapter: Adapter, concentrator: Concentrator, at: dat
     return conflict
 
 
+def review_conflicts(concentrators: Collection[int]) -> None:
+    """After slots went or moved at these concentrators: conflicts there of which nothing is left are over."""
+    for one in Neighbour.objects.filter(concentrator__in=concentrators, conflict=True):
+        taken = Occupancy.objects.filter(assignment=one.adapter_id, concentrator=one.concentrator_id)
+        laid = taken.select_related("assignment").first()
+        if laid is None or not _met(laid).exists():
+            Neighbour.objects.filter(pk=one.pk).update(conflict=False)
+            taken.filter(assignment__overlap_ms=0).update(shared=False)
+
+
 def _occupy(row: Assignment, concentrator: int) -> bool:
     """Take the slot's time at a neighbour; True when others that are served there meet it."""
     new = next(one for one in occupancies(row, [concentrator]) if one.concentrator_id == concentrator)
-    met = Occupancy.objects.filter(
-        concentrator=concentrator, served=True, first__lt=new.last, last__gt=new.first, begin__lt=new.end,
-        end__gt=new.begin,
-    )  # fmt: skip
     Occupancy.objects.filter(assignment=row, concentrator=concentrator).delete()  # of when it was believed before
-    new.shared = new.shared or met.exists()
+    new.shared = new.shared or _met(new).exists()
     new.save(force_insert=True)
     return new.shared
+
+
+def _met(laid: Occupancy) -> QuerySet[Occupancy]:
+    """What is served at its concentrator at the same time."""
+    return Occupancy.objects.filter(
+        concentrator=laid.concentrator_id, served=True, first__lt=laid.last, last__gt=laid.first, begin__lt=laid.end,
+        end__gt=laid.begin,
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """Pairing gives slots, unpairing takes them back, and the database refuses what meets."""
 
 import itertools
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -23,6 +24,7 @@ from provisioning.slots.queries import conflicts
 from provisioning.slots.services import assign, assign_many, change_rate, heard_by, release, set_plan
 from provisioning.slots.services.neighbours import MAX_NEIGHBOURS
 from tests.cast import JOIN_EUI, STAGE, Cast
+from tests.provisioning.slots.day_judge import collisions
 
 NOW = timezone.now()
 
@@ -193,6 +195,28 @@ def test_a_conflict_is_over_with_the_next_slot(cast: Cast, cellar: Concentrator)
     assert not conflicts(beside).exists()
 
 
+@pytest.mark.parametrize("deed", [release, lambda actor, adapter: change_rate(actor, adapter, 4)])
+def test_a_conflict_is_over_when_the_other_one_leaves_or_moves(
+    cast: Cast, cellar: Concentrator, deed: Callable[..., object]
+) -> None:
+    beside = cast.concentrator(cellar.site)
+    adapter, other, third = cast.adapter(cellar.site, cellar), cast.adapter(cellar.site, beside), cast.adapter()
+    third.concentrator = beside
+    third.save()
+    for one in (adapter, other):
+        assign(STAGE, one, period_s=900, data_rate=5)
+    assert heard_by(STAGE, adapter, beside, NOW, -110.0)
+    deed(STAGE, other)
+    assert not conflicts(beside).exists()
+    kept = Occupancy.objects.get(assignment=adapter.pk, concentrator=beside)
+    assert not kept.shared
+    new = assign(STAGE, third, period_s=900, data_rate=5).slot
+    held = Assignment.objects.get(adapter=adapter).slot
+    assert new is not None
+    assert held is not None
+    assert not new.overlaps(held)
+
+
 def test_neighbours_that_are_no_longer_believed_make_room_and_are_new_when_heard_again(
     cast: Cast, cellar: Concentrator
 ) -> None:
@@ -227,6 +251,21 @@ def test_many_at_once_get_slots_that_do_not_meet(cast: Cast, cellar: Concentrato
     assert (given, told[-1]) == (150, (150, 150))
     assert_nobody_meets()
     assert Entry.objects.filter(action="slot.assigned").count() == 1
+
+
+def test_many_at_once_are_kept_out_of_the_way_of_those_who_are_heard(cast: Cast, cellar: Concentrator) -> None:
+    beside = cast.concentrator(cellar.site)
+    adapters = []
+    for number, concentrator in enumerate((cellar, beside)):
+        new = [NewAdapter(f"70b3d57ed4{number:02x}{one:04x}", JOIN_EUI) for one in range(60)]
+        adapters += create_adapters(STAGE, cast.organisation, new, site=cellar.site, concentrator=concentrator)
+    for adapter in adapters[::3]:
+        heard_by(STAGE, adapter, beside if adapter.concentrator == cellar else cellar, NOW, -112.0)
+    assign_many(
+        cast.operator, cast.organisation, adapters, period_s=300, size=16, data_rate=lambda adapter: adapter.pk % 6
+    )
+    assert collisions(cellar) == collisions(beside) == set()
+    assert Occupancy.objects.count() == 120 + 40
 
 
 def test_who_may_not_edit_the_fleet_assigns_nothing(cast: Cast, cellar: Concentrator) -> None:

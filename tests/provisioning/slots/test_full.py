@@ -45,6 +45,8 @@ def test_who_comes_when_it_is_full_lies_over_others_outside_of_closed_time(
     assert row.phase_ms + row.length_ms <= 30_000
     assert Occupancy.objects.get(assignment=row).shared
     assert SlotPlan.objects.get(pk=cellar.pk).full_since is not None
+    told = Entry.objects.filter(action="slot.assigned").latest("seq")
+    assert -99 <= float(told.data["margin_db"]) <= 99
     assert [entry.object_id for entry in Entry.objects.filter(action="slot_plan.full")] == [str(cellar.pk)]
     assert (fullness(cellar).slots, fullness(cellar).overlapping) == (41, 1)
 
