@@ -36,8 +36,8 @@ class Silence:
 
     @property
     def tries(self) -> int:
-        """How often to send a confirmed uplink: half as often after each that stayed unanswered, because the network may
-        be overwhelmed by just these.
+        """How often to send a confirmed uplink: half as often after each that stayed unanswered, since just these may
+        overwhelm the network.
         """
         return self._tries_after(self._unanswered)
 
