@@ -31,7 +31,7 @@ class Signal(NamedTuple):
     """
 
     spreading_factor: int = SPREADING_FACTORS[0]
-    level_dbm: int | None = None
+    level_dbm: float | None = None
     guard_ms: int = DEFAULT_GUARD_MS
 
     def checked(self) -> "Signal":

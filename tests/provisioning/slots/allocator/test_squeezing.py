@@ -48,7 +48,8 @@ def rates(level_dbm: int | None, fastest: int = 7) -> list[Rate]:
 
 def full_of(*levels_dbm: int, spreading_factor: int = 7) -> tuple[Allocator, list[Placed]]:
     """Five seconds on eight channels, full of slots of the same data rate whose levels take turns."""
-    allocator, placed = Allocator(reserve=0, downlinks=ELSEWHERE), []
+    allocator = Allocator(reserve=0, downlinks=ELSEWHERE)
+    placed: list[Placed] = []
     while True:
         wish = rate(spreading_factor, levels_dbm[len(placed) % len(levels_dbm)])
         place = allocator.add(len(placed), "c", wish.length_ms, signal=wish.signal)
