@@ -11,6 +11,7 @@ from msgspec import Struct
 DAY_S: Final = 86_400
 MAX_RATE: Final = 150e-6  # no crystal in a house is so wrong: 100 ppm at -30 °C, and ageing
 FIRST_RATE: Final = 40e-6  # the part's tolerance and the temperature, while the rate is not known
+TOLD_RATE: Final = 4e-6  # a rate that the network tells is a forecast, from few frames at first
 LEAST_WANDER: Final = 0.3e-6  # how far the rate may stray from the one measured, at least …
 FIRST_WANDER: Final = 2e-6  # … and as long as nothing has shown how steady this crystal is
 WANDER_MARGIN: Final = 2.0  # over the worst wander seen
@@ -98,6 +99,7 @@ class Discipline:
         self._vouched: _Line | None = None  # as the last authenticated answer left it
         self._rate = (0.0, FIRST_RATE)  # of the crystal, and how uncertain
         self._wander = FIRST_WANDER
+        self._known_since = inf  # monotonic; when the first answer came
         self._past: deque[Sample] = deque()  # answers that the rate is measured over, the oldest first
         self._hints: deque[Sample] = deque()  # since the last answer
         self.strained = False  # one of them told more than the clock may be wrong by: only an answer can settle it
@@ -105,6 +107,7 @@ class Discipline:
         self._leap_day: int | None = None
         if held is None:
             return
+        self._known_since = -inf
         self._rate, self._wander = (held.rate, max(held.rate_uncertainty, FIRST_WANDER)), held.wander
         if runs_on:
             self._rate = held.rate, held.rate_uncertainty
@@ -257,13 +260,14 @@ class Discipline:
     def _begin(self, sample: Sample) -> None:
         if sample.rate is not None and abs(sample.rate) <= MAX_RATE:
             self._rate = sample.rate, 0.0
+        self._known_since = min(self._known_since, sample.monotonic_s)
         self._past = deque([sample])
         self._line = _Line(sample.monotonic_s, sample.unix_s, sample.uncertainty_s, *self._rate)
 
     def _learn(self, line: _Line, sample: Sample, age: float, error: float) -> None:
         if age >= LEAST_SPAN_S:
             noise = line.uncertainty_s + sample.uncertainty_s + line.rate_uncertainty * age
-            self._see_wander(max(0.0, abs(error) - noise) / age)
+            self._see_wander(max(0.0, abs(error) - noise) / age, sample.monotonic_s)
         self._measure_rate(sample)
         predicted = line.uncertainty_s + (line.rate_uncertainty + self._wander) * age
         if predicted < sample.uncertainty_s:  # the clock knows better than this answer
@@ -289,9 +293,10 @@ class Discipline:
             if noise <= uncertain + self._wander:
                 rate, uncertain = measured, noise
         if sample.rate is not None:
-            rate, uncertain = min(max(sample.rate, low), high), 0.0
+            rate, uncertain = min(max(sample.rate, low), high), min(uncertain, TOLD_RATE)
         self._rate = rate, uncertain
 
-    def _see_wander(self, seen: float) -> None:
-        """What neither answer nor rate explains is the crystal's: temperature, ageing."""
-        self._wander = max(LEAST_WANDER, WANDER_MARGIN * seen, self._wander * WANDER_FADE)
+    def _see_wander(self, seen: float, now: float) -> None:
+        """What neither answer nor rate explains is the crystal's: temperature, ageing. A day shows how steady it is."""
+        least = LEAST_WANDER if now - self._known_since >= DAY_S else FIRST_WANDER
+        self._wander = max(least, WANDER_MARGIN * seen, self._wander * WANDER_FADE)

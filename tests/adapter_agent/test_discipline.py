@@ -271,3 +271,12 @@ def test_a_hint_beyond_what_the_clock_may_be_wrong_by_calls_for_an_answer_and_cl
     assert discipline.uncertainty(300.0 * step) >= abs(error(discipline, crystal, 300.0 * step))
     assert discipline.take(crystal.sample(300.0 * step + 60, 0.0, 0.005)) is Verdict.TAKEN
     assert not discipline.strained
+
+
+def test_a_rate_that_the_network_forecasts_wrongly_is_not_taken_for_exact():
+    crystal, discipline = Crystal(-3e-6), Discipline()
+    discipline.take(crystal.sample(0.0, 0.0, 0.005))
+    discipline.take(Sample(crystal.shows(600), BEGIN + 600, 0.005, 2.76e-6))
+    for hour in range(1, 9):
+        at = 600 + 3600.0 * hour
+        assert abs(error(discipline, crystal, at)) <= discipline.uncertainty(crystal.shows(at))
