@@ -11,7 +11,7 @@ HOURS = 8.0
 def test_a_small_building_loses_nothing_and_keeps_its_slots(beacon_s: int):
     figures = measure(4, HOURS, beacon_s)
     assert figures["adapters"] == 4
-    assert 0.2 < figures["days"] < HOURS / 24
+    assert 0.1 < figures["days"] < HOURS / 24
     assert figures["delivery"] >= 0.999
     assert (figures["collided"], figures["not_in_slot"]) == (0, 0)
     assert 0 < figures["p9999_ms"] <= 60 * figures["guard_used"] + 0.001
