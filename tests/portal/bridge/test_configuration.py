@@ -184,7 +184,7 @@ def test_a_long_configuration_goes_in_parts_that_fit_the_slowest_data_rate(sende
     assembly = config_records.Assembly()
     whole = [assembly.add(config_records.decode(part.payload)) for part in parts][-1]
     assert whole is not None
-    assert len(whole) == 11  # with its slot
+    assert len(whole) == 12  # with its slot and open time
 
 
 def test_who_cannot_be_reached_waits_without_work(sender: Sender, django_assert_num_queries: Any) -> None:
