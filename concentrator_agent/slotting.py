@@ -34,6 +34,7 @@ class Slotting:
     ) -> None:
         self._clock = clock
         self._keeper = keeper
+        self._epoch = keeper.epoch  # of the attendance
         self.plan = TimePlan(own, region, store.setting(database.read, PLAN))
         self.book = SlotBook(database.read)
         self.clearance = Clearance(self.plan, self.book, keeper)
@@ -47,8 +48,12 @@ class Slotting:
             self.book.change(dev_euis, self._clock.monotonic())
 
     def look(self, passed_s: float) -> list[Entry]:
-        """Every `passed_s` seconds: events about devices that miss their slot."""
-        return self.tracking.silent(self._keeper.slot_time(self._clock.time()), passed_s / LOOK_S)
+        """Every `passed_s` seconds, after the keeper's look: events about devices that miss their slot."""
+        now = self._keeper.slot_time(self._clock.time())
+        if self._epoch != self._keeper.epoch:
+            self._epoch = self._keeper.epoch
+            self.book.attendance.begin_anew(now)
+        return self.tracking.silent(now, passed_s / LOOK_S)
 
     def tidy(self) -> None:
         """Now and then."""

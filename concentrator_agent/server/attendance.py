@@ -77,6 +77,14 @@ class Attendance:
                 self._bases[index], self._masks[index] = before._bases[old], before._masks[old]
                 self._silent[index] = before._silent[old]
 
+    def begin_anew(self, now: float) -> None:
+        """Our own clock was set: what was due, came or was missed by the time of before is not known."""
+        self._minutes.clear()
+        for index, silent in enumerate(self._silent):
+            if silent != NEVER:
+                self._bases[index] = _due(now + LATE_S, self._periods[index], self._phases[index])
+                self._masks[index] = 0
+
     def came(self, eui: int, begin: float) -> None:
         """A frame of the occurrence that begins at `begin` is here."""
         index = self._find(eui)

@@ -37,9 +37,14 @@ class Track(msgspec.Struct):
     claimed: int | None = None
     resync_at: float = 0.0
 
-    def another_epoch(self, epoch: int) -> None:
-        """Our own clock was set: what is known of the device's offset says nothing any more, of its rate little."""
+    def another_epoch(self, epoch: int, now: float) -> None:
+        """Our own clock was set: what is known of the device's offset says nothing any more, of its rate little.
+
+        What was done at a time that comes only now was done now, or it would not be done again until then.
+        """
         self.epoch, self.deviations, self.claimed = epoch, [], None
+        self.reported_at, self.proposed_at = min(now, self.reported_at), min(now, self.proposed_at)
+        self.resync_at, self.budget.spent_at = min(now, self.resync_at), min(now, self.budget.spent_at)
         if self.clock is not None:
             self.clock.loosen()
 

@@ -131,14 +131,14 @@ class Tracking:
         if isinstance(track, Track) and track.clock is not None:
             track.clock.unanswered()
             track.budget.left += 1.0
-            track.answers -= 1
+            track.answers = max(0, track.answers - 1)  # it may have been reported already
 
     def _track(self, device: Device, slot: Slot, now: float) -> Track:
         track = device.track
         if not isinstance(track, Track):
             track = device.track = decode_track(track, slot, now, self._keeper.epoch)
         if track.epoch != self._keeper.epoch:
-            track.another_epoch(self._keeper.epoch)
+            track.another_epoch(self._keeper.epoch, now)
         return track
 
     def _must_ask(self, track: Track, now: float, quality: TimeQuality) -> bool:

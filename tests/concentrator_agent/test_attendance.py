@@ -163,6 +163,29 @@ def test_a_clock_that_is_set_counts_nothing_twice_and_goes_on() -> None:
     assert attendance.take(1, T + 900) == Expected(1, 0, 0)
 
 
+def test_after_the_clock_was_set_nothing_is_missed_by_the_time_of_before() -> None:
+    attendance = Attendance([(1, QUARTER, 120_000, 7), (2, MINUTE, 0, 7), (3, MINUTE, 0, 7)])
+    attendance.came(1, T + 120)
+    attendance.came(2, T + 120)
+    attendance.begin_anew(T + 3600)
+    assert [attendance.take(eui, T + 3660) for eui in (1, 2, 3)] == [Expected(0, 0, 0)] * 3
+    assert attendance.take(2, T + 3690) == Expected(1, 1, 0)
+    assert list(attendance.silent(T + 7000)) == [], "not heard of for an hour by the new time only"
+    assert [eui for eui, *_ in attendance.silent(T + 8400)] == [1, 2], "and of 3 nothing was ever expected"
+
+
+def test_after_the_clock_was_set_back_others_are_still_seen_in_the_same_minute() -> None:
+    attendance = Attendance([(number, MINUTE, 0, 1) for number in (1, 2)])
+    for minute in range(200):
+        attendance.came(1, T + 86_400 + 60 * minute)
+    attendance.begin_anew(T)
+    attendance.came(2, T + 60)
+    attendance.came(1, T + 120)
+    assert attendance.take(1, T + 140) == Expected(2, 1, 1)
+    attendance.came(2, T + 180)
+    assert attendance.take(1, T + 200) == Expected(1, 1, 1)
+
+
 def test_thirty_thousand_devices_take_about_a_megabyte() -> None:
     attendance = Attendance((number, QUARTER, number, 1) for number in range(30_000))
     assert sum(sys.getsizeof(column) for column in attendance._columns) < 1_050_000

@@ -195,3 +195,39 @@ async def test_while_the_clock_is_in_doubt_a_device_that_asks_gets_nothing(
     (sent,) = await lab.hear(adapter.mote.frame(commands=[DeviceTimeReq()], confirmed=True))
     told = adapter.mote.commands(sent.phy, int.from_bytes(sent.phy[6:8], "little"))
     assert not [one for one in told if isinstance(one, DeviceTimeAns)]
+
+
+async def test_slots_that_a_jump_leaps_over_are_not_missed(adapter: Adapter, lab: Lab, clock: ManualClock) -> None:
+    await adapter.in_slot(12)
+    before = len(lab.reported("slot"))
+    clock.jump(10 * 3600.0)
+    adapter.ahead = 10 * 3600.0
+    lab.keeper.look()
+    await lab.outbox.put(lab.slots.look(1.0))
+    await adapter.in_slot(10)
+    events = [event.detail for event in lab.reported("slot")[before:]]
+    assert events
+    assert [event["missed"] for event in events] == [0] * len(events)
+
+
+async def test_a_clock_that_was_years_ahead_is_reported_of_and_corrected_once_it_is_set_back(
+    make_lab: Callable[..., Lab], clock: ManualClock
+) -> None:
+    years = 10 * 365 * 86_400.0
+    lab = make_lab()
+    clock.jump(years)
+    lab.keeper.look()
+    adapter = Adapter(lab)
+    await adapter.begin()
+    await adapter.in_slot(12)
+    before = len(lab.reported("slot"))
+    assert before
+    clock.jump(-years)
+    adapter.ahead = -years
+    lab.keeper.look()
+    lab.slots.look(1.0)
+    await adapter.in_slot(8)
+    assert len(lab.reported("slot")) > before
+    adapter.ahead += 7.0
+    await adapter.in_slot(4)
+    assert ForceDeviceResyncReq(1) in adapter.commands

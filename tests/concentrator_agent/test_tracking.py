@@ -246,6 +246,18 @@ async def test_an_answer_that_found_no_way_changes_nothing(lab: Lab) -> None:
     assert device.answers[0].rate_ppb / 1e3 == pytest.approx(100.0, abs=2)
 
 
+async def test_answers_that_found_no_way_are_never_told_as_fewer_than_none(lab: Lab) -> None:
+    """An answer may be given up just after it was reported."""
+    device = Device(lab, 100.0)
+    await device.begin()
+    lab.radio.refusals = ["collision_packet"] * 100
+    await device.send(16)
+    await device.send(8, late=20.0)
+    answers = [event.detail["answers"] for event in lab.reported("slot")]
+    assert len(answers) > 3
+    assert min(answers) >= 0
+
+
 async def test_the_networks_time_may_set_a_clock_anew(lab: Lab) -> None:
     """After DeviceTimeReq the device may be anywhere: what follows is measured, not taken for an error."""
     device = Device(lab, 0.0)
