@@ -77,22 +77,24 @@ class AirLink:
         self._clock, self._random = clock, random
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._connecting = asyncio.Lock()  # several may wait for the air, and one connection is enough for all
         self._failures = 0
         self._number = 0
 
     async def connected(self) -> None:
         """Wait until there is a connection, trying again less and less often."""
-        while self._writer is None or self._broken:
-            try:
-                await self._connect()
-            except OSError as error:
-                first, longest = RECONNECT_S
-                pause = min(longest, first * 2 ** min(self._failures, 16)) * self._random.uniform(0.5, 1.0)
-                if not self._failures:
-                    log.warning("no air at %s:%s (%s); trying again", self._host, self._port, error)
-                self._failures += 1
-                await self._clock.sleep(pause)
-        self._failures = 0
+        async with self._connecting:
+            while self._writer is None or self._broken:
+                try:
+                    await self._connect()
+                except OSError as error:
+                    first, longest = RECONNECT_S
+                    pause = min(longest, first * 2 ** min(self._failures, 16)) * self._random.uniform(0.5, 1.0)
+                    if not self._failures:
+                        log.warning("no air at %s:%s (%s); trying again", self._host, self._port, error)
+                    self._failures += 1
+                    await self._clock.sleep(pause)
+            self._failures = 0
 
     async def exchange(
         self, frame: bytes, *, freq_hz: int, dr: int, power_dbm: int, windows: Sequence[Window]
@@ -110,7 +112,7 @@ class AirLink:
             return Exchange(start, end, heard, _latency_s(there_and_back))
 
     async def listen(self, *, freq_hz: int, dr: int, seconds: float) -> Overheard | None:
-        window = {"freq": freq_hz, "dr": dr, "for_us": round(seconds * 1e6)}
+        window, called = {"freq": freq_hz, "dr": dr, "for_us": round(seconds * 1e6)}, self._clock.monotonic()
         async with self._asking("listen", window) as begun:
             result = await self._answer("rx", "none")
             if result["t"] == "none":
@@ -118,8 +120,9 @@ class AirLink:
             frame, after_s = b64decode(result["frame"], validate=True), float(result["after_us"]) / 1e6
             if not 0.0 <= after_s <= ANSWER_S:
                 raise ValueError(after_s)
-            there_and_back = self._clock.monotonic() - begun - after_s - airtime_s(len(frame), dr, uplink=False)
-            return Overheard(frame, after_s + _latency_s(there_and_back), float(result["rssi"]), float(result["snr"]))
+            over_s = max(seconds, after_s + airtime_s(len(frame), dr, uplink=False))  # the window stays open to its end
+            after_s += begun - called + _latency_s(self._clock.monotonic() - begun - over_s)
+            return Overheard(frame, after_s, float(result["rssi"]), float(result["snr"]))
 
     @asynccontextmanager
     async def _asking(self, kind: str, fields: dict[str, Any]) -> AsyncIterator[float]:
