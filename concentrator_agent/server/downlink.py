@@ -83,6 +83,12 @@ class _Bounds(msgspec.Struct, frozen=True):
     least_priority: int = 0
     by_slots: bool = False
 
+    def allow(self, frame: _Frame) -> bool:
+        """Whether a frame that was composed for another window may go into this one."""
+        if len(frame.phy) - OUTSIDE_OCTETS > self.room:
+            return False
+        return not self.least_priority or (frame.item is not None and frame.item.row.priority >= self.least_priority)
+
 
 class Downlink:
     """Sends at most one frame per uplink."""
@@ -224,7 +230,7 @@ class Downlink:
                     continue
                 bounds = self._bounds(copy, window, manners, urgent=urgent)
                 # The same frame may go into the other window; one with other content takes another counter.
-                if frame is None or len(frame.phy) - OUTSIDE_OCTETS > bounds.room:
+                if frame is None or not bounds.allow(frame):
                     composed = self._compose(response, device, session, bounds)
                     if composed is None:
                         reason = SLOTS
@@ -286,7 +292,10 @@ class Downlink:
     def _compose(self, response: Response, device: Device, session: Session, bounds: _Bounds) -> _Frame | None:
         """A frame within these bounds, under a counter of its own; None where the slots leave no room for any use."""
         room = bounds.room
-        if room < SMALLEST_OCTETS - OUTSIDE_OCTETS or not session.may_take_down:
+        if not session.may_take_down:
+            return None
+        if room < SMALLEST_OCTETS - OUTSIDE_OCTETS:
+            self._queue.next(device.dev_eui, room - HEADER_OCTETS, failure=SLOTS)  # what waits for it learns why
             return None
         answers, left_over = mac.fitting(response.answers, max(0, min(MAX_FOPTS, room - HEADER_OCTETS + 1)))
         if left_over:
@@ -295,6 +304,8 @@ class Downlink:
         failure = SLOTS if bounds.by_slots else "too_long"
         item, more = self._queue.next(device.dev_eui, room - HEADER_OCTETS - used, bounds.least_priority, failure)
         fport, payload = (item.row.fport, item.row.payload) if item is not None else (None, b"")
+        if bounds.least_priority and item is None:
+            return None
         clock = self._clock_goes_first(response, item, 0 if bounds.least_priority else room - HEADER_OCTETS - used)
         if clock is not None:
             item, more, fport, payload = None, more or item is not None, CLOCK_PORT, clock

@@ -158,6 +158,32 @@ async def test_a_command_that_limits_is_worth_a_lost_telegram(house: House, lab:
     assert await house.in_slot() == [], "the configuration waits on"
 
 
+async def test_a_downlink_that_found_no_room_until_its_end_says_so(house: House, lab: Lab) -> None:
+    await house.begin(*BLOCKED)
+    await house.wait()
+    assert await house.in_slot() == []
+    await lab.clock.advance(400 * 86_400)
+    await lab.queue.expire()
+    (event,) = lab.reported("downlink")
+    assert (event.reason, event.detail["cause"]) == ("expired", "slots")
+
+
+async def test_what_is_not_urgent_never_follows_into_somebodys_slot(house: House, lab: Lab) -> None:
+    """The gateway refuses the clear window; what was meant for that is not worth a lost telegram in the other one."""
+    await house.begin(slot(END_MS + RX2_MS - 20, 3000))
+    await house.wait(b"\x07", 33, priority=URGENT_PRIORITY - 1)
+    await house.wait(b"\x02", 40, priority=URGENT_PRIORITY)
+    lab.radio.refusals = ["collision_packet"]
+    (answer,) = await house.in_slot()
+    assert (answer.fport, answer.payload) == (40, b"\x02")
+
+
+async def test_an_urgent_command_that_does_not_fit_disturbs_nobody(house: House, lab: Lab) -> None:
+    await house.begin(*BLOCKED)
+    await house.wait(bytes(243), 40, priority=URGENT_PRIORITY)
+    assert await house.in_slot(confirmed=True) == []
+
+
 async def test_a_slot_that_was_left_stays_clear_for_a_while_only(house: House, lab: Lab) -> None:
     await house.begin(*BLOCKED)
     leaving = [Mote(number).dev_eui for number in (2, 3)]
