@@ -56,7 +56,7 @@ def _slot(row: Assignment | None) -> Iterable[Record]:
     plan = getattr(row.concentrator, "slot_plan", None) or SlotPlan()
     if (heard := beacon(plan)) is not None:
         yield heard
-    if row.size >= Kind.VALUES_PREVIOUS:
+    if plan.previous and row.size >= Kind.VALUES_PREVIOUS:
         yield PreviousRecord(True)
     if (free := open_time(plan)) is not None:
         yield free

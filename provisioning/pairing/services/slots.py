@@ -6,10 +6,11 @@ from typing import Final
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from meterwire.config_records import SlotRecord
-from meterwire.slots import MAX_DATA_RATE, PERIODS, Kind, airtime_ms
+from meterwire.slots import MAX_DATA_RATE, PERIODS, airtime_ms
 from provisioning.accounts.actors import Actor
 from provisioning.fleet.models import Adapter
 from provisioning.pairing.models import Configuration, Pairing
+from provisioning.pairing.services.telegram_size import telegram_size
 from provisioning.slots import services as slots
 from provisioning.slots.models import Assignment, SlotPlan
 
@@ -40,10 +41,12 @@ def settle_slot(
     if not (known.paired or waits) or serving is None or not takes_slots(known):
         slots.take_back(actor, adapter, held)
         return None
-    size = (Kind.VALUES_PREVIOUS if plan.previous else Kind.VALUES).size
+    size = telegram_size(known, previous=plan.previous)
     level = (levels or {}).get(serving.pk)
-    stays = held is not None and held.concentrator_id == serving.pk
-    rate = held.data_rate if held is not None and stays else first_rate(level)
+    rate = first_rate(level)
+    if held is not None and held.concentrator_id == serving.pk:
+        # Who needs less than before, because an input is no longer paired, is not moved for that.
+        rate, size = held.data_rate, max(size, held.size) if held.period_s == period_s else size
     rate = max(rate, slowest_rate(period_s, size))
     given = slots.put(
         actor, adapter, held, period_s=period_s, size=size, data_rate=rate, level_dbm=level, recorded=recorded,
