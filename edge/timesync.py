@@ -3,6 +3,8 @@
 import ctypes
 from typing import ClassVar, Final, Literal, NamedTuple
 
+EARLIEST_UNIX: Final = 1_735_689_600.0  # 2025: no time before this program …
+LATEST_UNIX: Final = 4_102_444_800.0  # … and none from 2100 on
 TIME_ERROR: Final = 5  # "the system clock is not synchronised"
 _LEAP_STATES: Final = (1, 2)  # TIME_INS, TIME_DEL: until the next midnight UTC
 _LEAP_STATUS: Final = 0x10 | 0x20  # STA_INS, STA_DEL

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from edge.clock import Clock
-from edge.timesync import HostClock, host_clock
+from edge.timesync import EARLIEST_UNIX, HostClock, host_clock
 from meterwire.clock_package import ClockQuality
 from meterwire.lorawan.gpstime import gps_seconds
 from meterwire.messages import TimeQuality
@@ -67,8 +67,8 @@ class Timekeeper:
         """
         if quality == "none" or (self._jumped_at is not None and quality != "gps"):
             return False
-        if not self._host.usable and quality != "gps":
-            return False
+        if quality != "gps" and not (self._host.usable and self._clock.time() >= EARLIEST_UNIX):
+            return False  # it was not set yet
         return quality in REFERENCED or not self.disagreed
 
     def slot_time(self, unix: float) -> float:

@@ -8,10 +8,10 @@ from collections import deque
 from typing import Final, Literal, NamedTuple
 
 from edge.steered_clock import SteeredClock
+from edge.timesync import EARLIEST_UNIX, LATEST_UNIX
 
 Outcome = Literal["first", "taken", "doubted", "stepped", "leap", "refused"]
 
-EARLIEST_UNIX: Final = 1_735_689_600.0  # 2025: no time before this program
 STEP_S: Final = 0.128  # less is slewed whatever is expected
 MAX_STEP_S: Final = 1000.0
 AGREEING: Final = 3  # answers that say the same otherwise before they are believed …
@@ -71,7 +71,7 @@ class Discipline:
     def take(self, sample: Sample) -> Outcome:
         """What the source says now."""
         unix = sample.offset + sample.monotonic
-        if unix < EARLIEST_UNIX:
+        if not EARLIEST_UNIX <= unix < LATEST_UNIX:
             return "refused"
         error = self.last_offset_s = sample.offset - self._clock.offset(sample.monotonic)
         if not self._samples:

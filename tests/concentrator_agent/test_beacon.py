@@ -9,7 +9,9 @@ import pytest
 from concentrator_agent.config import BeaconSettings
 from concentrator_agent.server.beacon import BeaconSender
 from concentrator_agent.server.clock import ReceptionClock
+from concentrator_agent.server.timekeeping import Timekeeper
 from edge.clock import ManualClock
+from edge.timesync import HostClock
 from meterwire.beacon import Beacon
 from meterwire.clock_package import ClockQuality
 from meterwire.lorawan.gpstime import gps_seconds
@@ -66,6 +68,15 @@ async def test_one_after_the_other_each_period(lab: Lab, clock: ManualClock, sen
 async def test_none_while_the_clock_is_in_doubt(lab: Lab, clock: ManualClock, sender: BeaconSender) -> None:
     clock.jump(3600)
     lab.keeper.look()
+    assert await sender.send(sender.next_at() or 0.0) == "clock"
+    assert lab.radio.sent == []
+
+
+async def test_a_clock_that_was_never_set_ends_no_beacons(lab: Lab) -> None:
+    """A board without a battery begins in 1970; the plan of time is in its store."""
+    clock = ManualClock(40.0)
+    lab.keeper = Timekeeper(clock, "auto", lambda: HostClock(False))
+    sender = make(lab, clock)
     assert await sender.send(sender.next_at() or 0.0) == "clock"
     assert lab.radio.sent == []
 

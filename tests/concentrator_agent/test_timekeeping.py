@@ -78,6 +78,19 @@ def test_a_small_step_puts_the_clock_in_doubt_without_an_event(keeper: Timekeepe
     assert not keeper.may_tell("ntp")
 
 
+def test_a_clock_that_nobody_set_since_power_came_tells_nobody_the_time(kernel: Kernel) -> None:
+    """Without a battery a board begins in 1970, before there was GPS time."""
+    kernel.says = HostClock(False)
+    clock = ManualClock(30.0)
+    keeper = Timekeeper(clock, "auto", kernel)
+    assert (keeper.may_tell("free"), keeper.may_tell("gps")) == (False, True)
+    clock.jump(MIDNIGHT)
+    keeper.look()
+    kernel.says = HostClock(True)
+    keeper.refresh()
+    assert not keeper.may_tell("ntp"), "as after any jump"
+
+
 def test_adapters_that_disagree_outvote_a_free_clock_only(keeper: Timekeeper) -> None:
     keeper.disagreed = True
     assert not keeper.may_tell("free")

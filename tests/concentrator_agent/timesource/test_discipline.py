@@ -6,7 +6,6 @@ import pytest
 
 from concentrator_agent.timesource.discipline import (
     AGREEING,
-    EARLIEST_UNIX,
     FREE_RATE,
     KNOWN_RATE,
     MAX_STEP_S,
@@ -16,6 +15,7 @@ from concentrator_agent.timesource.discipline import (
 )
 from edge.clock import ManualClock
 from edge.steered_clock import SteeredClock
+from edge.timesync import EARLIEST_UNIX, LATEST_UNIX
 
 T = 1_767_225_600.0
 MIDNIGHT = 1_782_864_000.0  # 2026-07-01
@@ -53,9 +53,10 @@ async def test_the_first_answer_sets_the_clock_however_wrong_it_was() -> None:
     assert site.discipline.synchronised
 
 
-def test_a_time_before_this_program_is_refused() -> None:
+@pytest.mark.parametrize("unix", [-1e12, EARLIEST_UNIX - 1, LATEST_UNIX, 9e12, 1e300])
+def test_a_time_before_this_program_or_far_behind_it_is_refused(unix: float) -> None:
     site = Site()
-    assert site.discipline.take(Sample(0.0, EARLIEST_UNIX - 1, 0.001)) == "refused"
+    assert site.discipline.take(Sample(0.0, unix, 0.001)) == "refused"
     assert not site.discipline.ever
 
 
