@@ -30,7 +30,8 @@ def changed_since(concentrator: int, edition: int) -> set[int] | None:
     last = log.filter(edition=edition).order_by("-pk").values_list("pk", flat=True).first()
     if last is None:
         return None
-    found = set(log.filter(pk__gt=last).values_list("adapter", flat=True)[: KEPT_CHANGES + 1])
+    # Rows are counted, not adapters: one that changed often must not hide that the rest was cut off.
+    found = list(log.filter(pk__gt=last).values_list("adapter", flat=True)[: KEPT_CHANGES + 1])
     return None if None in found or len(found) > KEPT_CHANGES else {pk for pk in found if pk is not None}
 
 

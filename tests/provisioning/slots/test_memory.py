@@ -167,6 +167,26 @@ def test_a_process_that_is_far_behind_reads_everything(
     assert_nobody_meets()
 
 
+def test_one_adapter_that_changed_often_does_not_hide_what_else_changed(
+    some: Callable[[int], list[Adapter]], monkeypatch: pytest.MonkeyPatch, forgotten: list[str]
+) -> None:
+    monkeypatch.setattr(reading, "KEPT_CHANGES", 3)  # the log itself is trimmed now and then only
+    behind, ahead = memory.Memory(), memory.Memory()
+    first, second, restless, unseen, last = some(5)
+    monkeypatch.setattr(site, "memory", behind)
+    place(first)
+    place(second)
+    monkeypatch.setattr(site, "memory", ahead)
+    place(restless)
+    for data_rate in (4, 5, 4):
+        change_rate(STAGE, restless, data_rate)
+    place(unseen)
+    monkeypatch.setattr(site, "memory", behind)
+    place(last)
+    assert forgotten == []
+    assert_nobody_meets()
+
+
 def test_a_process_keeps_no_more_slots_than_it_may(
     some: Callable[[int], list[Adapter]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
