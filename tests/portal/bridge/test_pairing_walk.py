@@ -86,7 +86,7 @@ async def test_a_pairing_reaches_its_first_reading_although_everything_fails_onc
         await peer.deliver(report(installed, version=0))  # the adapter was reset before it had stored it
         await peer.expect(lambda: peer.downlinks[-1].id != first.id)
         await _finished(peer, peer.downlinks[-1].id)
-        await peer.deliver(report(installed, version=1))
+        await peer.deliver(report(installed, config_records.decode(first.payload).version))
         await reached("configured")
         await peer.deliver(proof(installed))
         await reached("identity", "reading")
