@@ -56,7 +56,7 @@ class ClockWatch:
         self.keeper = Timekeeper(clock, config.clock.quality, self._ask, leaps=self._kept, epoch=self._kept_epoch)
         if self._discipline is not None and isinstance(clock, SteeredClock):
             if config.time.source == "gps":
-                self._gateways = GatewayTime(clock, self._discipline, self._source_set)
+                self._gateways = GatewayTime(clock, self._discipline, self._source_set, self._tell_source)
             else:
                 self._client = SntpClient(
                     (config.time.server, config.time.port),

@@ -21,8 +21,10 @@ MAX_POLL_S: Final = 1024.0
 DENIED_S: Final = 3600.0
 MAX_DISTANCE_S: Final = 1.5  # RFC 5905: a server further from its reference is not used
 MAX_DATAGRAM: Final = 512
+LONGEST_STEP_S: Final = 0.01  # by which a server's clock may be set between its two stamps
 STAMP_S: Final = 0.0005  # both ends of the socket
-MISSED: Final = 3  # questions in a row without an answer are told
+MISSED: Final = 3  # questions in a row without an answer are told; a refusal is at once
+KISSES: Final = {"DENY": "denied", "RSTR": "denied", "RATE": "rate"}  # others (INIT, STEP ...) only say: not yet
 
 Note = Callable[..., None]
 
@@ -64,6 +66,7 @@ class SntpClient:
         self._on_set = on_set
         self._answers = 0  # since the start, or since one was doubted
         self._missed = 0
+        self._holds_over = False
         self._slower = 1.0
 
     async def run(self, progress: Callable[[], None] = lambda: None) -> None:
@@ -78,7 +81,8 @@ class SntpClient:
             sample = await self._exchange()
         except Unanswered as failure:
             return self._unanswered(failure)
-        if self._missed >= MISSED:
+        if self._holds_over:
+            self._holds_over = False
             self._note("source_back", uncertainty_ms=_ms(self._discipline.uncertainty()))
         self._missed = 0
         self._tell(self._discipline.take(sample))
@@ -106,7 +110,8 @@ class SntpClient:
     def _unanswered(self, failure: Unanswered) -> float:
         self._missed += 1
         log.info("no time from the source: %s", failure, extra={"reason": failure.reason})
-        if self._missed == MISSED:
+        if not self._holds_over and (self._missed >= MISSED or failure.reason == "denied"):
+            self._holds_over = True
             self._note("holdover", cause=failure.reason, uncertainty_ms=_ms(self._discipline.uncertainty()))
         if failure.reason == "denied":
             return DENIED_S
@@ -141,8 +146,7 @@ class SntpClient:
             try:
                 answer = sntp.Answer.decode(datagram, cookie)
             except sntp.KissOfDeath as refusal:
-                word = refusal.code_word
-                raise Unanswered("denied" if word in ("DENY", "RSTR") else "rate", str(refusal)) from None
+                raise Unanswered(KISSES.get(refusal.code_word, "format"), str(refusal)) from None
             except FormatError as error:
                 if cookie not in datagram:
                     continue
@@ -152,9 +156,11 @@ class SntpClient:
 
 def _sample(answer: sntp.Answer, asked: float, arrived: float) -> Sample:
     """Offset and its bound by the four timestamps (RFC 5905 section 8). Raises Unanswered."""
-    delay = max(0.0, (arrived - asked) - (answer.sent - answer.received))
+    delay = (arrived - asked) - (answer.sent - answer.received)
+    if delay < -LONGEST_STEP_S:
+        raise Unanswered("format", "the time server says that it took longer than its answer was on its way")
     offset = ((answer.received - asked) + (answer.sent - arrived)) / 2
-    uncertainty = delay / 2 + answer.root_distance + STAMP_S
+    uncertainty = max(0.0, delay) / 2 + answer.root_distance + STAMP_S
     if uncertainty > MAX_DISTANCE_S:
         raise Unanswered("distance", f"the time server may be wrong by {uncertainty:.1f} s")
     return Sample((asked + arrived) / 2, offset, uncertainty, answer.leap == 1)

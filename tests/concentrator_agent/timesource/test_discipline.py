@@ -77,6 +77,16 @@ async def test_a_crystal_is_learnt_and_held_over(crystal: float) -> None:
     assert not site.discipline.synchronised, "and says so"
 
 
+@pytest.mark.parametrize("poll_s", [16, 64, 1024])
+async def test_a_crystal_is_learnt_however_often_the_source_is_asked(poll_s: int) -> None:
+    site = Site(crystal=40e-6)
+    for _ in range(7200 // poll_s):
+        site.sample()
+        await site.host.advance(poll_s)
+    await site.host.advance(3 * 3600)
+    assert abs(site.error) < site.discipline.uncertainty() < 0.06
+
+
 async def test_before_the_rate_is_known_the_error_grows_by_what_a_crystal_may_do() -> None:
     site = Site(crystal=FREE_RATE)
     site.sample()

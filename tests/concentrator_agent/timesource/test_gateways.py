@@ -1,6 +1,7 @@
 """Time from gateways with GPS: the least delay counts, one wrong gateway among several does not."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,13 @@ class Site:
         self.clock = SteeredClock(self.host)
         self.discipline = Discipline(self.clock)
         self.set: list[str] = []
-        self.source = GatewayTime(self.clock, self.discipline, self.set.append)
+        self.notes: list[tuple[str, dict[str, Any]]] = []
+        self.source = GatewayTime(
+            self.clock,
+            self.discipline,
+            self.set.append,
+            lambda reason, **detail: self.notes.append((reason, detail)),
+        )
         self.random = random.Random(1)
 
     @property
@@ -44,6 +51,20 @@ async def test_the_first_packet_sets_the_clock_and_later_ones_refine_it() -> Non
         site.heard()
     assert abs(site.error) < 0.012
     assert site.discipline.synchronised
+    assert site.set == ["first"]
+
+
+async def test_a_gateway_that_contradicts_the_clock_is_told_of() -> None:
+    site = Site()
+    for wrong in (0.0, 30.0, 5000.0):
+        for _ in range(4):
+            site.heard(wrong=wrong)
+            await site.host.advance(20)
+    assert [(reason, detail["refused"]) for reason, detail in site.notes] == [
+        ("source_off", False),
+        ("source_off", True),
+    ]
+    assert site.notes[0][1]["offset_ms"] == pytest.approx(30_000, abs=300)
     assert site.set == ["first"]
 
 

@@ -122,9 +122,12 @@ async def serving(answer: Callable[[bytes], list[bytes]]) -> AsyncIterator[int]:
 
 
 def packet(asked: bytes, unix: float, stratum: int = 1, reference: bytes = b"GPS\0", dispersion: float = 0.0) -> bytes:
-    stamp = struct.pack(">Q", round((unix + 2_208_988_800) * 2**32))
     distance = struct.pack(">II", 0, round(dispersion * 65_536))
-    return bytes((0x24, stratum, 6, 0xEC)) + distance + reference + bytes(8) + asked[40:] + stamp + stamp
+    return bytes((0x24, stratum, 6, 0xEC)) + distance + reference + bytes(8) + asked[40:] + stamps(unix, unix)
+
+
+def stamps(received: float, sent: float) -> bytes:
+    return struct.pack(">QQ", *(round((unix + 2_208_988_800) * 2**32) for unix in (received, sent)))
 
 
 async def test_what_others_send_is_left_alone() -> None:
@@ -155,11 +158,34 @@ async def test_a_server_that_lies_later_moves_nothing_and_is_told() -> None:
     assert bench.notes[0][1]["offset_ms"] == pytest.approx(5000, abs=100)
 
 
-@pytest.mark.parametrize(("word", "pauses"), [(b"DENY", [DENIED_S, DENIED_S]), (b"RATE", [2 * BURST_S, 4 * BURST_S])])
+@pytest.mark.parametrize(
+    ("word", "pauses"),
+    [
+        (b"DENY", [DENIED_S, DENIED_S]),
+        (b"RATE", [2 * BURST_S, 4 * BURST_S]),
+        (b"INIT", [BURST_S, BURST_S]),  # it starts, after a power cut as we do
+    ],
+)
 async def test_a_server_that_refuses_is_asked_more_rarely(word: bytes, pauses: list[float]) -> None:
     async with serving(lambda asked: [packet(asked, time.time(), 0, word)]) as port:
         bench = Bench(port)
         assert [await bench.client.ask() for _ in pauses] == pauses
+
+
+async def test_a_server_that_refuses_for_good_is_told_of_at_once() -> None:
+    async with serving(lambda asked: [packet(asked, time.time(), 0, b"DENY")]) as port:
+        bench = Bench(port)
+        for _ in range(MISSED + 1):
+            await bench.client.ask()
+    assert [detail["cause"] for _, detail in bench.notes] == ["denied"]
+
+
+async def test_a_server_that_took_longer_than_its_answer_was_on_its_way_is_not_believed() -> None:
+    """The difference would count as a way of no length, and the middle of it as the time."""
+    async with serving(lambda asked: [packet(asked, time.time())[:32] + stamps(time.time(), time.time() + 60)]) as port:
+        bench = Bench(port)
+        await bench.client.ask()
+    assert not bench.discipline.ever
 
 
 async def test_a_server_that_may_be_far_off_itself_is_not_used() -> None:
