@@ -109,7 +109,8 @@ def put(
     if not recorded or old is not None:
         facts = {**_facts(row, before), **({"margin_db": given[0].margin_db} if row.overlap_ms else {})}
         record(adapter.organisation, actor, "slot.moved" if old else "slot.assigned", adapter, facts)
-    note_fullness(actor, site.plan, row.overlap_ms > 0, now)
+    for plan in site.plans.values():  # one may have lost the last that lay over others
+        note_fullness(actor, plan, plan is site.plan and row.overlap_ms > 0, now)
     if not announced:
         adapter_changed(adapter)
     return row

@@ -26,7 +26,7 @@ class Site:
         if not everyone <= plans.keys():
             SlotPlan.objects.bulk_create((SlotPlan(concentrator_id=pk) for pk in everyone), ignore_conflicts=True)
             plans = _locked(everyone)
-        self.plan, self._plans = plans[concentrator], plans
+        self.plan, self.plans = plans[concentrator], plans
         self._world: World | None = None
 
     def give(
@@ -38,7 +38,7 @@ class Site:
         """
         with memory.world(self.plan) as world:
             if world is not self._world:
-                for plan in self._plans.values():
+                for plan in self.plans.values():
                     world.refresh(plan)
                 self._world = world
             found = (world.give(rates, near=near, or_overlap=or_overlap) for rates in wanted)
@@ -47,12 +47,12 @@ class Site:
     def changed(self, adapters: Collection[int], *, many: bool = False) -> None:
         """Note that slots of `adapters` came, went or changed at all concentrators of this lock; for `many` once."""
         edition = secrets.randbits(62) + 1
-        SlotPlan.objects.filter(pk__in=self._plans).update(edition=edition)
+        SlotPlan.objects.filter(pk__in=self.plans).update(edition=edition)
         names = [None] if many else adapters
         made = SlotChange.objects.bulk_create(
-            SlotChange(concentrator_id=pk, edition=edition, adapter=name) for pk in self._plans for name in names
+            SlotChange(concentrator_id=pk, edition=edition, adapter=name) for pk in self.plans for name in names
         )
-        for pk, plan in self._plans.items():
+        for pk, plan in self.plans.items():
             if self._world is not None:
                 settle = partial(memory.settle, self._world, pk, plan.edition, edition, list(adapters))
                 transaction.on_commit(settle)

@@ -4,6 +4,7 @@ import pytest
 
 from provisioning.audit.models import Entry
 from provisioning.fleet.models import Adapter, Concentrator
+from provisioning.fleet.services import move_adapter
 from provisioning.slots.models import Assignment, Occupancy, SlotPlan
 from provisioning.slots.queries import fullness, how_many_fit
 from provisioning.slots.services import assign, change_rate, heard_by, note_margin, release, set_plan
@@ -65,6 +66,15 @@ def test_when_room_comes_back_it_gets_a_place_of_its_own_and_nobody_else_moves(
     assert {pk: str(Assignment.objects.get(pk=pk)) for pk in others} == others
     assert SlotPlan.objects.get(pk=cellar.pk).full_since is None
     assert not Occupancy.objects.filter(shared=True).exists()
+
+
+def test_it_is_over_too_when_the_last_that_lay_over_others_goes_to_another_concentrator(
+    cast: Cast, cellar: Concentrator, crowd: list[Adapter]
+) -> None:
+    adapter, beside = late(cast, cellar).adapter, cast.concentrator(cellar.site)
+    move_adapter(STAGE, adapter, site=cellar.site, concentrator=beside)
+    assert assign(STAGE, adapter, period_s=60, data_rate=0).concentrator_id == beside.pk
+    assert not SlotPlan.objects.filter(full_since__isnull=False).exists()
 
 
 def test_who_lies_over_others_is_not_moved_over_others_again_for_a_faster_rate(
