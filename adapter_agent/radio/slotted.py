@@ -12,7 +12,7 @@ from meterwire.lorawan.frame import MAX_FOPTS
 from meterwire.lorawan.plan import DataRate
 
 DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
-LONGEST_DOWNLINK_S: Final = 3.0
+FRAME_OVERHEAD: Final = 5  # MHDR and MIC, around a MAC payload
 ANSWER_SIZE: Final = 51  # bytes that an answer carries, at every data rate
 EMPTY_WINDOW_S: Final = 0.3  # until a receiver sees that nothing comes, at the slowest data rate
 ROUNDING_S: Final = 1e-6
@@ -54,18 +54,30 @@ def room(link: Link, planned: Planned) -> int:
 
 
 def span(link: Link, size: int) -> Span:
-    """What an uplink of `size` bytes takes with its receive windows, whatever FOpts go along."""
+    """What an uplink of `size` bytes takes with its receive windows, whatever FOpts go along.
+
+    The windows are the session's own: a second one at DR3 is over two seconds before one at DR0.
+    """
     region = link.region
     air = airtime_s(DATA_OVERHEAD + MAX_FOPTS + size, region.data_rate(link.data_rate))
     rx1 = region.data_rate(region.rx1_dr(link.data_rate, link.rx1_dr_offset))
-    windows = link.rx_delay_s + region.rx2_after_rx1_s
-    first = link.rx_delay_s + airtime_s(DATA_OVERHEAD + ANSWER_SIZE, rx1, uplink=False)
-    second = windows + airtime_s(DATA_OVERHEAD, region.data_rate(link.rx2_dr), uplink=False)
-    return Span(air + max(first, second), air + windows + LONGEST_DOWNLINK_S, windows + EMPTY_WINDOW_S)
+    rx2 = region.data_rate(link.rx2_dr)
+    delay, windows = link.rx_delay_s, link.rx_delay_s + region.rx2_after_rx1_s
+    answered = max(
+        delay + airtime_s(DATA_OVERHEAD + ANSWER_SIZE, rx1, uplink=False),
+        windows + airtime_s(DATA_OVERHEAD, rx2, uplink=False),
+    )
+    whole = max(delay + _longest_downlink_s(rx1), windows + _longest_downlink_s(rx2), windows + EMPTY_WINDOW_S)
+    return Span(air + answered, air + whole, windows + EMPTY_WINDOW_S)
 
 
 def _fits(link: Link, planned: Planned, size: int) -> bool:
     return size <= _most(link.region.data_rate(planned.data_rate), planned.airtime_s)
+
+
+@lru_cache(maxsize=16)
+def _longest_downlink_s(rate: DataRate) -> float:
+    return airtime_s(FRAME_OVERHEAD + rate.max_mac_payload, rate, uplink=False)
 
 
 @lru_cache(maxsize=8)  # it is asked for at every turn, and changes with the slot only
