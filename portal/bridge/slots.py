@@ -20,7 +20,7 @@ from provisioning.fleet.models import Adapter
 from provisioning.pairing.models import Configuration
 from provisioning.pairing.services import follow_rate, hear_echo, renew_slot
 from provisioning.slots.models import Assignment, SlotPlan
-from provisioning.slots.services import heard_by, note_margin
+from provisioning.slots.services import heard_by
 
 log = logging.getLogger(__name__)
 
@@ -102,9 +102,8 @@ def _follow(event: AdapterEvent) -> None:
         row = Assignment.objects.filter(pk=adapter.pk).first()
         rate = detail.get("dr")
         if row is not None and isinstance(rate, int) and detail.get("version") == row.version:
-            if isinstance(margin := detail.get("margin"), int | float):
-                note_margin(row, margin)
-            follow_rate(ACTOR, adapter, rate)
+            margin = detail.get("margin")
+            follow_rate(ACTOR, adapter, rate, margin if isinstance(margin, int | float) else None)
     elif event.kind == "heard" and event.concentrator is not None:
         rssi = detail.get("rssi")
         level = float(rssi) if isinstance(rssi, int | float) else None

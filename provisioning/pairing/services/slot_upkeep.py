@@ -21,10 +21,11 @@ def renew_slot(actor: Actor, adapter: Adapter) -> None:
         refresh_configuration(adapter)
 
 
-def follow_rate(actor: Actor, adapter: Adapter, data_rate: int) -> bool:
+def follow_rate(actor: Actor, adapter: Adapter, data_rate: int, margin_db: float | None = None) -> bool:
     """The concentrator proposes another data rate; True when slot and configuration have changed with it.
 
-    One so slow that the slot would be beyond the duty cycle is not followed. A first rate that was given without
+    `margin_db`: how much louder it hears the adapter than its present one needs; kept as its level in any case. One so
+    slow that the slot would be beyond the duty cycle is not followed. A first rate that was given without
     knowing how loud the adapter is makes way for a faster one at once: the concentrator judged that by many frames.
     """
     row = Assignment.objects.filter(adapter=adapter).first()
@@ -32,6 +33,8 @@ def follow_rate(actor: Actor, adapter: Adapter, data_rate: int) -> bool:
         return False
     slowest = slowest_rate(row.period_s, row.size)
     blind = row.level_dbm is None and row.data_rate == slowest < data_rate <= MAX_DATA_RATE
+    if margin_db is not None:
+        slots.note_margin(row, margin_db)
     if data_rate < slowest or not (blind or slots.propose(row, data_rate)):
         return False
     with audited(adapter.organisation):

@@ -76,6 +76,14 @@ def test_a_proposal_for_the_present_slot_counts_and_an_older_one_does_not(
     assert (slot_of(installed).data_rate, slot_of(installed).version) == (5, 2)
 
 
+def test_a_rate_given_blind_makes_way_at_the_first_proposal_though_that_tells_the_level_too(
+    installed: Installed, happen: Callable[..., None]
+) -> None:
+    Assignment.objects.filter(adapter=installed.device.row).update(data_rate=0)
+    happen(installed.stage.concentrator, "rate_proposed", dr=5, margin=9.5, version=1)
+    assert (slot_of(installed).data_rate, slot_of(installed).level_dbm) == (5, -130)
+
+
 def test_who_hears_an_address_elsewhere_becomes_a_neighbour(installed: Installed, happen: Callable[..., None]) -> None:
     other = beside(installed)
     happen(installed.stage.concentrator, "joined", dev_addr="26011bda")
