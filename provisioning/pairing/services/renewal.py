@@ -22,6 +22,7 @@ from provisioning.slots.models import SlotPlan
 log = logging.getLogger(__name__)
 
 SLOT_RECORDS: Final = frozenset(one.type for one in (SlotRecord, BeaconRecord, PreviousRecord, OpenTimeRecord))
+_WITH: Final = ("organisation", "configuration", "concentrator__slot_plan")
 
 
 def renew_later(plan: SlotPlan, **_: Any) -> None:
@@ -55,14 +56,17 @@ def give_missing(
     `rates` tells their first data rates. Returns the last one's key, 0 when there are no more.
     """
     behind = without_slot().filter(pk__gt=after)
-    rows = list(behind.select_related("organisation", "configuration", "concentrator__slot_plan")[:limit])
+    rows = list(behind.select_related(*_WITH)[:limit])
     known = rates(rows) if rows else {}
     groups: dict[tuple[int | None, int], list[Adapter]] = {}
     for row in rows:
         groups.setdefault((row.concentrator_id, period_of(row)), []).append(row)
-    for (_concentrator, period_s), adapters in groups.items():
+    for (concentrator, period_s), adapters in groups.items():
         try:
-            give_slots(actor, adapters, period_s, lambda adapter: known.get(adapter.pk, SLOWEST))
+            with audited(adapters[0].organisation):  # what was read before may be over
+                still = without_slot().filter(pk__in=[adapter.pk for adapter in adapters]).select_related(*_WITH)
+                some = [row for row in still if (row.concentrator_id, period_of(row)) == (concentrator, period_s)]
+                give_slots(actor, some, period_s, lambda adapter: known.get(adapter.pk, SLOWEST))
         except MeterspanError as error:  # the other groups get theirs
             log.warning("slots could not be given: %s", error, extra={"first": adapters[0].dev_eui})
     return rows[-1].pk if len(rows) == limit else 0

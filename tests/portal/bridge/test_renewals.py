@@ -18,8 +18,8 @@ from portal.bridge.renewals import Renewals
 from portal.telemetry.models import AdapterStatus
 from provisioning.accounts.actors import System
 from provisioning.audit.models import Entry
-from provisioning.pairing.models import Configuration
-from provisioning.pairing.services import desired_configuration, refresh_configuration, set_reporting
+from provisioning.pairing.models import Configuration, Pairing
+from provisioning.pairing.services import desired_configuration, refresh_configuration, set_reporting, unpair
 from provisioning.slots.models import Assignment, SlotPlan
 from provisioning.slots.services import set_plan
 from tests.portal.installed import Installed, number
@@ -68,6 +68,22 @@ def test_who_is_paired_and_has_no_slot_gets_one_with_its_configuration(installed
     assert [SlotRecord.type, OpenTimeRecord.type] == types(installed)[-2:]
     assert installed.configuration.version == 2
     assert "100d0001" in installed.configuration.records
+
+
+def test_whose_pairing_ends_while_others_are_waited_for_gets_none(
+    installed: Installed, bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Installed(installed.stage, meter_id=number(2))
+
+    def rates(adapters: Any) -> dict[int, int]:
+        """What comes between looking and giving."""
+        unpair(OPERATOR, Pairing.objects.get(adapter=other.device.row), reason="moved out", release=False)
+        return dict.fromkeys((adapter.pk for adapter in adapters), 4)
+
+    monkeypatch.setattr(renewals, "rates_of", rates)
+    bridge.turn()
+    assert slot_of(installed) is not None
+    assert slot_of(other) is None
 
 
 def test_its_first_data_rate_is_the_one_at_which_it_is_heard_already(installed: Installed, bridge: Bridge) -> None:
