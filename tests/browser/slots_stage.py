@@ -110,9 +110,10 @@ def give_slots(world: Any, count: int) -> None:
 def drifted(world: Any, row: Any) -> None:
     """Six weeks in its slot, ever later, with some days on which nothing was measured."""
     from portal.telemetry.models import SlotDay
+    from portal.telemetry.slots import marks
 
     today = datetime.now(UTC).date()
-    SlotDay.objects.bulk_create(
+    days = [
         SlotDay(
             adapter=row.adapter, concentrator=world.concentrator, day=today - timedelta(days=back), version=1,
             guard_ms=row.guard_ms, inside=95, outside=0, expected=96, arrived=95, answers=2,
@@ -120,7 +121,10 @@ def drifted(world: Any, row: Any) -> None:
             rate_ppb=12_300 + 90 * back, uncertainty_ms=6.5,
         )
         for back in range(DAYS) if not 20 <= back < 24
-    )  # fmt: skip
+    ]  # fmt: skip
+    for day in days:
+        day.marks = marks(day)
+    SlotDay.objects.bulk_create(days)
 
 
 def a_neighbour(world: Any, row: Any) -> int:
