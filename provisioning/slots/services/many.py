@@ -10,12 +10,12 @@ from django.utils.translation import gettext as _
 from provisioning.accounts.actors import Actor
 from provisioning.accounts.models import Organisation
 from provisioning.audit.services import audited, record
-from provisioning.errors import Invalid
+from provisioning.errors import Conflict, Invalid
 from provisioning.fleet.access import require_at
 from provisioning.fleet.desired import devices_changed
 from provisioning.fleet.models import Adapter
 from provisioning.slots.models import Assignment, Occupancy
-from provisioning.slots.services.assigning import note_fullness, take
+from provisioning.slots.services.assigning import TRIES, note_fullness, take
 from provisioning.slots.services.memory import memory
 from provisioning.slots.services.needs import Need
 from provisioning.slots.services.site import Site, hearers_of, occupancies
@@ -36,7 +36,8 @@ def assign_many(
 ) -> int:
     """Give a slot to each of the adapters that has none and is under a concentrator; returns how many got one.
 
-    All or none. `progress` is told (done, total) after each BATCH. Invalid for more than MAX_AT_ONCE.
+    All or none. `progress` is told (done, total) after each BATCH. Invalid for more than MAX_AT_ONCE; Conflict when the
+    database refuses them again and again.
     """
     if len(adapters) > MAX_AT_ONCE:
         raise Invalid("adapters", _("At most {limit} adapters get slots at once.").format(limit=MAX_AT_ONCE))
@@ -44,12 +45,13 @@ def assign_many(
         require_at(actor, organisation, site_id, "fleet.edit")
     with audited(organisation):
         order = _Order(actor, organisation, period_s, size, data_rate, progress)
-        try:
-            with transaction.atomic():
-                return _all(order, adapters)
-        except IntegrityError:
-            memory.forget()  # somebody wrote without telling; the database knows better than we
-            return _all(order, adapters)
+        for _tried in range(TRIES):
+            try:
+                with transaction.atomic():
+                    return _all(order, adapters)
+            except IntegrityError:
+                memory.forget()  # somebody wrote without telling; the database knows better than we
+        raise Conflict(_("This slot could not be stored; try again."))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Model
 
 from provisioning.audit.models import Entry
+from provisioning.errors import Conflict
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.slots.models import Assignment, Occupancy, SlotChange, SlotPlan
 from provisioning.slots.services import assign, assign_many, change_rate, heard_by, memory, reading, release, site
@@ -130,6 +131,23 @@ def test_many_at_once_are_given_again_when_somebody_wrote_without_telling(
     assert (given, told, forgotten) == (19, [19], ["again"])
     assert Occupancy.objects.count() == 20
     assert_nobody_meets()
+
+
+def test_many_at_once_that_the_database_refuses_again_and_again_are_a_conflict(
+    cast: Cast, some: Callable[[int], list[Adapter]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent, *others = some(3)
+    place(silent)
+    row, laid = Assignment.objects.get(adapter=silent), Occupancy.objects.get(assignment=silent.pk)
+    release(STAGE, silent)
+    place(others[0])
+    release(STAGE, others[0])
+    Assignment.objects.filter(pk=row.pk).update(concentrator=row.concentrator_id)
+    laid.save(force_insert=True)
+    monkeypatch.setattr(memory.Memory, "forget", lambda _: None)  # it goes on believing what it knows
+    with pytest.raises(Conflict):
+        assign_many(STAGE, cast.organisation, others, period_s=900, size=16, data_rate=lambda _: 5)
+    assert Occupancy.objects.get() == laid
 
 
 def test_a_restored_backup_has_other_slots_than_the_process_remembers(some: Callable[[int], list[Adapter]]) -> None:
