@@ -69,6 +69,10 @@ def give_missing(
                 give_slots(actor, some, period_s, lambda adapter: known.get(adapter.pk, SLOWEST))
         except MeterspanError as error:  # the other groups get theirs
             log.warning("slots could not be given: %s", error, extra={"first": adapters[0].dev_eui})
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            log.exception("slots could not be given", extra={"first": adapters[0].dev_eui})
     return rows[-1].pk if len(rows) == limit else 0
 
 

@@ -19,9 +19,9 @@ from portal.telemetry.models import AdapterStatus
 from provisioning.accounts.actors import System
 from provisioning.audit.models import Entry
 from provisioning.pairing.models import Configuration, Pairing
-from provisioning.pairing.services import desired_configuration, refresh_configuration, set_reporting, unpair
+from provisioning.pairing.services import desired_configuration, refresh_configuration, renewal, set_reporting, unpair
 from provisioning.slots.models import Assignment, SlotPlan
-from provisioning.slots.services import set_plan
+from provisioning.slots.services import release, set_plan
 from tests.portal.installed import Installed, number
 from tests.portal.stage import Stage
 
@@ -84,6 +84,26 @@ def test_whose_pairing_ends_while_others_are_waited_for_gets_none(
     bridge.turn()
     assert slot_of(installed) is not None
     assert slot_of(other) is None
+
+
+def test_what_nobody_foresaw_at_one_concentrator_keeps_the_others_from_nothing(
+    installed: Installed, bridge: Bridge, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Installed(installed.stage, meter_id=number(2))
+    set_reporting(OPERATOR, other.device.row, period_s=300)
+    release(OPERATOR, other.device.row)
+    give = renewal.give_slots
+
+    def fragile(actor: Any, adapters: Any, period_s: int, rate: Any) -> int:
+        if period_s == 900:
+            raise ZeroDivisionError
+        return give(actor, adapters, period_s, rate)
+
+    monkeypatch.setattr(renewal, "give_slots", fragile)
+    bridge.turn()
+    assert slot_of(installed) is None
+    assert slot_of(other) is not None
+    assert "slots could not be given" in caplog.text
 
 
 def test_its_first_data_rate_is_the_one_at_which_it_is_heard_already(installed: Installed, bridge: Bridge) -> None:
