@@ -11,7 +11,8 @@ from concentrator_agent.audit import Audit, Note
 from concentrator_agent.rootkeys import KeyService, Outcome, Task
 from concentrator_agent.timeplan import PLAN, TimePlan, encode_plan
 from edge.database import Database
-from meterwire.messages import DevicesCommand, PlanEntry, Result
+from meterwire.messages import DevicesCommand, Result
+from meterwire.time_entries import PlanEntry
 
 REVISION: Final = "revision"
 MAX_IDS: Final = 2000  # commands answered together

@@ -15,7 +15,7 @@ TIDY_S: Final = 600.0  # after changes all is built anew now and then, for the t
 
 
 class _Slot(msgspec.Struct, frozen=True):
-    """As much of meterwire.messages.SlotEntry as is needed here."""
+    """As much of meterwire.time_entries.SlotEntry as is needed here."""
 
     period_s: int
     phase_ms: int

@@ -90,7 +90,7 @@ ALTER TABLE device ADD COLUMN transport_key BLOB;  -- sealed; NULL where the con
 ALTER TABLE staged ADD COLUMN transport_key BLOB
 """,
     """
-ALTER TABLE device ADD COLUMN slot BLOB;   -- meterwire.messages.SlotEntry in JSON; NULL for a device without
+ALTER TABLE device ADD COLUMN slot BLOB;   -- meterwire.time_entries.SlotEntry in JSON; NULL for a device without
 ALTER TABLE staged ADD COLUMN slot BLOB;
 CREATE TABLE track (                        -- what is known of a device's clock, in the slot that `state` names
     dev_eui TEXT PRIMARY KEY REFERENCES device ON DELETE CASCADE,

@@ -7,7 +7,7 @@ import msgspec
 
 from concentrator_agent.config import BeaconSettings
 from meterwire.lorawan.plan import FrequencyPlanError, Region
-from meterwire.messages import BeaconEntry, OpenTimeEntry, PlanEntry
+from meterwire.time_entries import BeaconEntry, OpenTimeEntry, PlanEntry
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,9 @@ from meterwire.ids import DevEUI, GatewayEUI
 from meterwire.lorawan.crypto import SessionKeys
 from meterwire.lorawan.plan import Region
 from meterwire.lorawan.region import by_name
-from meterwire.messages import DeviceEntry, SlotEntry, WrappedKey
+from meterwire.messages import DeviceEntry, WrappedKey
 from meterwire.slots import Slot
+from meterwire.time_entries import SlotEntry
 
 
 class EntryRefused(Exception):

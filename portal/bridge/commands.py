@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from meterwire import messages, topics
-from meterwire.messages import BeaconEntry, DevicesCommand, OpenTimeEntry, PlanEntry, Receipt
+from meterwire.messages import DevicesCommand, Receipt
+from meterwire.time_entries import BeaconEntry, OpenTimeEntry, PlanEntry
 from provisioning.fleet.models import Concentrator
 from provisioning.fleet.queries import concentrators_behind
 from provisioning.keys.device_table import commands, device_change

@@ -13,7 +13,8 @@ from django.db.models import Q, QuerySet
 
 from meterwire.errors import MeterspanError
 from meterwire.ids import DevEUI, GatewayEUI
-from meterwire.messages import MAX_DEVICES, Abp, DeviceEntry, DevicesCommand, PlanEntry, SlotEntry, WrappedKey
+from meterwire.messages import MAX_DEVICES, Abp, DeviceEntry, DevicesCommand, WrappedKey
+from meterwire.time_entries import PlanEntry, SlotEntry
 from meterwire.transport_key import entropy_bytes, wrap
 from provisioning.fleet.models import Adapter, Concentrator, DeviceChange
 from provisioning.keys.kek import KeyDamaged

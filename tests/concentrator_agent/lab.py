@@ -44,6 +44,7 @@ from meterwire.lorawan.crypto import RootKey, Session, SessionKeys
 from meterwire.lorawan.frame import DataFrame, JoinAccept
 from meterwire.lorawan.mac_commands import MacCommand, encode_commands, parse_commands
 from meterwire.lorawan.region import EU868
+from meterwire.time_entries import PlanEntry
 
 CONCENTRATOR = GatewayEUI.parse("0011223344556677")
 JOIN_EUI = "70b3d57ed0000001"
@@ -267,7 +268,7 @@ class Lab:
         *entries: messages.DeviceEntry,
         base: int | None = None,
         remove: Sequence[str] = (),
-        plan: messages.PlanEntry | None = None,
+        plan: PlanEntry | None = None,
     ) -> Applied:
         command = messages.DevicesCommand(
             id=messages.ulid(self.clock.time(), random.randbytes(10)),

@@ -15,7 +15,7 @@ from edge.timesync import HostClock
 from meterwire.beacon import Beacon
 from meterwire.clock_package import ClockQuality
 from meterwire.lorawan.gpstime import gps_seconds
-from meterwire.messages import BeaconEntry, PlanEntry
+from meterwire.time_entries import BeaconEntry, PlanEntry
 from tests.concentrator_agent.lab import GATEWAY_A, GATEWAY_B, Lab
 
 SETTINGS = BeaconSettings(period_s=300, phase_ms=1500)

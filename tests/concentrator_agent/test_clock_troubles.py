@@ -11,7 +11,7 @@ from edge.clock import ManualClock
 from meterwire.clock_package import PORT, AppTimeReq, ClockAnswer, ForceDeviceResyncReq, decode_down
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.mac_commands import DeviceTimeAns, DeviceTimeReq
-from meterwire.messages import OpenTimeEntry, PlanEntry, SlotEntry
+from meterwire.time_entries import OpenTimeEntry, PlanEntry, SlotEntry
 from tests.concentrator_agent.lab import Lab, Mote
 
 SLOT = SlotEntry(channel=1, phase_ms=120_000, period_s=900, data_rate=5, guard_ms=60, length_ms=200, version=1)

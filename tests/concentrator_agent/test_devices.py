@@ -11,6 +11,7 @@ from concentrator_agent import store
 from concentrator_agent.config import BeaconSettings
 from concentrator_agent.server.join import open_transport_key
 from meterwire import messages
+from meterwire.time_entries import BeaconEntry, OpenTimeEntry, PlanEntry
 from tests.concentrator_agent.lab import CONCENTRATOR, PRIVATE_KEY, Lab, Mote, wrapped
 
 
@@ -167,7 +168,7 @@ async def test_whole_tables_are_counted_and_changes_are_not(lab: Lab) -> None:
     assert lab.table.wholes == 1
 
 
-PLAN = messages.PlanEntry(messages.BeaconEntry(869_525_000, 3, 300, 0), messages.OpenTimeEntry(300, 292_500, 7500))
+PLAN = PlanEntry(BeaconEntry(869_525_000, 3, 300, 0), OpenTimeEntry(300, 292_500, 7500))
 
 
 async def test_the_plan_of_time_comes_with_the_table_and_stays(make_lab: Callable[..., Lab]) -> None:
@@ -177,7 +178,7 @@ async def test_the_plan_of_time_comes_with_the_table_and_stays(make_lab: Callabl
     lab = make_lab(beacon=BeaconSettings(enabled=True, period_s=900))
     assert lab.slots.plan.planned == PLAN
     assert lab.slots.plan.beacon == BeaconSettings(enabled=True, period_s=300)
-    await lab.table.take(command(lab, 2, base=1, plan=messages.PlanEntry(open_time=PLAN.open_time)))
+    await lab.table.take(command(lab, 2, base=1, plan=PlanEntry(open_time=PLAN.open_time)))
     assert lab.slots.plan.beacon is None, "the portal plans none"
     await lab.table.take(command(lab, 3, base=2))
     assert (lab.slots.plan.open_time, lab.slots.plan.beacon) == (None, BeaconSettings(enabled=True, period_s=900))
@@ -193,15 +194,13 @@ async def test_a_plan_holds_when_all_parts_are_in_whichever_brings_it(lab: Lab) 
 @pytest.mark.parametrize(
     ("plan", "word"),
     [
-        (messages.PlanEntry(open_time=messages.OpenTimeEntry(60, 60_000, 1000)), "outside its period"),
-        (messages.PlanEntry(open_time=messages.OpenTimeEntry(60, 0, 60_000)), "fills its period"),
-        (messages.PlanEntry(messages.BeaconEntry(869_525_000, 3, 60, 60_000)), "outside its period"),
-        (messages.PlanEntry(messages.BeaconEntry(868_650_000, 3, 60, 0)), "868650000|868.65|sub-band"),
+        (PlanEntry(open_time=OpenTimeEntry(60, 60_000, 1000)), "outside its period"),
+        (PlanEntry(open_time=OpenTimeEntry(60, 0, 60_000)), "fills its period"),
+        (PlanEntry(BeaconEntry(869_525_000, 3, 60, 60_000)), "outside its period"),
+        (PlanEntry(BeaconEntry(868_650_000, 3, 60, 0)), "868650000|868.65|sub-band"),
     ],
 )
-async def test_a_plan_that_cannot_be_followed_is_refused_with_its_table(
-    lab: Lab, plan: messages.PlanEntry, word: str
-) -> None:
+async def test_a_plan_that_cannot_be_followed_is_refused_with_its_table(lab: Lab, plan: PlanEntry, word: str) -> None:
     (result,) = (await lab.table.take(command(lab, 1, Mote(1).entry(), plan=plan))).results
     assert result.code == "format"
     assert re.search(word, result.message)

@@ -11,7 +11,7 @@ from concentrator_agent.server.track import Track
 from meterwire.clock_package import PORT, AppTimeReq, ClockAnswer, decode_down
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.frame import DataFrame
-from meterwire.messages import BeaconEntry, OpenTimeEntry, PlanEntry, SlotEntry
+from meterwire.time_entries import BeaconEntry, OpenTimeEntry, PlanEntry, SlotEntry
 from tests.concentrator_agent.lab import Lab, Mote
 
 PERIOD_S: Final = 900

@@ -20,7 +20,7 @@ from meterwire.clock_package import (
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.frame import DataFrame
 from meterwire.lorawan.mac_commands import DeviceTimeAns, DeviceTimeReq
-from meterwire.messages import SlotEntry
+from meterwire.time_entries import SlotEntry
 from tests.concentrator_agent.lab import Lab, Mote
 
 SLOT = SlotEntry(channel=1, phase_ms=120_000, period_s=900, data_rate=5, guard_ms=60, length_ms=200, version=1)

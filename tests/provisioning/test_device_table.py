@@ -8,17 +8,9 @@ import pytest
 
 from meterwire.curves import Curve, PrivateKey
 from meterwire.ids import DevEUI, GatewayEUI
-from meterwire.messages import (
-    MAX_DEVICES,
-    DevicesCommand,
-    OpenTimeEntry,
-    PlanEntry,
-    WrappedKey,
-    decode_command,
-    encode,
-    ulid,
-)
+from meterwire.messages import MAX_DEVICES, DevicesCommand, WrappedKey, decode_command, encode, ulid
 from meterwire.seal import Key16
+from meterwire.time_entries import OpenTimeEntry, PlanEntry
 from meterwire.transport_key import unwrap
 from provisioning.fleet import desired
 from provisioning.fleet.models import Concentrator, DeviceChange

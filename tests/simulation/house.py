@@ -22,6 +22,7 @@ from meterwire import config_records, messages
 from meterwire.config_records import Record, SlotRecord, SlotReport, SlotState
 from meterwire.ids import GatewayEUI
 from meterwire.slots import Slot
+from meterwire.time_entries import PlanEntry, SlotEntry
 from tests.concentrator_agent.field import EUI, GATEWAY, NOW, entry, identifier
 from tests.simulation.flat import Flat
 from tests.support.virtual_loop import VirtualClock
@@ -29,7 +30,7 @@ from tests.support.virtual_loop import VirtualClock
 DAY_S = 86_400.0
 FADING_DB = 2.0
 MAX_ROWS = 10_000
-NO_PLAN = messages.PlanEntry()
+NO_PLAN = PlanEntry()
 COLLECT_AFTER = 100_000  # new objects: hundreds of programs in one process are many that stay
 PULL_S = 25.0  # forwarders that pull seldom leave the processor to the adapters
 
@@ -46,7 +47,7 @@ class House:
         clock: VirtualClock | None = None,
         quality: str = "ntp",
         gps: bool = True,
-        plan: messages.PlanEntry = NO_PLAN,
+        plan: PlanEntry = NO_PLAN,
         records: tuple[Record, ...] = (),
         seed: int = 1,
     ) -> None:
@@ -133,8 +134,8 @@ class House:
                 await self.concentrator.queue.take(command, known=True)
 
 
-def _slot_entry(slot: Slot) -> messages.SlotEntry:
-    return messages.SlotEntry(
+def _slot_entry(slot: Slot) -> SlotEntry:
+    return SlotEntry(
         slot.channel, slot.phase_ms, slot.period_s, slot.data_rate, slot.guard_ms, slot.length_ms, slot.version
     )
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from adapter_agent.simulation.air import Landed
 from adapter_agent.simulation.reception import Fate
-from meterwire import messages
 from meterwire.ids import DevEUI
 from meterwire.lorawan.frame import DataFrame, parse
 from meterwire.registers import previous_number
 from meterwire.seal import InnerKey, ValuesOpener
 from meterwire.slots import FREQUENCIES_HZ, Slot
+from meterwire.time_entries import PlanEntry
 from meterwire.values_telegram import PORT
 from tests.adapter_agent.cast import INNER_KEY
 from tests.simulation.flat import READ_BEFORE_S, WATT, Flat
@@ -118,7 +118,7 @@ def _where(frame: Frame) -> str:
     return "open" if frame.in_open else "outside"
 
 
-def _is_open(plan: messages.PlanEntry, landed: Landed) -> bool:
+def _is_open(plan: PlanEntry, landed: Landed) -> bool:
     """Whether the frame began in open time."""
     when = plan.open_time
     if when is None:

@@ -6,10 +6,10 @@ from typing import Final
 
 from adapter_agent.simulation.crystal import Crystal
 from benchmarks.clock import CRYSTAL_PPM, PLACES
-from meterwire import messages
 from meterwire.config_records import BeaconRecord, OpenTimeRecord, PreviousRecord, Record
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.slots import DEFAULT_QUANTUM_MS, FRAME_S, Kind, Slot, length_ms
+from meterwire.time_entries import BeaconEntry, OpenTimeEntry, PlanEntry
 from provisioning.slots.allocator import Allocator
 from provisioning.slots.allocator.grid import Closed, reserved
 from tests.simulation.flat import Flat
@@ -32,7 +32,7 @@ class Planned:
     """
 
     flats: list[Flat]
-    plan: messages.PlanEntry
+    plan: PlanEntry
     records: tuple[Record, ...]
     within_s: float
 
@@ -74,11 +74,11 @@ def planned(
     records: list[Record] = [PreviousRecord(True), opened]
     if beacon is not None:
         records.append(beacon)
-    plan = messages.PlanEntry(
+    plan = PlanEntry(
         None
         if beacon is None
-        else messages.BeaconEntry(beacon.frequency_hz, beacon.data_rate, beacon.period_s, beacon.phase_ms),  # type: ignore[arg-type]
-        messages.OpenTimeEntry(opened.period_s, opened.phase_ms, opened.length_ms),  # type: ignore[arg-type]
+        else BeaconEntry(beacon.frequency_hz, beacon.data_rate, beacon.period_s, beacon.phase_ms),  # type: ignore[arg-type]
+        OpenTimeEntry(opened.period_s, opened.phase_ms, opened.length_ms),  # type: ignore[arg-type]
     )
     return Planned(flats, plan, tuple(records), within_s)
 
