@@ -108,9 +108,9 @@ def last_seen(_: Pipeline, batch: Batch) -> None:
     counting.count(batch)
 
 
-def make_way(_: Pipeline, batch: Batch) -> None:
+def make_way(pipeline: Pipeline, batch: Batch) -> None:
     """What was recovered of telegrams that now come themselves goes."""
-    recovery.make_way(batch)
+    recovery.make_way(batch, pipeline.store)
 
 
 def store(pipeline: Pipeline, batch: Batch) -> None:

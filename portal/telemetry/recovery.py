@@ -17,6 +17,7 @@ from portal.telemetry.counting import late_before
 from portal.telemetry.dating import point_at
 from portal.telemetry.models import DayRollup, HourRollup, LateHour, Reading
 from portal.telemetry.rollups import day_of, hour_of
+from portal.telemetry.store import Store
 from provisioning.slots.models import Assignment
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 _Slot = tuple[int, bool]  # period in seconds, and whether the adapter has said that it runs this slot
 
 
-def make_way(batch: Batch) -> None:
+def make_way(batch: Batch, store: Store) -> None:
     """In the batch's transaction: what was recovered of telegrams that now come themselves goes."""
     late = {
         (arrival.adapter.pk, arrival.counter): arrival
@@ -33,14 +34,12 @@ def make_way(batch: Batch) -> None:
     }
     if not late:
         return
-    found = Reading.objects.filter(
-        recovered=True, adapter__in={adapter for adapter, _ in late}, counter__in={counter for _, counter in late}
-    )
-    for row in found:
-        arrival = late.get((row.adapter_id, row.counter))
-        if arrival is not None:
-            Reading.objects.filter(pk=row.pk, recovered=True).delete()
-            _condense_anew(row, {_hour(measured) for _, _, measured, _ in arrival.readings or ()})
+    for adapter, counter in store.recovered(late):
+        hours = {_hour(measured) for _, _, measured, _ in late[adapter, counter].readings or ()}
+        rows = Reading.objects.filter(adapter=adapter, counter=counter, recovered=True)
+        for row in list(rows):
+            _condense_anew(row, hours)
+        rows.delete()
 
 
 def recover(batch: Batch) -> None:

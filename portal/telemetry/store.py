@@ -24,6 +24,9 @@ class Store(Protocol):
     def known_payloads(self, keys: Collection[Key]) -> dict[Key, bytes]:
         """The payloads of the accepted telegrams that have one of `keys`."""
 
+    def recovered(self, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Those of (adapter, counter) of which readings are stored that were recovered."""
+
     def write(self, batch: Batch) -> None:
         """Store all arrivals that are not `known`, with readings, adapter states and notes.
 
@@ -54,22 +57,32 @@ class Lookup:
     def known_payloads(self, keys: Collection[Key]) -> dict[Key, bytes]:
         found: dict[Key, bytes] = {}
         for some in _chunks([key for key in keys if key[2] < 0]):
-            rows = _rows("adapter_id, counter", "counter IS NOT NULL", [key[:2] for key in some])
+            rows = _payloads("adapter_id, counter", "counter IS NOT NULL", [key[:2] for key in some])
             found.update({(adapter, counter, -1): bytes(payload) for adapter, counter, payload in rows})
         for some in _chunks([key for key in keys if key[2] >= 0]):
-            rows = _rows("adapter_id, epoch, fcnt", "counter IS NULL", some)
+            rows = _payloads("adapter_id, epoch, fcnt", "counter IS NULL", some)
             found.update({(adapter, epoch, fcnt): bytes(payload) for adapter, epoch, fcnt, payload in rows})
         return found
 
+    def recovered(self, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+        found: set[tuple[int, int]] = set()
+        columns = "adapter_id, counter"
+        for some in _chunks(keys):
+            rows = _rows(f"SELECT {columns} FROM telemetry_reading WHERE recovered", columns, some)  # noqa: S608
+            found.update((adapter, counter) for adapter, counter in rows)
+        return found
 
-def _rows(columns: str, condition: str, keys: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+
+def _payloads(columns: str, condition: str, keys: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    query = f"SELECT {columns}, payload FROM telemetry_telegram WHERE error IS NULL AND {condition}"  # noqa: S608
+    return _rows(query, columns, keys)
+
+
+def _rows(query: str, columns: str, keys: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """What of a query has one of `keys`, each looked up by itself: lists per column would be read crosswise."""
     places = ", ".join(["(" + ", ".join(["%s"] * len(keys[0])) + ")"] * len(keys))
-    query = (
-        f"SELECT {columns}, payload FROM telemetry_telegram"  # noqa: S608 (column names are constants)
-        f" WHERE error IS NULL AND {condition} AND ({columns}) IN (VALUES {places})"
-    )
     with connection.cursor() as cursor:
-        cursor.execute(query, [part for key in keys for part in key])
+        cursor.execute(f"{query} AND ({columns}) IN (VALUES {places})", [part for key in keys for part in key])
         rows: list[tuple[int, ...]] = cursor.fetchall()
     return rows
 

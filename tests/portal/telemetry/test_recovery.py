@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -164,6 +166,22 @@ def test_the_lost_telegram_comes_late_and_its_readings_stand_instead(stage: Stag
     hear(stage, made[1], now=NOON + 3 * PERIOD)
     assert series(device) == [(1000, 1000, False), (1001, 1010, False), (1002, 1030, False)]
     assert [counter for counter, *_ in series(device, 7)] == [1000, 1001, 1002]
+
+
+def test_late_telegrams_of_many_adapters_are_looked_up_one_by_one(stage: Stage) -> None:
+    """Lists of adapters and of counters would be read crosswise: every reading of all of these adapters."""
+    devices = [stage.device() for _ in range(4)]
+    made = {device.row.pk: carrying(device, [1000, 1010, 1030]) for device in devices}
+    for one in made.values():
+        hear(stage, one[0], one[2])
+    with CaptureQueriesContext(connection) as captured:
+        hear(stage, *(one[1] for one in made.values()), now=NOON + 3 * PERIOD)
+    assert not Reading.objects.filter(recovered=True).exists()
+    asked = [query["sql"] for query in captured if "telemetry_reading" in query["sql"] and " IN (" in query["sql"]]
+    assert asked
+    assert all("(adapter_id, counter) IN (VALUES" in sql for sql in asked)
+    others = {(device.row.pk, 1000) for device in devices}
+    assert stage.pipeline.store.recovered(others) == set()
 
 
 def test_one_batch_may_hold_it_in_any_order(stage: Stage) -> None:
