@@ -20,8 +20,10 @@ KEPT: Final = timedelta(days=14)  # events of this kind, by which one that comes
 OLDEST: Final = KEPT - timedelta(days=1)  # older ones no longer count: nobody could tell that they did before
 LEAD: Final = timedelta(minutes=5)  # further ahead of the portal a concentrator's clock is wrong
 
-FIGURES, UNKNOWN, ELSEWHERE, NO_SLOT, TOO_OLD = (
-    "slot_figures", "slot_unknown_adapter", "slot_other_concentrator", "slot_none", "slot_too_old",
+MOST: Final = 1_000_000  # telegrams or slots of an adapter's day, beyond which no event adds any: the air has no room
+
+FIGURES, UNKNOWN, ELSEWHERE, NO_SLOT, TOO_OLD, TOO_MANY = (
+    "slot_figures", "slot_unknown_adapter", "slot_other_concentrator", "slot_none", "slot_too_old", "slot_too_many",
 )  # fmt: skip
 
 OVER: Final = 0.7  # of the guard: there is time left to act
@@ -78,12 +80,15 @@ def count(events: Sequence[AdapterEvent], now: datetime) -> None:
     for event in sorted(events, key=lambda event: event.at):
         figures, event.reason = _checked(event, slots, now)
         if figures is not None:
-            taken.append((slots[event.adapter_id or 0], _day(event.at, now), figures))
+            taken.append((event, slots[event.adapter_id or 0], _day(event.at, now), figures))
     if not taken:
         return
-    days = _days((slot.pk, day) for slot, day, _ in taken)
-    for slot, day, figures in taken:
+    days = _days((slot.pk, day) for _, slot, day, _ in taken)
+    for event, slot, day, figures in taken:
         row = days.setdefault((slot.pk, day), SlotDay(adapter_id=slot.pk, day=day))
+        if max(row.inside, row.outside, row.other, row.expected, row.answers) >= MOST:
+            event.reason = TOO_MANY
+            continue
         _add(row, slot, figures)
         row.marks = marks(row)
     for row in days.values():
@@ -139,13 +144,18 @@ def _days(keys: Iterable[tuple[int, date]]) -> dict[tuple[int, date], SlotDay]:
 
 
 def _add(row: SlotDay, slot: Assignment, figures: Figures) -> None:
-    """Of another slot than the given one only the number of telegrams counts; a new slot's guard is used anew."""
+    """Of another slot than the given one only the number of telegrams counts; a new slot's guard is used anew.
+
+    A day stays its slot's until something of the next one was measured on it: what came late of yesterday is of before.
+    """
     assert slot.concentrator_id is not None
-    if row.version != slot.version or row.concentrator_id != slot.concentrator_id:
+    given = figures.version == slot.version
+    known = row.concentrator_id is not None
+    if not known or (given and (row.version, row.concentrator_id) != (slot.version, slot.concentrator_id)):
         row.version, row.guard_ms, row.concentrator_id = slot.version, slot.guard_ms, slot.concentrator_id
         row.early_ms = row.late_ms = row.median_ms = None
     row.answers += figures.answers
-    if figures.version != slot.version:
+    if not given:
         row.other += figures.n + figures.outside
         return
     row.inside += figures.n

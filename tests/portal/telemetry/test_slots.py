@@ -120,6 +120,34 @@ def test_a_new_slot_begins_with_an_unused_guard(stage: Stage, device: Device) ->
     assert (row.version, row.guard_ms, row.used, row.inside) == (4, 100, 0.2, 8)
 
 
+def test_what_came_late_of_the_slot_before_changes_no_day_of_it(stage: Stage, device: Device) -> None:
+    """Told at midnight, delivered after another slot was given."""
+    tell(stage, event(device, late_ms_p99=58.0))
+    Assignment.objects.update(version=4, guard_ms=100)
+    tell(stage, event(device, late_ms_p99=59.0), now=NOW + timedelta(days=1))
+    row = SlotDay.objects.get()
+    assert (row.version, row.guard_ms, row.late_ms, row.inside, row.other) == (3, 60, 58.0, 4, 6)
+
+
+def test_what_came_late_of_the_slot_before_does_not_undo_the_new_one(stage: Stage, device: Device) -> None:
+    Assignment.objects.update(version=4, guard_ms=100)
+    tell(stage, event(device, version=4, late_ms_p99=20.0))
+    tell(stage, event(device, NOW - timedelta(minutes=5), late_ms_p99=58.0))
+    row = SlotDay.objects.get()
+    assert (row.version, row.guard_ms, row.late_ms, row.inside, row.other) == (4, 100, 20.0, 4, 6)
+
+
+def test_a_day_holds_no_more_than_ever_fits_on_the_air(stage: Stage, device: Device) -> None:
+    """However many events a concentrator makes up, the numbers stay within their columns, and other days are well."""
+    tell(stage, event(device))
+    SlotDay.objects.update(outside=2**31 - 1)
+    other = stage.device()
+    give_slot(stage, other)
+    assert tell(stage, event(device), event(other)) == ["slot_too_many", ""]
+    assert tell(stage, event(device, NOW + timedelta(days=1)), now=NOW + timedelta(days=1)) == [""]
+    assert list(SlotDay.objects.order_by("adapter", "day").values_list("inside", flat=True)) == [4, 4, 4]
+
+
 def test_another_concentrator_of_the_organisation_counts_nothing(stage: Stage, device: Device) -> None:
     other = Concentrator.objects.create(
         organisation=stage.organisation, site=stage.site, eui="70b3d57ee00cffff", name="Attic"
