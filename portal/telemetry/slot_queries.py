@@ -32,6 +32,7 @@ _ENDS: Final = {
     "agreed": "contradicted",
     "settled": "jump",
 }  # what a concentrator says of its clock, and what that ends
+_MOST_MS: Final = 100 * 366 * 86_400_000  # no clock jumps further; a number may have any length
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +168,22 @@ def _said(rows: QuerySet[Assignment]) -> list[Trouble]:
 
 
 def _wrong_clocks(concentrators: QuerySet[Concentrator], now: datetime) -> list[Trouble]:
-    """Concentrators that jumped or are contradicted by their adapters, until they say that it is well again."""
+    """Concentrators that jumped or are contradicted by their adapters, until they say that it is well again.
+
+    By the order in which it came: the times are those of the clock that is wrong.
+    """
     events = AdapterEvent.objects.filter(kind="clock", concentrator__in=concentrators, at__gt=now - LOOK_BACK)
-    said = list(events.values_list("concentrator", "reason", "at", "detail"))
+    said = events.filter(reason__in=[*_ENDS, *_ENDS.values()]).order_by("stored_at", "at")
     wrong: dict[tuple[int, str], Trouble] = {}
-    # Of what was said in the same moment the all-clear comes last.
-    for pk, reason, at, detail in sorted(said, key=lambda one: (one[2], one[1] in _ENDS)):
+    well: dict[tuple[int, str], datetime] = {}
+    columns = said.values_list("concentrator", "reason", "at", "stored_at", "detail")
+    for pk, reason, at, stored_at, detail in columns.iterator(chunk_size=2_000):
         if reason in _ENDS:
             wrong.pop((pk, _ENDS[reason]), None)
-        elif reason in _ENDS.values():
+            well[pk, _ENDS[reason]] = at
+        elif well.get((pk, reason)) != at:  # of what was said in the same moment the all-clear holds
             jumped = detail.get("offset_ms")
-            figure = jumped / 1000 if isinstance(jumped, int | float) else None
-            wrong.setdefault((pk, reason), Trouble(None, "", pk, "clock", at, figure))
+            figure = max(-_MOST_MS, min(_MOST_MS, jumped)) / 1000 if isinstance(jumped, int | float) else None
+            wrong.setdefault((pk, reason), Trouble(None, "", pk, "clock", min(at, stored_at), figure))
     first = {one.concentrator_id: one for one in sorted(wrong.values(), key=attrgetter("since"), reverse=True)}
     return [first[pk] for pk in sorted(first)]

@@ -246,6 +246,34 @@ def test_a_clock_that_was_set_back_at_once_is_well(stage: Stage) -> None:
     assert told() == []
 
 
+def test_a_clock_that_ran_ahead_and_was_set_right_is_well(stage: Stage) -> None:
+    """It dates its jump by the time it jumped to, which is later than that of the all-clear."""
+    says(stage, "jump", -1, offset_ms=3_600_000.0)
+    says(stage, "jump", 0.5, offset_ms=-3_600_000.0)
+    says(stage, "settled", 0.2)
+    assert told() == []
+
+
+def test_a_clock_that_fell_back_behind_its_last_all_clear_is_named(stage: Stage) -> None:
+    says(stage, "settled", 1)
+    says(stage, "jump", 1.5, offset_ms=-3_600_000.0)
+    assert [(kind, figure) for kind, _, figure in told()] == [("clock", -3600.0)]
+
+
+def test_a_jump_ahead_counts_from_when_it_was_told(stage: Stage) -> None:
+    says(stage, "contradicted", -24 * 365)
+    (one,) = troubles(Concentrator.objects.all(), NOW)
+    assert one.since == AdapterEvent.objects.get().stored_at
+
+
+@pytest.mark.parametrize("offset", [10**400, -(10**400), 1e308], ids=["ahead", "back", "float"])
+def test_a_jump_of_any_length_that_can_be_written_is_bearable(stage: Stage, offset: float) -> None:
+    says(stage, "jump", 1, offset_ms=offset)
+    (one,) = troubles(Concentrator.objects.all(), NOW)
+    assert one.figure is not None
+    assert abs(one.figure) == 100 * 366 * 86_400
+
+
 def test_a_jump_that_has_settled_leaves_the_contradiction(stage: Stage) -> None:
     says(stage, "jump", 4, offset_ms=2_000.0)
     says(stage, "contradicted", 3)
