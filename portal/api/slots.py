@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -147,6 +148,13 @@ class GroupSerializer(serializers.Serializer[Any]):
 class CheckInput(serializers.Serializer[Any]):
     groups = GroupSerializer(many=True, allow_empty=False, max_length=MAX_GROUPS)  # type: ignore[call-arg]
     plan = PlanSerializer(required=False, help_text="what is missing is as usual")
+
+    def validate_groups(self, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if sum(group["count"] for group in groups) > queries.MAX_PLANNED:
+            raise serializers.ValidationError(
+                _("At most {n} meters are planned at once.").format(n=queries.MAX_PLANNED)
+            )
+        return groups
 
 
 class CheckedSerializer(serializers.Serializer[Any]):

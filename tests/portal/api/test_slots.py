@@ -154,6 +154,7 @@ def test_a_plan_is_checked_before_building(client: APIClient, cellar: Concentrat
         {"groups": [{"count": 1, "data_rate": 0, "period_s": 600}]},
         {"groups": [{"count": 1, "data_rate": 0, "kind": "video"}]},
         {"groups": [{"count": 1, "data_rate": 0}] * 51},
+        {"groups": [{"count": 100_001, "data_rate": 5, "period_s": 86_400}] * 2},
         {"groups": [{"count": 1, "data_rate": 0}], "plan": {"quantum_ms": 7}},
     ],
 )
