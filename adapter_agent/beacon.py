@@ -15,7 +15,7 @@ from adapter_agent.own_slot import OwnSlot
 from adapter_agent.radio.base import AdapterRadio, Ear
 from adapter_agent.radio.phy import PhyError
 from adapter_agent.timekeeping import Timekeeping
-from adapter_agent.waiting import STEP_S, wait_for
+from adapter_agent.waiting import STEP_S, patiently, wait_for
 from edge.clock import Clock
 from meterwire.beacon import LENGTH, Beacon
 from meterwire.clock_package import ClockQuality
@@ -68,7 +68,7 @@ class BeaconWatch:
             if ear is None or wait > 0:
                 await wait_for(self._changed, self._clock, min(wait, STEP_S))
             else:
-                self._took(await self._listen(ear))
+                self._took(await patiently(self._listen(ear), self._clock, progress))
 
     def _forget(self) -> None:
         """Nothing is known of this beacon yet: the first that agrees with the clock says whose it is."""

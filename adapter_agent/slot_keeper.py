@@ -9,7 +9,7 @@ from typing import Final
 from adapter_agent.own_slot import LEAD_S, OwnSlot
 from adapter_agent.radio.base import Planned
 from adapter_agent.telegrams import Telegrams
-from adapter_agent.waiting import STEP_S, wait_for
+from adapter_agent.waiting import STEP_S, patiently, wait_for
 from edge.clock import Clock
 from meterwire.errors import MeterspanError
 
@@ -67,7 +67,8 @@ class SlotKeeper:
         late = self._clock.monotonic() > planned.at - LEAST_LEAD_S
         self._behind = planned.at + LEAD_S
         try:
-            reason = "late" if late else await self._telegrams.send_in_slot(planned)
+            work = None if late else self._telegrams.send_in_slot(planned)
+            reason = "late" if work is None else await patiently(work, self._clock, self._progress)
         except MeterspanError as error:
             log.error("no telegram was made: %s", error, extra={"code": error.code})
             reason = error.code

@@ -4,7 +4,7 @@ A wait ends at a moment and not after a duration: what a busy machine lets pass 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from edge.clock import Clock
@@ -39,6 +39,19 @@ async def sleep_until(clock: Clock, monotonic_s: float) -> None:
     await clock.sleep(monotonic_s - clock.monotonic())
 
 
+async def done_by(work: Awaitable[None], clock: Clock, monotonic_s: float) -> bool:
+    """Whether `work` ends before that moment; then it is given up."""
+    waiting = asyncio.ensure_future(work), asyncio.ensure_future(sleep_until(clock, monotonic_s))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if waiting[0].done():
+            waiting[0].result()
+        return waiting[0].done()
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
 async def patiently(work: Coroutine[Any, Any, T], clock: Clock, progress: Callable[[], None]) -> T:
     """Await something that may take for ever, such as a network in reach, and say meanwhile that all is well."""
     task = asyncio.ensure_future(work)
@@ -46,8 +59,10 @@ async def patiently(work: Coroutine[Any, Any, T], clock: Clock, progress: Callab
         while not task.done():
             progress()
             sleeping = asyncio.ensure_future(clock.sleep(STEP_S))
-            await asyncio.wait({task, sleeping}, return_when=asyncio.FIRST_COMPLETED)
-            sleeping.cancel()
+            try:
+                await asyncio.wait({task, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleeping.cancel()
         return task.result()
     finally:
         task.cancel()

@@ -133,6 +133,7 @@ class EndDevice:
     ) -> Sent:
         """One frame at a time; its repetitions are part of it."""
         if planned is not None:
+            await slotted.available(self._available(), self._clock, planned)
             async with self._air:
                 options = slotted.options_of(self._due, self.link, planned, len(payload))
                 sent = await self._send(port, payload, confirmed, options, planned)
@@ -181,7 +182,7 @@ class EndDevice:
         return isinstance(self._phy, Listener)
 
     async def listen(self, ear: Ear) -> tuple[float, bytes] | None:
-        return await listen(ear, self._phy, self._air, self._clock)
+        return await listen(ear, self._phy, self._air, self._clock, self._available)
 
     async def link_check(self) -> LinkCheckAns | None:
         """Ask the network how well it hears this device; None when it does not answer."""
@@ -318,8 +319,7 @@ class EndDevice:
 
     async def _send_answers_alone(self) -> None:
         """More answers than go beside the payload get a frame of their own on port 0; the network waits for them."""
-        answers = self._due.options(questions=False)
-        if answers:
+        if answers := self._due.options(questions=False):
             self._due.sticky = []
             await self._send(0, answers[: self._room(b"")], False, b"")
 

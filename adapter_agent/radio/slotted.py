@@ -1,12 +1,15 @@
 """What goes into a slot: the frame must fit into its time, and leave when it begins."""
 
+from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Final
 
-from adapter_agent.radio.base import PayloadTooLong, Planned, Span
+from adapter_agent.radio.base import PayloadTooLong, Planned, SlotMissed, Span
 from adapter_agent.radio.due import Due
 from adapter_agent.radio.link import Link, LinkChannel
 from adapter_agent.radio.phy import PhyError
+from adapter_agent.waiting import done_by
+from edge.clock import Clock
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.frame import MAX_FOPTS
 from meterwire.lorawan.plan import DataRate
@@ -16,6 +19,12 @@ FRAME_OVERHEAD: Final = 5  # MHDR and MIC, around a MAC payload
 ANSWER_SIZE: Final = 51  # bytes that an answer carries, at every data rate
 EMPTY_WINDOW_S: Final = 0.3  # until a receiver sees that nothing comes, at the slowest data rate
 ROUNDING_S: Final = 1e-6
+
+
+async def available(radio: Awaitable[None], clock: Clock, planned: Planned) -> None:
+    """Wait until the radio can be used. Raises SlotMissed where that is too late for the slot."""
+    if not await done_by(radio, clock, planned.at):
+        raise SlotMissed("the radio was not ready when the slot began")
 
 
 def carries(link: Link, channel: int, data_rate: int) -> bool:

@@ -1,5 +1,6 @@
 """A whole adapter with a slot: it keeps it by the network's time, and falls back where it cannot."""
 
+import asyncio
 from collections import Counter
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from meterwire.clock_package import ClockAnswer, ClockQuality
 from meterwire.config_records import ConfigurationRefused, Reporting, SlotRecord, SlotReport, SlotState
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.slots import FREQUENCIES_HZ, Slot, length_ms
+from tests.adapter_agent.beacons import RECORD
 from tests.adapter_agent.house import House, reported
 
 
@@ -329,3 +331,36 @@ class Leaping(CrystalClock):
 
     def monotonic(self) -> float:
         return super().monotonic() + self._more * max(0.0, self._true.monotonic() - self._since)
+
+
+async def test_an_air_that_is_gone_for_long_makes_nobody_seem_stuck(house, monkeypatch):
+    given, gone = slot(period_s=60, phase_ms=30_000), asyncio.Event()
+    house.network.after_report = configuration(3, SlotRecord(given), RECORD)
+    house.network.listen = lambda **_: gone.wait()
+    exchange = house.network.exchange
+
+    async def hanging(frame, **how):
+        await gone.wait()
+        return await exchange(frame, **how)
+
+    async with house.running() as app:
+        await house.pass_time(400, every_s=10)
+        monkeypatch.setattr(house.network, "exchange", hanging)
+        for _ in range(8):
+            await house.pass_time(100, every_s=10)
+            assert app._watchdog.stuck() == []
+
+
+async def test_a_radio_that_is_not_ready_for_its_slot_misses_it_and_sends_nothing_when_it_is(house, monkeypatch):
+    given, back = slot(period_s=60, phase_ms=30_000), asyncio.Event()
+    house.network.after_report = configuration(3, SlotRecord(given))
+    async with house.running() as app:
+        await house.pass_time(400, every_s=10)
+        before = len(house.network.uplinks)
+        monkeypatch.setattr(app._parts.radio, "_available", back.wait)
+        await house.pass_time(130, every_s=1)
+        assert app._parts.sender.keeper.missed == {"slot_missed": 2}
+        back.set()
+        await house.pass_time(130, every_s=1)
+    late = [heard for heard in house.network.uplinks[before:] if heard.uplink.fport == 16 and on_place(heard, given)]
+    assert len([heard for heard in late if window(heard, given).inside]) >= 2

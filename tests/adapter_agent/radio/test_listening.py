@@ -6,12 +6,14 @@ from random import Random
 
 import pytest
 
+from adapter_agent.radio import listening
+from adapter_agent.radio.base import Ear
 from adapter_agent.radio.phy import Exchange, Overheard, PhyError
 from adapter_agent.radio.virtual import MAX_LINE, AirLink
 from adapter_agent.simulation.air import Air
 from adapter_agent.simulation.air_server import AirServer
 from adapter_agent.simulation.gateway import Downlink, GatewayRadio
-from edge.clock import SystemClock
+from edge.clock import ManualClock, SystemClock
 from meterwire.beacon import LENGTH
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.region import EU868
@@ -175,3 +177,15 @@ async def test_who_waits_for_the_air_at_the_same_time_shares_one_connection():
     assert len(server.hellos) == 1
     link.close()
     await server.stop()
+
+
+async def test_a_radio_that_is_not_ready_in_time_hears_no_beacon_and_holds_up_nobody():
+    clock, air, begin = ManualClock(), asyncio.Lock(), 10.0
+    ear = Ear(RX2_HZ, DR, clock.monotonic() + begin, 0.05)
+    waiting = asyncio.create_task(listening.listen(ear, Site().link(), air, clock, asyncio.Event().wait))
+    await clock.advance(begin)
+    assert not waiting.done()
+    assert not air.locked()
+    await clock.advance(0.1)
+    with pytest.raises(PhyError, match="not ready"):
+        await waiting
