@@ -65,10 +65,13 @@ class Timekeeper:
 
         A free-running clock that most adapters contradict is the one that is wrong: a slot is not guessed.
         """
-        if quality == "none" or (self._jumped_at is not None and quality != "gps"):
+        if quality == "none":
             return False
-        if quality != "gps" and not (self._host.usable and self._clock.time() >= EARLIEST_UNIX):
-            return False  # it was not set yet
+        # A gateway's own stamp is good whatever our clock does, unless that comes from gateways.
+        ours = quality != "gps" or self._host.reference == "gps"
+        was_set = self._host.usable and self._clock.time() >= EARLIEST_UNIX
+        if ours and (self._jumped_at is not None or not was_set):
+            return False
         return quality in REFERENCED or not self.disagreed
 
     def slot_time(self, unix: float) -> float:

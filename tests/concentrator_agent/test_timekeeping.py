@@ -147,6 +147,21 @@ def test_before_the_time_source_was_heard_nobody_is_told_the_time(clock: ManualC
     assert not keeper.may_tell("ntp")
 
 
+async def test_gateways_that_set_the_clock_by_a_jump_are_not_believed_at_once(
+    clock: ManualClock, kernel: Kernel
+) -> None:
+    """Nobody authenticates them: their stamps vouch for the clock they have just set no more than it does itself."""
+    kernel.says = HostClock(True, reference="gps")
+    keeper = Timekeeper(clock, "auto", kernel)
+    clock.jump(900.0)
+    keeper.set_by_source("stepped")
+    keeper.look()
+    assert (keeper.quality(), keeper.may_tell("gps")) == ("gps", False)
+    await clock.advance(SETTLE_S)
+    assert keeper.look() == [("settled", {})]
+    assert keeper.may_tell("gps")
+
+
 def test_a_leap_second_that_the_source_brings_late_moves_no_slot(kernel: Kernel) -> None:
     clock = ManualClock(MIDNIGHT + 40.0)
     keeper = Timekeeper(clock, "auto", kernel)
