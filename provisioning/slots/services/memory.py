@@ -4,6 +4,7 @@ What is kept is brought up to date under the locks of the concentrators concerne
 than that: the database refuses what meets, and then everything is read again.
 """
 
+import os
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from provisioning.slots.models import SlotPlan
 from provisioning.slots.services.reading import among, at, changed_since
 
 MOST: Final = 300_000  # slots kept by a process, about 1 kB each; the largest neighbourhoods have nine concentrators
+MOST_WORLDS: Final = 50  # an empty one takes some 0.1 MB
 _MOST_DB: Final = 99.0  # only guards may lie over each other: then nothing disturbs at all
 _FRAMES: Final = 86_400 // FRAME_S
 
@@ -136,7 +138,12 @@ class Memory:
     """The worlds of a process, for one thread at a time."""
 
     def __init__(self, most: int = MOST) -> None:
-        self._most, self._lock = most, threading.RLock()
+        self._most = most
+        self.begin()
+
+    def begin(self) -> None:
+        """As a new process does: nothing is known, nobody waits."""
+        self._lock = threading.RLock()
         self._worlds: dict[tuple[object, ...], World] = {}
 
     @contextmanager
@@ -147,6 +154,8 @@ class Memory:
             if sum(map(len, self._worlds.values())) > self._most:
                 self._worlds.clear()
             if key not in self._worlds:
+                if len(self._worlds) >= MOST_WORLDS:
+                    self._worlds.clear()
                 self._worlds[key] = World(plan)
             yield self._worlds[key]
 
@@ -166,3 +175,4 @@ def _places(state: Stored) -> tuple[int, ...]:
 
 
 memory: Final = Memory()
+os.register_at_fork(after_in_child=memory.begin)  # its lock may be held by a thread that the child does not have

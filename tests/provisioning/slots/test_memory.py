@@ -1,5 +1,10 @@
 """What a process keeps of slots is brought up to date, and the database corrects it where it is wrong."""
 
+import gc
+import os
+import signal
+import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -215,6 +220,39 @@ def test_a_process_keeps_no_more_slots_than_it_may(
     with small.world(SlotPlan()) as world:
         assert len(world) <= 3
     assert_nobody_meets()
+
+
+def test_plans_that_are_changed_to_and_fro_leave_no_end_of_allocators(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MOST_WORLDS", 3)
+    kept, made = memory.Memory(), set()
+    for reserve in range(10):
+        with kept.world(SlotPlan(reserve=reserve)) as world:
+            made.add(weakref.ref(world))
+    del world
+    gc.collect()
+    assert sum(one() is not None for one in made) <= 3
+
+
+def test_a_process_that_is_forked_while_a_thread_is_giving_begins_with_nothing() -> None:
+    giving, done = threading.Event(), threading.Event()
+
+    def give() -> None:
+        with memory.memory.world(SlotPlan()):
+            giving.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=give)
+    thread.start()
+    giving.wait(10)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(5)  # ends it where it waits for that thread
+        memory.memory.forget()
+        os._exit(0)
+    done.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_who_hears_an_adapter_is_known_to_the_next_that_comes_there(cast: Cast, cellar: Concentrator) -> None:
