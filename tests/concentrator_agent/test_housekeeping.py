@@ -11,6 +11,7 @@ import pytest
 
 from concentrator_agent import store
 from concentrator_agent.app import ConcentratorApp
+from concentrator_agent.clock_watch import ClockWatch
 from concentrator_agent.modes import Side
 from concentrator_agent.radio.forwarders import MAX_GATEWAYS, ONLINE_WITHIN_S
 from edge.clock import ManualClock
@@ -80,6 +81,21 @@ async def test_a_leap_second_is_remembered(
     assert (await reported(app, clock, "clock")).reason == "leap_second"
     await passing(clock, 11)
     await eventually(lambda: store.setting(app.database.read, "leaps") == b"[1767225600.0]")
+
+
+async def test_after_a_restart_what_was_measured_before_a_jump_is_still_told_apart(
+    app: ConcentratorApp, clock: ManualClock
+) -> None:
+    await clock.advance(2)
+    for _ in range(2):
+        clock.jump(60)
+        await passing(clock, 2)
+    await passing(clock, 11)
+    await eventually(lambda: store.setting(app.database.read, "clock_epoch") == b"2")
+    watch = ClockWatch(
+        clock, app.config, gate=app.gate, database=app.database, events=app.events, note=lambda entry: None
+    )
+    assert watch.keeper.epoch == 2
 
 
 async def test_uplinks_go_on_whatever_the_clock_does(app: ConcentratorApp, clock: ManualClock) -> None:

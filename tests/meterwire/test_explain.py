@@ -546,6 +546,10 @@ class TestRecords:
             ),
             ("120101", {"type": "0x12", "name": "previous value", "value": True}),
             (
+                "130701000476941d4c",
+                {"type": "0x13", "name": "open time", "period_s": 300, "phase_ms": 292_500, "length_ms": 7500},
+            ),
+            (
                 "9008000202003039000f",
                 {
                     "type": "0x90",
