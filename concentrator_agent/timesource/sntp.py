@@ -149,6 +149,7 @@ class SntpClient:
                 raise Unanswered(KISSES.get(refusal.code_word, "format"), str(refusal)) from None
             except FormatError as error:
                 if cookie not in datagram:
+                    await asyncio.sleep(0)  # the next one may be here already: a flood would hold up everything
                     continue
                 raise Unanswered("format", str(error)) from None
             return _sample(answer, asked, arrived)

@@ -143,6 +143,32 @@ async def test_what_others_send_is_left_alone() -> None:
     assert abs(bench.clock.time() - time.time()) < 0.1
 
 
+async def test_a_flood_of_noise_holds_nothing_else_up() -> None:
+    """Datagrams that wait are read at once: in between others must have their turn, and the time limit too."""
+    flooded = asyncio.Event()
+
+    def answer(asked: bytes) -> list[bytes]:
+        flooded.set()
+        return [*[b"noise"] * 100, packet(asked, time.time())]
+
+    turns = 0
+
+    async def somebody_else() -> None:
+        nonlocal turns
+        await flooded.wait()
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving(answer) as port:
+        bench = Bench(port)
+        other = asyncio.ensure_future(somebody_else())
+        await bench.client.ask()
+        other.cancel()
+    assert bench.discipline.ever
+    assert turns >= 100
+
+
 async def test_a_server_that_lies_later_moves_nothing_and_is_told() -> None:
     wrong = [0.0]
     async with serving(lambda asked: [packet(asked, time.time() + wrong[0])]) as port:
