@@ -177,9 +177,10 @@ class Daybook:
             for day in self._folder.days():
                 if day > self._memory.now.closed and self._sign_at(day) <= now:
                     self._sign_day(day)
-            self._folder.tidy(now)
+            for day in self._folder.days():
+                self._folder.tidy(day, now)
         except _FAULTS as error:
-            log.error("a day is not signed: %s", error, extra={"alarm": "daybook", "day": day})
+            log.error("a day is not signed or tidied: %s", error, extra={"alarm": "daybook", "day": day})
             self._failed(day)
 
     def _failed(self, day: int) -> None:

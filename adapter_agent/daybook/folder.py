@@ -84,16 +84,15 @@ class DayFolder:
             self._log.sync()
             self.close()
 
-    def tidy(self, now_s: float) -> None:
-        """Keep only the hashes of older telegrams, and nothing of the oldest days. `now_s` is Unix time."""
-        for day in self.days():
-            age = now_s - (day + 1) * 86_400
-            if age >= HASHES_S:
-                self._forget(day)
-            elif age >= TELEGRAMS_S and self._path(day, "telegrams").exists():
-                entries = [counter.to_bytes(4) + digest for counter, digest in self.leaves(day)]
-                replace(self._path(day, "leaves"), b"".join(entries))
-                self._path(day, "telegrams").unlink()
+    def tidy(self, day: int, now_s: float) -> None:
+        """Keep only the hashes of an older day's telegrams, and nothing of the oldest. `now_s` is Unix time."""
+        age = now_s - (day + 1) * 86_400
+        if age >= HASHES_S:
+            self._forget(day)
+        elif age >= TELEGRAMS_S and self._path(day, "telegrams").exists():
+            entries = [counter.to_bytes(4) + digest for counter, digest in self.leaves(day)]
+            replace(self._path(day, "leaves"), b"".join(entries))
+            self._path(day, "telegrams").unlink()
 
     def unreadable(self, day: int) -> bool:
         """Whether the day's own file is at fault, and not the disk as a whole."""

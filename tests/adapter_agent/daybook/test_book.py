@@ -231,3 +231,22 @@ async def test_todays_file_that_becomes_unreadable_is_begun_anew(cellar, tmp_pat
     cellar.send(6)
     await cellar.pass_days(1.5)
     assert cellar.verify(await cellar.frames()).leaves == 6
+
+
+async def test_a_signed_day_that_becomes_unreadable_does_not_keep_the_telegrams_of_later_days(cellar, tmp_path):
+    for _ in range(4):
+        cellar.send(2)
+        await cellar.pass_days(1)
+        await cellar.frames()
+    file = tmp_path / "days" / f"{BEGIN_DAY + 2}.telegrams"
+    assert file.exists()
+    file.unlink()
+    file.mkdir()
+    for _ in range(MOST_FAULTS):
+        cellar.send()
+        await cellar.pass_days(1)
+        await cellar.frames()
+    names = {path.name for path in cellar.folder.iterdir()}
+    assert f"{BEGIN_DAY + 2}.telegrams-unreadable" in names
+    assert {f"{BEGIN_DAY + 3}.leaves", f"{BEGIN_DAY + 4}.leaves"} <= names
+    assert f"{BEGIN_DAY + 4}.telegrams" not in names
