@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 NAMES = (
     "uplink", "concentrator", "pipeline", "pages", "pairing", "keys", "slots", "clock", "radio", "building", "slotmap",
+    "discipline",
 )  # fmt: skip
 SECONDS = 180
 

@@ -23,6 +23,21 @@ DAYS = 14
 EVENTS, BATCH = 4_000, 200
 NOW = datetime(2026, 3, 20, 10, tzinfo=UTC)
 
+_ADAPTERS = """
+INSERT INTO fleet_adapter (organisation_id, site_id, concentrator_id, dev_eui, join_eui, serial, kind, activation,
+    dev_addr, lorawan, location, created_at)
+SELECT %(organisation)s, %(site)s,
+    (%(places)s::bigint[])[CASE WHEN n < %(first)s THEN 1 ELSE least(2 + (n - %(first)s) / %(rest)s, 4) END],
+    '70b3d57ee1' || lpad(to_hex(n), 6, '0'), '70b3d57ed0000000', '', 'meterspan', 'otaa', '', '1.0.4', '', now()
+FROM generate_series(0, %(all)s - 1) n
+"""
+_ASSIGNMENTS = """
+INSERT INTO slots_assignment (adapter_id, organisation_id, concentrator_id, channel, phase_ms, period_s, data_rate,
+    size, guard_ms, length_ms, version, dev_addr, overlap_ms, assigned_at, echoed_version, echoed_at, proposals)
+SELECT id, organisation_id, concentrator_id, 0, 0, 900, 0, 16, 60, 200, 1, '', 0, '2026-01-01Z', 1, %(now)s, 0
+FROM fleet_adapter
+"""
+
 
 def main() -> None:
     options = arguments(__doc__)
@@ -41,11 +56,12 @@ def main() -> None:
 
 def _fill() -> "list[Source]":
     """Adapters with slots at four concentrators, the first of which serves 30,000, and their days."""
+    from django.db import connection
+
     from portal.telemetry.arrivals import Source
     from portal.telemetry.models import SlotDay
     from provisioning.accounts.models import Organisation
-    from provisioning.fleet.models import Adapter, Concentrator, Site
-    from provisioning.slots.models import Assignment
+    from provisioning.fleet.models import Concentrator, Site
 
     organisation = Organisation.objects.create(name="bench", slug="bench")
     site = Site.objects.create(organisation=organisation, name="Everywhere")
@@ -53,28 +69,15 @@ def _fill() -> "list[Source]":
         Concentrator.objects.create(organisation=organisation, site=site, eui=f"70b3d57ee00c{n:04x}", name=f"C{n}")
         for n in range(CONCENTRATORS)
     ]
-    rest = (ADAPTERS - AT_ONE) // (CONCENTRATORS - 1)
-    serving = [places[0] if n < AT_ONE else places[min(1 + (n - AT_ONE) // rest, 3)] for n in range(ADAPTERS)]
-    adapters = Adapter.objects.bulk_create(
-        (
-            Adapter(
-                organisation=organisation, site=site, concentrator=place, join_eui="70b3d57ed0000000",
-                dev_eui=f"70b3d57ee1{n:06x}",
-            )
-            for n, place in enumerate(serving)
-        ),
-        batch_size=5_000,
-    )  # fmt: skip
-    Assignment.objects.bulk_create(
-        (
-            Assignment(
-                adapter=adapter, organisation=organisation, concentrator=place, length_ms=200, guard_ms=60, version=1,
-                echoed_version=1, assigned_at=datetime(2026, 1, 1, tzinfo=UTC), echoed_at=NOW,
-            )
-            for adapter, place in zip(adapters, serving, strict=True)
-        ),
-        batch_size=5_000,
-    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _ADAPTERS,
+            {
+                "organisation": organisation.pk, "site": site.pk, "places": [place.pk for place in places],
+                "first": AT_ONE, "rest": (ADAPTERS - AT_ONE) // (CONCENTRATORS - 1), "all": ADAPTERS,
+            },
+        )  # fmt: skip
+        cursor.execute(_ASSIGNMENTS, {"now": NOW})
     _days(SlotDay._meta.db_table)
     return [Source(place.pk, organisation.pk, place.eui) for place in places]
 
