@@ -243,7 +243,7 @@ class ConcentratorApp:
         if config.enrolment is None or config.mqtt is None or config.mqtt.cert_file is not None:
             return None
         wallet = WalletFile(config.concentrator.state_dir, self.credential)
-        identity = Identity(wallet, config.mqtt.ca_file, self._dates_known)
+        identity = Identity(wallet, config.mqtt.ca_file, self._dates_known, clock.time)
         self.keeper = Keeper(
             config,
             config.enrolment,

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +15,22 @@ from edge.sealedfile import SealedFileError
 
 
 class Identity:
-    """Gives a TLS context for each connection (edge.mqtt.TlsSource). `dates_known`: whether dates can be judged."""
+    """Gives a TLS context for each connection (edge.mqtt.TlsSource).
 
-    def __init__(self, file: WalletFile, ca_file: Path | None, dates_known: Callable[[], bool]) -> None:
+    `dates_known`: whether dates can be judged; `now`: the Unix time, where it is another than the machine's.
+    """
+
+    def __init__(
+        self,
+        file: WalletFile,
+        ca_file: Path | None,
+        dates_known: Callable[[], bool],
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._file = file
         self._ca_file = ca_file
         self._dates_known = dates_known
+        self._now = now
         self._there = asyncio.Event()
         self._shown: Held | None = None
         self._in_vain = 0  # connections since one worked
@@ -45,7 +56,7 @@ class Identity:
             self._shown = choices[self._in_vain % len(choices)]
             self._in_vain += 1
             authorities = () if self._ca_file is not None else wallet.authorities
-            context = tls.client_context(self._ca_file, authorities, check_dates=self._dates_known())
+            context = tls.client_context(self._ca_file, authorities, check_dates=self._dates_known(), now=self._now())
             tls.show_identity(context, self._shown.chain, self._shown.key)
         except (OSError, ssl.SSLError, SealedFileError) as error:
             raise LinkRefused(f"TLS towards the broker cannot be set up with the certificate: {error}") from None

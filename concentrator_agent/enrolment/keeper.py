@@ -81,7 +81,7 @@ class Keeper:
         if due is Due.NOTHING or rests > 0:
             return min(LOOK_AGAIN_S, max(1.0, rests, seconds_until_due(wallet, now)))
         wholes = self._wholes()
-        answer = await asyncio.to_thread(_ask, encode_question(self._question(dates_known)))
+        answer = await asyncio.to_thread(_ask, encode_question(self._question(now, dates_known)))
         if answer.state == "issued":
             self._wholes_before = wholes
         return self._after(answer)
@@ -92,8 +92,8 @@ class Keeper:
         except SealedFileError:
             return wallet.current is None  # the question then says what is wrong with the file
 
-    def _question(self, dates_known: bool) -> Any:
-        return question(self._config, self._enrolment, dates_known=dates_known)
+    def _question(self, now: float, dates_known: bool) -> Any:
+        return question(self._config, self._enrolment, dates_known=dates_known, now=now)
 
     def _after(self, answer: Answer) -> float:
         if answer.state in ("issued", "held"):

@@ -8,7 +8,10 @@ from concentrator_agent.config import Config, Enrolment
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Where the wallet is and whom to ask; empty strings for what is not configured."""
+    """Where the wallet is and whom to ask; empty strings for what is not configured.
+
+    `now` is the Unix time by who asks, whose clock may be another than the machine's; None: the machine's.
+    """
 
     state_dir: str
     credential_file: str
@@ -22,6 +25,7 @@ class Question(msgspec.Struct, frozen=True):
     curve: str
     dates_known: bool = False
     anew: bool = False
+    now: float | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -33,7 +37,9 @@ class Answer(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-def question(config: Config, enrolment: Enrolment, *, dates_known: bool, anew: bool = False) -> Question:
+def question(
+    config: Config, enrolment: Enrolment, *, dates_known: bool, anew: bool = False, now: float | None = None
+) -> Question:
     return Question(
         state_dir=str(config.concentrator.state_dir),
         credential_file=str(config.credential_file),
@@ -47,6 +53,7 @@ def question(config: Config, enrolment: Enrolment, *, dates_known: bool, anew: b
         curve=enrolment.curve,
         dates_known=dates_known,
         anew=anew,
+        now=now,
     )
 
 

@@ -41,7 +41,8 @@ def step(question: Question) -> Answer:
     except SealedFileError as error:
         return Answer("failed", None, error.code, str(error))
     anew = question.anew or bool(password)
-    due = what_is_due(before, time.time(), dates_known=question.dates_known, anew=anew)
+    now = time.time() if question.now is None else question.now
+    due = what_is_due(before, now, dates_known=question.dates_known, anew=anew)
     if due is Due.NOTHING:
         return Answer("held")
     wallet = file.change(lambda wallet: _prepared(wallet, question))
@@ -96,9 +97,9 @@ def _context(wallet: Wallet, question: Question) -> ssl.SSLContext:
     """What vouches for the portal: the CA file, the pinned authority, or the system's authorities."""
     if question.ca_file or not question.ca_fingerprint:
         ca_file = Path(question.ca_file) if question.ca_file else None
-        return tls.client_context(ca_file, check_dates=question.dates_known)
+        return tls.client_context(ca_file, check_dates=question.dates_known, now=question.now)
     authorities = wallet.authorities or (_pinned(question),)
-    return tls.client_context(authorities=authorities, check_dates=question.dates_known)
+    return tls.client_context(authorities=authorities, check_dates=question.dates_known, now=question.now)
 
 
 def _pinned(question: Question) -> bytes:

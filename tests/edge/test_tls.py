@@ -4,6 +4,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,3 +132,13 @@ def test_a_key_on_brainpool_is_taken_where_openssl_is_told_of_the_curve(
 
 def test_tls_is_at_least_1_2() -> None:
     assert client_context().minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(("apart_s", "judged"), [(0.0, True), (-86_400.0, False), (86_400.0, False)])
+def test_where_the_machines_clock_is_not_the_one_that_is_right_dates_are_not_judged_by_it(
+    apart_s: float, judged: bool
+) -> None:
+    context = client_context(now=time.time() + apart_s)
+    assert (NO_CHECK_TIME not in context.verify_flags) is judged
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname

@@ -17,7 +17,7 @@ from concentrator_agent.config import Concentrator, Config, Enrolment, Mqtt
 from concentrator_agent.enrolment import keeper as keeping
 from concentrator_agent.enrolment.identity import Identity
 from concentrator_agent.enrolment.keeper import ALARM_S, LOOK_AGAIN_S, PENDING_S, Keeper
-from concentrator_agent.enrolment.question import Answer
+from concentrator_agent.enrolment.question import Answer, decode_question
 from concentrator_agent.enrolment.step import step
 from concentrator_agent.enrolment.wallet import Held, Wallet, WalletFile
 from concentrator_agent.modes import Gate, GateSettings
@@ -63,6 +63,7 @@ class Bench:
 
     def _answer(self, body: bytes) -> Answer:
         self.asked += 1
+        assert decode_question(body).now == self.clock.time()
         self.on_ask()
         return self.answers.pop(0)
 

@@ -293,7 +293,20 @@ def test_a_server_certificate_out_of_date_counts_only_once_the_time_is_known(tmp
     with est_server(tmp_path, authority, files) as est:
         question = asking(est_url=est.url, ca_file=str(tmp_path / "old-ca.pem"))
         assert "expired" in step(question).message
+        tomorrow = datetime.now(UTC).timestamp() + 86_400
+        assert "expired" in step(msgspec.structs.replace(question, now=tomorrow - 86_400)).message
         assert step(msgspec.structs.replace(question, dates_known=False)).state == "issued"
+        new_password(est, tmp_path)
+        another = msgspec.structs.replace(question, now=tomorrow)
+        assert step(another).state == "issued", "OpenSSL would judge by the machine's clock, which is wrong then"
+
+
+def test_a_renewal_is_due_by_the_clock_of_who_asks(est: EstServer, asking: Asking, wallet: WalletFile) -> None:
+    """The machine's may be wrong by years where the time comes from elsewhere."""
+    step(asking())
+    assert step(asking(now=current(wallet).renew_at - 1)).state == "held"
+    assert step(asking(now=current(wallet).renew_at + 1)).state == "issued"
+    assert [asked.operation for asked in est.asked] == ["simpleenroll", "simplereenroll"]
 
 
 def test_the_manufacturers_certificate_serves_instead_of_a_password(
