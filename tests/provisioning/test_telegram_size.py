@@ -4,13 +4,15 @@ from itertools import product
 
 import pytest
 
+from meterwire.config_records import PreviousRecord
 from meterwire.registers import previous_number, register_number
 from meterwire.slots import Kind, length_ms
 from meterwire.values_telegram import HEADER_LENGTH, Value, encode_body
 from provisioning.keys.services import activate, issue_inner_key
-from provisioning.pairing.services import pair, set_reporting
+from provisioning.pairing.services import desired_configuration, give_missing, pair, set_reporting
 from provisioning.pairing.services.telegram_size import size_of
 from provisioning.slots.models import Assignment
+from provisioning.slots.services import set_plan
 from tests.cast import STAGE, Cast
 
 FOUR_BYTES = 0xFFFF_FFFF
@@ -71,3 +73,28 @@ def test_a_second_input_a_longer_tag_and_more_registers_make_the_slot_longer(cas
     set_reporting(cast.operator, adapter, period_s=300, registers={0: [1, 2, 7], 1: [1]})
     row = slot()
     assert (row.size, row.length_ms) == (32, length_ms(32, row.data_rate, row.guard_ms))
+
+
+def test_previous_values_are_asked_for_only_where_the_slot_has_room_for_those_of_all_inputs(cast: Cast) -> None:
+    site = cast.site()
+    concentrator = cast.concentrator(site)
+    adapter = cast.adapter(site, concentrator)
+    for number in (0, 1):
+        pair(cast.operator, adapter, cast.metering_point(site), input=number)
+    set_plan(STAGE, concentrator, quantum_ms=2, guard_ms=60, reserve=25, previous=True)
+    assert PreviousRecord(True) not in desired_configuration(adapter)
+    set_reporting(cast.operator, adapter, period_s=300)
+    assert Assignment.objects.get(adapter=adapter).size == 35
+    assert PreviousRecord(True) in desired_configuration(adapter)
+
+
+def test_slots_that_are_given_to_many_are_as_long_as_each_needs(cast: Cast) -> None:
+    site = cast.site()
+    concentrator = cast.concentrator(site)
+    set_plan(STAGE, concentrator, quantum_ms=2, guard_ms=60, reserve=25, previous=False, by_pairing=False)
+    one, two = cast.adapter(site, concentrator), cast.adapter(site, concentrator)
+    for adapter, number in ((one, 0), (two, 0), (two, 1)):
+        pair(cast.operator, adapter, cast.metering_point(site), input=number)
+    set_plan(STAGE, concentrator, quantum_ms=2, guard_ms=60, reserve=25, previous=False, by_pairing=True)
+    give_missing(STAGE, 0, 10, lambda adapters: {adapter.pk: 5 for adapter in adapters})
+    assert dict(Assignment.objects.values_list("adapter", "size")) == {one.pk: 16, two.pk: 28}

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from meterwire.config_records import MeterIdentity, PreviousRecord, Record, Registers, Reporting, SlotRecord
 from meterwire.ids import MeterId
-from meterwire.slots import Kind
 from provisioning.fleet.models import Adapter, Meter
 from provisioning.pairing.models import Configuration, Pairing
+from provisioning.pairing.services.telegram_size import telegram_sizes
 from provisioning.slots.closed_time import beacon, open_time
 from provisioning.slots.models import Assignment, SlotPlan
 
@@ -28,7 +28,8 @@ def records_of(
     if slots is None:
         given = Assignment.objects.filter(adapter__in=ours, concentrator__isnull=False)
         slots = given.select_related("concentrator__slot_plan").in_bulk()
-    return {pk: (*named.get(pk, ()), *_wanted(rows.get(pk), slots.get(pk))) for pk in ours}
+    previous = _with_previous([one for one in adapters if one.pk in slots], slots)
+    return {pk: (*named.get(pk, ()), *_wanted(rows.get(pk), slots.get(pk), pk in previous)) for pk in ours}
 
 
 def wire(records: Iterable[Record]) -> str:
@@ -42,24 +43,35 @@ def _octets(meter: Meter | None) -> bytes:
     return bytes.fromhex(meter.server_id) if meter.server_id else MeterId.parse(meter.meter_id).server_id()
 
 
-def _wanted(row: Configuration | None, slot: Assignment | None) -> Iterable[Record]:
+def _wanted(row: Configuration | None, slot: Assignment | None, previous: bool) -> Iterable[Record]:
     if row is not None:
         yield from _reporting(row)
-    yield from (record for record in _slot(slot) if row is None or row.knows(record.type))
+    yield from (record for record in _slot(slot, previous) if row is None or row.knows(record.type))
 
 
-def _slot(row: Assignment | None) -> Iterable[Record]:
+def _slot(row: Assignment | None, previous: bool) -> Iterable[Record]:
     """Without a slot the adapter sends at jittered times, and needs to know nothing of the others'."""
     if row is None or (slot := row.slot) is None:
         return
     yield SlotRecord(slot)
-    plan = getattr(row.concentrator, "slot_plan", None) or SlotPlan()
+    plan = _plan(row)
     if (heard := beacon(plan)) is not None:
         yield heard
-    if plan.previous and row.size >= Kind.VALUES_PREVIOUS:
+    if previous:
         yield PreviousRecord(True)
     if (free := open_time(plan)) is not None:
         yield free
+
+
+def _with_previous(adapters: Sequence[Adapter], slots: Mapping[int, Assignment]) -> set[int]:
+    """Whose plan wants previous values and whose slot has room for them: it may have been given before that plan."""
+    wanted = [one for one in adapters if _plan(slots[one.pk]).previous]
+    sizes = telegram_sizes(wanted, previous=True) if wanted else {}
+    return {pk for pk, size in sizes.items() if size <= slots[pk].size}
+
+
+def _plan(slot: Assignment) -> SlotPlan:
+    return getattr(slot.concentrator, "slot_plan", None) or SlotPlan()
 
 
 def _reporting(row: Configuration) -> Iterable[Record]:

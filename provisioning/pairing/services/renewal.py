@@ -8,7 +8,6 @@ from django.db import InterfaceError, OperationalError
 
 from meterwire.config_records import BeaconRecord, OpenTimeRecord, PreviousRecord, SlotRecord
 from meterwire.errors import MeterspanError
-from meterwire.slots import Kind
 from provisioning.accounts.actors import Actor
 from provisioning.accounts.models import Organisation
 from provisioning.audit.services import audited, record
@@ -16,6 +15,7 @@ from provisioning.fleet.models import Adapter
 from provisioning.pairing.models import Configuration
 from provisioning.pairing.services.configuration import refresh_configuration, refresh_many
 from provisioning.pairing.services.slots import SLOWEST, period_of, settle_slot, slowest_rate, without_slot
+from provisioning.pairing.services.telegram_size import telegram_sizes
 from provisioning.slots import services as slots
 from provisioning.slots.models import SlotPlan
 
@@ -77,8 +77,7 @@ def give_missing(
 
 
 def give_slots(
-    actor: Actor, adapters: Sequence[Adapter], period_s: int, rate: Callable[[Adapter], int],
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    actor: Actor, adapters: Sequence[Adapter], period_s: int, rate: Callable[[Adapter], int]
 ) -> int:  # fmt: skip
     """Slots with `period_s` and configurations for adapters of one concentrator; returns how many got one.
 
@@ -91,12 +90,18 @@ def give_slots(
         plan = slots.plan_of(adapters[0].concentrator)
         if not plan.by_pairing:
             return 0
-        size = (Kind.VALUES_PREVIOUS if plan.previous else Kind.VALUES).size
-        slowest = slowest_rate(period_s, size)
-        given = slots.assign_many(
-            actor, organisation, adapters, period_s=period_s, size=size, progress=progress,
-            data_rate=lambda adapter: max(rate(adapter), slowest),
-        )  # fmt: skip
+        sizes, given = telegram_sizes(adapters, previous=plan.previous), 0
+        for size in sorted(set(sizes.values())):
+            alike = [adapter for adapter in adapters if sizes[adapter.pk] == size]
+            rates = {one.pk: max(rate(one), slowest_rate(period_s, size)) for one in alike}
+            given += slots.assign_many(
+                actor,
+                organisation,
+                alike,
+                period_s=period_s,
+                size=size,
+                data_rate=lambda one: rates[one.pk],  # noqa: B023
+            )
         refresh_many(adapters)
     return given
 

@@ -1,7 +1,7 @@
 """How much a slot has to carry: one telegram with the values of all inputs of an adapter."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from meterwire.slots import Kind
@@ -22,12 +22,23 @@ def telegram_size(adapter: Adapter, *, previous: bool) -> int:
 
     `previous`: they carry the previous value of each input, too.
     """
-    inputs = set(Pairing.objects.filter(adapter=adapter, to_at=None).values_list("input", flat=True))
-    configuration: Configuration | None = getattr(adapter, "configuration", None)
-    registers = json.loads((configuration and configuration.registers) or "{}")
-    keys = DeviceKey.objects.filter(adapter=adapter, purpose=Purpose.INNER, state__in=OPENING, tag_length=_LONG_TAG)
-    counts = {int(number): len(indexes) for number, indexes in registers.items()}
-    return size_of(inputs, counts, previous=previous, long_tag=keys.exists())
+    return telegram_sizes([adapter], previous=previous)[adapter.pk]
+
+
+def telegram_sizes(adapters: Sequence[Adapter], *, previous: bool) -> dict[int, int]:
+    """The same for many, by key, with three queries."""
+    inputs: dict[int, set[int]] = {}
+    paired = Pairing.objects.filter(adapter__in=adapters, to_at=None)
+    for pk, number in paired.values_list("adapter_id", "input"):
+        inputs.setdefault(pk, set()).add(number)
+    chosen = Configuration.objects.filter(adapter__in=adapters).exclude(registers="")
+    registers = {pk: _counts(text) for pk, text in chosen.values_list("pk", "registers")}
+    keys = DeviceKey.objects.filter(purpose=Purpose.INNER, state__in=OPENING, tag_length=_LONG_TAG)
+    long_tags = set(keys.filter(adapter__in=adapters).values_list("adapter_id", flat=True))
+    return {
+        pk: size_of(inputs.get(pk, ()), registers.get(pk, {}), previous=previous, long_tag=pk in long_tags)
+        for pk in (adapter.pk for adapter in adapters)
+    }
 
 
 def size_of(inputs: Collection[int], registers: Mapping[int, int], *, previous: bool, long_tag: bool) -> int:
@@ -44,3 +55,8 @@ def size_of(inputs: Collection[int], registers: Mapping[int, int], *, previous: 
     if previous:
         size += sum(_PREVIOUS + (_EXTENDED if one else 0) for one in (first, *others))
     return min(size + (_LONG_TAG - _SHORT_TAG) * long_tag, Kind.STATIC.size)
+
+
+def _counts(registers: str) -> dict[int, int]:
+    """How many an operator chose, by input."""
+    return {int(number): len(indexes) for number, indexes in json.loads(registers).items()}
