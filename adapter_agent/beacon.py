@@ -22,7 +22,7 @@ from meterwire.clock_package import ClockQuality
 from meterwire.config_records import BeaconRecord
 from meterwire.errors import FormatError
 from meterwire.lorawan.airtime import airtime_s
-from meterwire.lorawan.gpstime import unix_seconds
+from meterwire.lorawan.gpstime import gps_seconds, unix_seconds
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,9 @@ class BeaconWatch:
         unix = time.discipline.unix(now)
         if unix is None:
             return None
+        if self._gps_ms / 1000 > gps_seconds(unix) + MAX_HALF_S:  # an answer has set the clock back since
+            self._forget()
+            return self._next()
         phase_s = record.phase_ms / 1000
         at = time.discipline.monotonic(phase_s + ceil((unix - phase_s) / record.period_s) * record.period_s)
         half_s = max(LEAST_HALF_S, time.discipline.uncertainty(at) + STAMP_S) * 2 ** (self._missed // WIDEN_AFTER)
@@ -134,7 +137,7 @@ class BeaconWatch:
         self.ignored[outcome] += 1
         if outcome not in ("silence", "busy", "slot"):
             log.warning("a beacon is not used: %s", outcome, extra={"reason": outcome})
-        if outcome == "slot":  # the beacon is not to blame
+        if outcome in ("slot", "busy"):  # the beacon is not to blame
             return
         self._missed += 1
         if self._missed >= GIVE_UP_AFTER:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from adapter_agent.beacon import GIVE_UP_AFTER
+from adapter_agent.radio.phy import PhyError
 from adapter_agent.simulation.crystal import Crystal, CrystalClock
 from meterwire import clock_package
 from meterwire.clock_package import ClockQuality
@@ -119,6 +120,35 @@ async def test_when_beacons_stay_away_the_window_widens_then_it_gives_up_until_t
         assert abs(unix - house.clock.time()) < 0.05
         await house.pass_time(300, every_s=10)
         assert app._parts.beacon.heard > heard
+
+
+async def test_beacons_for_which_the_radio_was_busy_are_no_reason_to_stop_listening(house, monkeypatch):
+    async with settled(house) as app:
+        house.network.mute = True
+
+        async def busy(**_):
+            raise PhyError("the radio is in use")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(house.network, "listen", busy)
+            await house.pass_time(60 * (GIVE_UP_AFTER + 3), every_s=10)
+        assert app._parts.beacon.ignored == {"busy": GIVE_UP_AFTER + 3}
+        heard = app._parts.beacon.heard
+        await house.pass_time(180, every_s=10)
+        assert app._parts.beacon.heard == heard + 3
+
+
+async def test_beacons_after_an_answer_that_has_set_the_clock_back_are_no_replays(house):
+    async with settled(house) as app:
+        house.network.mute, clock, time = True, house.clock, app._parts.time
+        house.network.altered = lambda beacon: replace(beacon, gps_ms=beacon.gps_ms - 3_600_000)
+        for _ in range(2):  # a network whose own clock was an hour ahead is believed the second time
+            time.told(clock.time() - 3600, app._clock.monotonic())
+            await house.pass_time(31, every_s=1)
+        heard = app._parts.beacon.heard
+        await house.pass_time(240, every_s=10)
+        assert app._parts.beacon.heard >= heard + 3
+        assert not app._parts.beacon.ignored["replayed"]
 
 
 async def test_a_radio_that_listens_after_its_own_uplinks_only_says_so_once(tmp_path, caplog):
