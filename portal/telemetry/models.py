@@ -157,6 +157,9 @@ class AdapterStatus(models.Model):
         return max(0, self.last_counter - self.first_counter + 1 - self.received)
 
 
+JOINING = ("heard", "join_refused", "joined")  # kinds of events
+
+
 class AdapterEvent(models.Model):
     """Something that happened at a concentrator or in the pipeline: joins, refusals, strangers, clocks.
 
@@ -182,6 +185,9 @@ class AdapterEvent(models.Model):
             models.Index(fields=["concentrator", "at"], name="event_concentrator_time"),
             # What a concentrator said of its clock, among the figures of many adapters.
             models.Index(fields=["concentrator", "at"], condition=Q(kind="clock"), name="event_clock"),
+            # Who wants to join, among the same.
+            models.Index(fields=["organisation", "at"], condition=Q(kind__in=JOINING), name="event_joining"),
+            models.Index(fields=["concentrator", "at"], condition=Q(kind__in=JOINING), name="event_joining_there"),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,7 @@
 """What is written besides the pipeline: events of concentrators, and what a message was refused for."""
 
+import json
+import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -20,6 +22,8 @@ from portal.telemetry.sealed import clear
 from provisioning.fleet.models import Adapter
 
 MAX_DETAIL_BYTES = 4_000
+MAX_INTEGER = (1 << 63) - 1  # longer ones are no figures of ours, and whoever counts with them would stumble
+_LONG = re.compile(rb"\d{19}")
 _REFUSALS = frozenset({"frame_refused", "join_refused"})
 
 
@@ -130,12 +134,20 @@ def _row(source: Source, event: Event, adapters: dict[tuple[int, str], int], now
 
 
 def _bounded(event: Event) -> dict[str, object]:
-    """The detail as a database can hold it: no more than MAX_DETAIL_BYTES, and no NUL, which jsonb refuses."""
+    """The detail as a database can hold it: no more than MAX_DETAIL_BYTES, and no NUL, which jsonb refuses.
+
+    Integers end at MAX_INTEGER.
+    """
     raw = msgspec.json.encode(event.detail)
     if len(raw) > MAX_DETAIL_BYTES:
         return {"left_out": f"{len(raw)} bytes"}
-    detail: dict[str, object] = msgspec.json.decode(raw.replace(b"\\u0000", b""))
+    raw = raw.replace(b"\\u0000", b"")
+    detail: dict[str, object] = msgspec.json.decode(raw) if not _LONG.search(raw) else json.loads(raw, parse_int=_ended)
     return detail
+
+
+def _ended(digits: str) -> int:
+    return max(-MAX_INTEGER, min(MAX_INTEGER, int(digits)))
 
 
 def _adapters(items: Collection[tuple[Source, Event]]) -> dict[tuple[int, str], int]:
