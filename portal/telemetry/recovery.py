@@ -30,7 +30,7 @@ def make_way(batch: Batch, store: Store) -> None:
     late = {
         (arrival.adapter.pk, arrival.counter): arrival
         for arrival in batch.doubtful
-        if arrival.readings and arrival.adapter is not None and _counts(arrival)
+        if arrival.readings and arrival.adapter is not None and arrival.counter is not None and _counts(arrival)
     }
     if not late:
         return
