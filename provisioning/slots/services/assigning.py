@@ -88,9 +88,9 @@ def put(
     if (old, row.period_s) == (adapter.concentrator_id, period_s):
         held_signal = signal_of(row.data_rate, row.level_dbm, row.guard_ms)
         near = wishes[0]._replace(place=row.place, length_ms=row.length_ms, signal=held_signal)
-    # Over others it was given its data rate knowingly: a faster one counts only where it has room of its own.
-    crowded = near is not None and row.overlap_ms > 0 and (row.size, row.guard_ms) == (size, needs[0].guard_ms)
-    or_overlap = not (crowded and data_rate >= row.data_rate)
+    # Another guard is worth no overlap. Who lies over others was given its rate knowingly: a faster one is worth none.
+    enough = near is not None and row.size == size and row.data_rate <= data_rate
+    or_overlap = not (enough and (row.overlap_ms > 0 or row.data_rate == data_rate))
     for tried in range(TRIES):
         given = site.give([wishes], near, or_overlap=or_overlap)
         if not given:

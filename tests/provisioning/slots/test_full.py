@@ -77,6 +77,20 @@ def test_it_is_over_too_when_the_last_that_lay_over_others_goes_to_another_conce
     assert not SlotPlan.objects.filter(full_since__isnull=False).exists()
 
 
+def test_who_has_a_place_of_its_own_is_not_laid_over_others_for_a_wider_guard(cast: Cast, cellar: Concentrator) -> None:
+    set_plan(STAGE, cellar, quantum_ms=10, guard_ms=1900, reserve=500, previous=False)
+    adapters = [cast.adapter(cellar.site, cellar) for _ in range(ROOM)]
+    before = {one.pk: str(assign(STAGE, one, period_s=60, data_rate=0)) for one in adapters}
+    set_plan(STAGE, cellar, quantum_ms=10, guard_ms=2000, reserve=500, previous=False)
+    for one in adapters:
+        assign(STAGE, one, period_s=60, data_rate=0)
+    rows = Assignment.objects.filter(overlap_ms=0)
+    assert len(rows) == ROOM
+    assert {1900, 2000} == {row.guard_ms for row in rows}
+    assert all(str(row) == before[row.pk] for row in rows if row.guard_ms == 1900)
+    assert SlotPlan.objects.get(pk=cellar.pk).full_since is None
+
+
 def test_who_lies_over_others_is_not_moved_over_others_again_for_a_faster_rate(
     cast: Cast, cellar: Concentrator, crowd: list[Adapter]
 ) -> None:
