@@ -37,11 +37,13 @@ def changed_since(concentrator: int, edition: int) -> set[int] | None:
 
 def _read(rows: Q, occupancies: Q) -> dict[int, Stored]:
     heard: dict[int, tuple[int, ...]] = {}
-    elsewhere = Occupancy.objects.filter(occupancies, served=False).order_by("assignment", "concentrator")
+    elsewhere = Occupancy.objects.filter(occupancies, served=False).order_by("assignment_id", "concentrator_id")
     for adapter, concentrator in elsewhere.values_list("assignment_id", "concentrator_id"):
         heard[adapter] = (*heard.get(adapter, ()), concentrator)
-    held = Assignment.objects.filter(rows, concentrator__isnull=False)
+    # Whether there is a slot is looked at here: right after an import PostgreSQL would join by that and take minutes.
+    held = Assignment.objects.filter(rows).values_list(*_PLACE, *_SIGNAL)
     return {
         pk: Stored(pk, at, Place(channel, phase_ms), length_ms, period_s, heard.get(pk, ()), signal_of(*signal))
-        for pk, at, channel, phase_ms, length_ms, period_s, *signal in held.values_list(*_PLACE, *_SIGNAL)
+        for pk, at, channel, phase_ms, length_ms, period_s, *signal in held
+        if at is not None
     }

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Model
+from django.test.utils import CaptureQueriesContext
 
 from provisioning.audit.models import Entry
 from provisioning.errors import Conflict
@@ -253,6 +254,14 @@ def test_a_process_that_is_forked_while_a_thread_is_giving_begins_with_nothing()
     done.set()
     thread.join()
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_reading_a_concentrator_joins_by_keys_alone(cellar: Concentrator) -> None:
+    """By anything else PostgreSQL took minutes after an import, before it had counted its tables anew."""
+    with CaptureQueriesContext(connection) as asked:
+        reading.at(cellar.pk)
+    assert len(asked) == 2
+    assert not [query for query in asked if "IS NOT NULL" in query["sql"] or "fleet_" in query["sql"]]
 
 
 def test_who_hears_an_adapter_is_known_to_the_next_that_comes_there(cast: Cast, cellar: Concentrator) -> None:
