@@ -77,6 +77,10 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
 
+    def beside(self) -> "VirtualClock":
+        """Another one that shows the same, until it is set."""
+        return VirtualClock(self._loop, self._start)
+
     def set(self, seconds: float) -> None:
         """Put the wall clock so much forward, or back."""
         self._start += seconds
