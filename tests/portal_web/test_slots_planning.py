@@ -89,3 +89,9 @@ def test_what_is_said_to_help_does(world: World) -> None:
     assert not planned(meters, plan).fits
     assert any("beacon" in words for words in planned(meters, plan).helps)
     assert planned(meters, SlotPlan(guard_ms=20, beacon_period_s=900)).fits
+
+
+def test_a_group_whose_number_was_cleared_is_left_out(world: World, browse: Browse) -> None:
+    said = ask(world, browse, ("40", "5"), ("", "2"), **{"rows-INITIAL_FORMS": "2"})
+    assert "They fit" in said
+    assert "This field is required" not in said

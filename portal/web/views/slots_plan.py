@@ -92,9 +92,9 @@ class ConcentratorPlanForm(PlanForm):
 
 
 class MetersForm(forms.Form):
-    """A row of the plan before building."""
+    """A row of the plan before building; without a number it is left out."""
 
-    count = forms.IntegerField(label=gettext_lazy("Meters"), min_value=1, max_value=MAX_PLANNED)
+    count = forms.IntegerField(label=gettext_lazy("Meters"), required=False, min_value=1, max_value=MAX_PLANNED)
     distance = forms.ChoiceField(label=gettext_lazy("Heard at"), choices=DISTANCES, initial=str(MAX_DATA_RATE))
     period_s = forms.TypedChoiceField(
         label=gettext_lazy("Every"), coerce=int, choices=[(s, figures.span(s)) for s in PERIODS], initial=900
@@ -136,7 +136,8 @@ def slots_planning(request: PageRequest) -> HttpResponse:
     form = PlanForm(request.GET if asked else None)
     outcome = None
     if asked and form.is_valid() and rows.is_valid():
-        meters = [Meters(**one.cleaned_data) for one in rows if one.has_changed() and one.cleaned_data]
+        groups = [one.cleaned_data for one in rows if one.cleaned_data.get("count")]
+        meters = [Meters(**group) for group in groups]
         if not meters:
             form.add_error(None, _("Say how many meters there will be."))
         elif sum(row.count for row in meters) > MAX_PLANNED:
@@ -148,7 +149,7 @@ def slots_planning(request: PageRequest) -> HttpResponse:
                 refuse(form, error)
             else:
                 more = 1 if len(meters) < MAX_ROWS else 0
-                rows = _rows(more)(prefix="rows", initial=[one.cleaned_data for one in rows if one.cleaned_data])
+                rows = _rows(more)(prefix="rows", initial=groups)
     return render(request, "slots/planning.html", {"form": form, "rows": rows, "outcome": outcome})
 
 
