@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.db.models import Count, Min, Q, QuerySet
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -82,7 +83,8 @@ def _full(there: QuerySet[Concentrator]) -> list[Case]:
 
 
 def _conflicts(there: QuerySet[Concentrator]) -> list[Case]:
-    rows = Neighbour.objects.filter(concentrator__in=there, conflict=True).order_by()
+    believed = Neighbour.objects.filter(concentrator__in=there, expires_at__gt=timezone.now())
+    rows = believed.filter(conflict=True).order_by()
     met = rows.values_list("concentrator").annotate(n=Count("pk"), since=Min("heard_at"))
     return [Case("conflict", pk, n, since) for pk, n, since in met]
 

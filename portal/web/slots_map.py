@@ -12,7 +12,8 @@ from portal.web.access import Access, reach_of
 from portal.web.slots_wrong import wrong_at
 from provisioning.fleet.models import Concentrator
 from provisioning.slots.closed_time import closed, open_time
-from provisioning.slots.models import Assignment, Neighbour
+from provisioning.slots.models import Assignment
+from provisioning.slots.queries import conflicts
 from provisioning.slots.services import plan_of
 
 _COLUMNS = (
@@ -71,7 +72,7 @@ class _Columns:
 
 def _heard(concentrator: Concentrator) -> Iterable[tuple[Any, ...]]:
     """Slots that others gave and this concentrator hears, and whether each meets one of its own."""
-    conflict = Neighbour.objects.filter(concentrator=concentrator, adapter=OuterRef("adapter"), conflict=True)
+    conflict = conflicts(concentrator).filter(adapter=OuterRef("adapter"))
     rows = Assignment.objects.filter(occupancies__concentrator=concentrator, occupancies__served=False)
     rows = rows.annotate(meets=Exists(conflict)).order_by("channel", "phase_ms")
     return rows.values_list(*_COLUMNS, "meets")

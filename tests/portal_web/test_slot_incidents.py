@@ -10,7 +10,7 @@ from django.test import Client
 from portal.web import slot_incidents
 from portal.web.slot_incidents import take
 from provisioning.accounts.models import Role, User
-from provisioning.slots.models import Assignment, SlotPlan
+from provisioning.slots.models import Assignment, Neighbour, SlotPlan
 from tests.portal_web.slotted import a_day, a_neighbour, settled
 from tests.portal_web.world import World
 
@@ -84,6 +84,12 @@ def test_a_full_concentrator_says_what_makes_room(world: World, browse: Browse, 
 def test_a_neighbours_slot_that_meets_one_here_is_told(world: World, browse: Browse, held: Assignment) -> None:
     a_neighbour(world, held, world.concentrator, conflict=True)
     assert "1 slot of a neighbour meets one there" in told(browse, world.cast.operator)
+
+
+def test_a_neighbour_that_is_no_longer_believed_needs_nobody(world: World, browse: Browse, held: Assignment) -> None:
+    a_neighbour(world, held, world.concentrator, conflict=True)
+    Neighbour.objects.update(expires_at=world.now - timedelta(minutes=1))
+    assert "slot of a neighbour" not in told(browse, world.cast.operator)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from portal.web import slots_course, slots_states
 from portal.web.slots import moment_in
 from provisioning.accounts.models import Role, User
 from provisioning.audit.models import Entry
-from provisioning.slots.models import Assignment, Occupancy, SlotPlan
+from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
 from tests.portal_web.slotted import TODAY, a_day, a_neighbour, settled
 from tests.portal_web.world import World
 
@@ -69,6 +69,15 @@ def test_a_neighbours_slot_is_drawn_beside_the_own_ones(world: World, browse: Br
     assert drawn["slots"][5] == other.pk
     assert drawn["states"][drawn["slots"][9]] == ["bad", "meets a slot here"]
     assert other.adapter.dev_eui.upper() in slots(world, browse)
+
+
+def test_a_conflict_that_is_no_longer_believed_is_not_drawn_as_one(
+    world: World, browse: Browse, held: Assignment
+) -> None:
+    a_neighbour(world, held, world.concentrator, conflict=True)
+    Neighbour.objects.update(expires_at=world.now - timedelta(minutes=1))
+    drawn = the_map(world, browse)
+    assert drawn["states"][drawn["slots"][9]] == ["idle", "heard from a neighbour"]
 
 
 def test_adapters_of_other_sites_stay_without_a_name_for_a_member_of_this_one(
