@@ -12,6 +12,7 @@ from portal.web import slots_course, slots_states
 from portal.web.slots import moment_in
 from provisioning.accounts.models import Role, User
 from provisioning.audit.models import Entry
+from provisioning.fleet.models import Adapter
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
 from tests.portal_web.slotted import TODAY, a_day, a_neighbour, settled
 from tests.portal_web.world import World
@@ -263,3 +264,55 @@ def test_days_without_figures_draw_nothing_and_break_nothing(held: Assignment) -
     assert slots_course.course(list(SlotDay.objects.all())) is None
     a_day(held, 1, guard_ms=0, early_ms=0.0, late_ms=0.0, median_ms=None)
     assert slots_course.course(list(SlotDay.objects.order_by("day"))) is not None
+
+
+@pytest.fixture
+def elsewhere(world: World, held: Assignment) -> User:
+    """A member whose only site is another one than that of concentrator and adapter."""
+    site = world.cast.site("Elsewhere 1")
+    member = world.cast.home.member(Role.OPERATOR)
+    member.all_sites = False
+    member.save()
+    member.site_access.create(site=site)
+    return world.cast.operator
+
+
+def swap_sites(world: World) -> None:
+    """The member gets the concentrator's site instead, and the adapter that it serves goes to the other one."""
+    access = world.cast.home.member(Role.OPERATOR).site_access.get()
+    Adapter.objects.filter(pk=world.adapter.pk).update(site=access.site)
+    access.site = world.site
+    access.save()
+
+
+@pytest.mark.parametrize("page", ["slots/", "slots/map/", "slots/plan/"])
+def test_the_slots_of_another_sites_concentrator_are_not_there(
+    world: World, browse: Browse, elsewhere: User, page: str
+) -> None:
+    assert browse(elsewhere).get(f"/concentrators/{world.concentrator.pk}/{page}").status_code == 404
+
+
+def test_the_plan_of_another_sites_concentrator_is_not_changed(world: World, browse: Browse, elsewhere: User) -> None:
+    answer = browse(elsewhere).post(f"/concentrators/{world.concentrator.pk}/slots/plan/", PLAN)
+    assert answer.status_code == 404
+    assert not Entry.objects.filter(action="slot_plan.updated").exists()
+
+
+def test_an_adapter_of_another_site_is_named_nowhere_though_ones_concentrator_serves_it(
+    world: World, browse: Browse, elsewhere: User
+) -> None:
+    swap_sites(world)
+    drawn = the_map(world, browse, elsewhere)
+    assert (drawn["slots"][0], drawn["prefix"].strip("·") + drawn["euis"].strip("·")) == (0, "")
+    number = world.adapter.dev_eui.upper()
+    for query in ("", f"?q={number}", "?show=trouble"):
+        assert f"/adapters/{world.adapter.pk}/" not in slots(world, browse, query, elsewhere)
+    assert browse(elsewhere).get(f"/adapters/{world.adapter.pk}/slot/").status_code == 404
+
+
+def test_who_sees_less_of_the_map_has_another_one(world: World, browse: Browse, elsewhere: User) -> None:
+    swap_sites(world)
+    url = f"/concentrators/{world.concentrator.pk}/slots/map/"
+    whole, less = browse(world.cast.viewer).get(url), browse(elsewhere).get(url)
+    assert whole.headers["ETag"] != less.headers["ETag"]
+    assert browse(elsewhere).get(url, headers={"if-none-match": whole.headers["ETag"]}).status_code == 200
