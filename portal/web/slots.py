@@ -93,9 +93,9 @@ def lines(access: Access, concentrator: Concentrator, query: QueryDict) -> tuple
 
 
 def heard(access: Access, concentrator: Concentrator) -> list[Neighbour]:
-    """Adapters of other concentrators whose slots meet one here, of those that the member may see."""
+    """Adapters of other concentrators whose slots meet one here, of those that the member may see: heard last first."""
     known = visible_adapters(access.user, access.organisation).order_by().values("pk")
-    return list(conflicts(concentrator).filter(adapter__in=known)[:MAX_CONFLICTS])
+    return list(conflicts(concentrator).filter(adapter__in=known).order_by("-heard_at", "pk")[:MAX_CONFLICTS])
 
 
 def of_adapter(adapter: Adapter) -> Slot:

@@ -29,6 +29,7 @@ def test_two_groups_that_fit(world: World, browse: Browse) -> None:
     said = ask(world, browse, ("40", "5"), ("25", "2"))
     assert "They fit" in said
     assert 'name="rows-2-count"' in said, "an empty group for the next question"
+    assert "optional" not in said
 
 
 def test_too_many_are_counted_and_helped(world: World, browse: Browse) -> None:

@@ -22,9 +22,9 @@ from provisioning.fleet.queries import visible_concentrators
 from provisioning.slots.models import BEACON_PERIODS, SlotPlan
 from provisioning.slots.queries import MAX_PLANNED
 from provisioning.slots.services import plan_of, set_plan
+from provisioning.slots.services.plans import MAX_RESERVE
 
 MAX_ROWS = 8
-MAX_RESERVE = 500
 FIELDS = ("quantum_ms", "guard_ms", "reserve", "beacon_period_s", "beacon_data_rate", "previous", "by_pairing")
 
 
@@ -94,6 +94,7 @@ class ConcentratorPlanForm(PlanForm):
 class MetersForm(forms.Form):
     """A row of the plan before building; without a number it is left out."""
 
+    conditional = ("count",)
     count = forms.IntegerField(label=gettext_lazy("Meters"), required=False, min_value=1, max_value=MAX_PLANNED)
     distance = forms.ChoiceField(label=gettext_lazy("Heard at"), choices=DISTANCES, initial=str(MAX_DATA_RATE))
     period_s = forms.TypedChoiceField(
