@@ -46,16 +46,19 @@ def incidents(access: Access) -> list[Incident]:
 
 
 def take(key: Key) -> list[Case]:
-    """Ask the database; those with the most adapters first."""
+    """Ask the database: wrong clocks first, mild cases last, else those with the most adapters first."""
     organisation, sites = key
     there = Concentrator.objects.filter(organisation_id=organisation, archived_at=None, revoked_at=None)
     if sites is not None:
         there = there.filter(site__in=sites)
-    found = sorted([*_measured(there), *_full(there), *_conflicts(there)], key=lambda case: -case.adapters)
-    found = found[:MAX_INCIDENTS]
+    found = sorted([*_measured(there), *_full(there), *_conflicts(there)], key=_urgency)[:MAX_INCIDENTS]
     rows = there.filter(pk__in={case.concentrator for case in found}).values_list("pk", "name", "site__name")
     names = {pk: site or name for pk, name, site in rows}
     return [replace(case, place=names[case.concentrator]) for case in found if case.concentrator in names]
+
+
+def _urgency(case: Case) -> tuple[bool, bool, int]:
+    return case.kind in _MILD, case.kind != "clock", -case.adapters
 
 
 def _measured(there: QuerySet[Concentrator]) -> list[Case]:

@@ -105,6 +105,16 @@ def test_a_concentrator_whose_clock_is_wrong_is_told_until_it_is_right(
     assert text not in told(browse, world.cast.operator)
 
 
+def test_of_too_many_the_wrong_clock_is_kept(
+    world: World, browse: Browse, held: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot_incidents, "MAX_INCIDENTS", 2)
+    a_neighbour(world, held, world.concentrator, conflict=True)
+    SlotPlan.objects.filter(pk=world.concentrator.pk).update(full_since=world.now)
+    world.event("clock", "contradicted", timedelta(hours=1), adapter=None, dev_eui="", detail={})
+    assert [case.kind for case in take((world.cast.organisation.pk, None))] == ["clock", "full"]
+
+
 def test_others_are_told_nothing(world: World, browse: Browse, held: Assignment) -> None:
     SlotPlan.objects.filter(pk=world.concentrator.pk).update(full_since=world.now)
     assert "no room for slots" not in told(browse, world.cast.outsider)
