@@ -58,15 +58,19 @@ class Portless(Service):
 
 
 @contextmanager
-def standing(adapters: int, *, period_s: float, confirm_every: int, paired: int | None = None) -> Iterator[Stand]:
+def standing(
+    adapters: int, *, period_s: float, confirm_every: int, paired: int | None = None, slots: bool = True
+) -> Iterator[Stand]:
     """Everything but the building: database, cache, broker, bridge, concentrator; adapters are provisioned.
 
-    The first `paired` adapters (None: all) are paired with their meters.
+    The first `paired` adapters (None: all) are paired with their meters. Without `slots` everybody sends at any time
+    and asks for an answer then, which takes seconds where slots take minutes.
     """
     folder = Path(tempfile.mkdtemp(prefix="mspan-stand-"))
     started: list[Service] = []
     try:
-        yield _stand(folder, started, adapters, period_s, confirm_every, adapters if paired is None else paired)
+        count = adapters if paired is None else paired
+        yield _stand(folder, started, adapters, period_s, confirm_every, count, slots=slots)
     finally:
         for part in reversed(started):
             part.stop()
@@ -74,7 +78,14 @@ def standing(adapters: int, *, period_s: float, confirm_every: int, paired: int 
 
 
 def _stand(
-    folder: Path, started: list[Service], adapters: int, period_s: float, confirm_every: int, paired: int
+    folder: Path,
+    started: list[Service],
+    adapters: int,
+    period_s: float,
+    confirm_every: int,
+    paired: int,
+    *,
+    slots: bool,
 ) -> Stand:
     for name in ("agents", "meters", "broker"):
         (folder / name).mkdir()
@@ -88,7 +99,7 @@ def _stand(
     building = [sys.executable, "-m", "adapter_agent.simulation", str(agents / "building.toml"), "--new", str(adapters)]
     building += ["--gateway", f"{house.GATEWAY_EUI}@127.0.0.1:{ports['udp']}", "--meters", str(meters)]
     seed = [*MANAGE, "demo_seed", "--agents", str(agents), "--meters", str(meters), "--password", "stand-in-a-cellar"]
-    seed += ["--paired", str(paired)]
+    seed += ["--paired", str(paired), *([] if slots else ["--without-slots"])]
     seed += [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
     broker = [*MANAGE, "broker_config", "--out", str(folder / "broker"), "--port", str(ports["mqtt"])]
     kek = [*MANAGE, "kek_init", "--out", env["MSPAN_KEK_FILE"]]

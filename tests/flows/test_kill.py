@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(400)]
 
 async def test_every_acknowledged_reading_arrives_once_although_each_part_is_killed() -> None:
     acknowledged: dict[tuple[str, int], bytes] = {}
-    with standing(ADAPTERS, period_s=PERIOD_S, confirm_every=1) as stand:
+    with standing(ADAPTERS, period_s=PERIOD_S, confirm_every=1, slots=False) as stand:
         async with _sending(stand, acknowledged):
             for name in ("broker", "concentrator", "bridge", "database"):
                 await _more(acknowledged, BETWEEN_KILLS)

@@ -30,6 +30,8 @@ SLUG = "stadtwerke-muster"
 # still hits its slot. Real radios wake within a millisecond, and the usual guard is 60 ms.
 GUARD_MS = 250
 BEACON_PERIOD_S = 300
+# Thousandths; over 100 there is open time every minute: who watches keys being replaced does not wait for five.
+RESERVE = 200
 PEOPLE = {
     "viewer": Role.VIEWER,
     "operator": Role.OPERATOR,
@@ -41,12 +43,13 @@ PEOPLE = {
 
 
 def seed(
-    flats: list[Flat], agents: Path, password: str, public_key: Callable[[], str], paired: int | None = None
-) -> bool:
+    flats: list[Flat], agents: Path, password: str, public_key: Callable[[], str], paired: int | None = None,
+    *, slots: bool = True,
+) -> bool:  # fmt: skip
     """Make what is missing; False when the organisation was there already. Writes the broker password file.
 
     The adapters after the first `paired` (by default half of them) are in stock with a label, their meters hang in
-    the building, and somebody has to pair them.
+    the building, and somebody has to pair them. Without `slots` pairing gives nobody a time slot.
     """
     if Organisation.objects.filter(slug=SLUG).exists():
         return False
@@ -62,8 +65,8 @@ def seed(
         )
         write_secret(agents / "concentrator.password", new.password.encode())
         set_plan(
-            ACTOR, new.concentrator, quantum_ms=2, guard_ms=GUARD_MS, reserve=25, previous=True,
-            beacon_period_s=BEACON_PERIOD_S,
+            ACTOR, new.concentrator, quantum_ms=2, guard_ms=GUARD_MS, reserve=RESERVE, previous=True,
+            by_pairing=slots, beacon_period_s=BEACON_PERIOD_S,
         )  # fmt: skip
         in_boxes = unpaired(flats, paired)
         for flat in flats:

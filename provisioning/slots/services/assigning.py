@@ -75,7 +75,7 @@ def put(
     row = held or Assignment(adapter=adapter, organisation_id=adapter.organisation_id)
     old, version, before = row.concentrator_id, row.version, str(row)
     hearers = hearers_of([adapter.pk], now).get(adapter.pk, set()) - {adapter.concentrator_id}
-    left = occupied_by(row)
+    left = occupied_by(row) if held is not None else set()
     site = Site(adapter.concentrator_id, hearers | left)
     louder = _note_level(row, level_dbm, old == adapter.concentrator_id)
     needs = Need.under(site.plan, period_s, size, data_rate).slower(site.plan)
@@ -163,7 +163,8 @@ def _written(row: Assignment, hearers: Collection[int], *, new: bool) -> bool:
     try:
         with transaction.atomic():
             row.save(force_insert=new)
-            Occupancy.objects.filter(assignment=row).delete()
+            if not new:
+                Occupancy.objects.filter(assignment=row).delete()
             Occupancy.objects.bulk_create(occupancies(row, hearers))
     except IntegrityError:
         return False

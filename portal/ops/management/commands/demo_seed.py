@@ -20,6 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--meters", type=Path, required=True, help="folder in which the meters' devices appear")
         parser.add_argument("--password", required=True, help="of every demo login")
         parser.add_argument("--paired", type=int, help="adapters that are paired already; by default half of them")
+        parser.add_argument("--without-slots", action="store_true", help="everybody sends at jittered times")
         for name in ("mqtt", "udp", "air"):
             parser.add_argument(f"--{name}-port", type=int, required=True)
         parser.add_argument(
@@ -36,7 +37,11 @@ class Command(BaseCommand):
         concentrator = house.write_concentrator(agents, ports, pki)
         for flat in flats:
             house.write_adapter(agents, flat, options["meters"], ports)
-        if seed(flats, agents, options["password"], lambda: _public_key(concentrator), options["paired"]):
+        made = seed(
+            flats, agents, options["password"], lambda: _public_key(concentrator), options["paired"],
+            slots=not options["without_slots"],
+        )  # fmt: skip
+        if made:
             self.stdout.write(f"made the organisation and {len(flats)} adapters")
         hand_over_keys(flats, agents)
         if pki is not None:
