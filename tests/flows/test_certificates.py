@@ -141,7 +141,7 @@ def _wait(true: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 async def test_it_enrols_serves_renews_and_is_thrown_off_within_seconds_when_it_is_revoked() -> None:
-    with standing(1, period_s=PERIOD_S, confirm_every=1) as stand:
+    with standing(1, period_s=PERIOD_S, confirm_every=1, slots=False) as stand:
         certified = Certified(stand)
         try:
             await asyncio.to_thread(certified.move)

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(400)]
 
 
 async def test_adapters_on_each_others_meters_are_found_out_and_swapped() -> None:
-    with standing(2, period_s=PERIOD_S, confirm_every=1, paired=0) as stand:
+    with standing(2, period_s=PERIOD_S, confirm_every=1, paired=0, slots=False) as stand:
         stuck = await asyncio.to_thread(labels, stand)
         phone = await asyncio.to_thread(Phone, stand, "installer")
         operator = await asyncio.to_thread(Phone, stand, "operator")

@@ -49,7 +49,8 @@ def seed(
     """Make what is missing; False when the organisation was there already. Writes the broker password file.
 
     The adapters after the first `paired` (by default half of them) are in stock with a label, their meters hang in
-    the building, and somebody has to pair them. Without `slots` pairing gives nobody a time slot.
+    the building, and somebody has to pair them. Without `slots` pairing gives nobody a time slot, and how often
+    an adapter sends stands in its own file alone.
     """
     if Organisation.objects.filter(slug=SLUG).exists():
         return False
@@ -71,9 +72,15 @@ def seed(
         in_boxes = unpaired(flats, paired)
         for flat in flats:
             if flat in in_boxes:
-                _boxed(organisation, site, flat)
+                adapter = _boxed(organisation, site, flat)
             else:
-                _flat(organisation, site, new.concentrator, flat)
+                adapter = _hung_up(organisation, site, new.concentrator, flat)
+            if slots:
+                set_reporting(ACTOR, adapter, period_s=PERIOD_SECONDS)
+            points = _points(site, flat)
+            if flat not in in_boxes:
+                for number, point in enumerate(points):
+                    pair(ACTOR, adapter, point, input=number)
     return True
 
 
@@ -95,7 +102,7 @@ def write_secret(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _flat(organisation: Organisation, site: Site, concentrator: Concentrator, flat: Flat) -> None:
+def _hung_up(organisation: Organisation, site: Site, concentrator: Concentrator, flat: Flat) -> Adapter:
     adapter = create_adapter(
         ACTOR,
         organisation,
@@ -107,18 +114,15 @@ def _flat(organisation: Organisation, site: Site, concentrator: Concentrator, fl
         location=flat.place,
     )
     issue_adapter_keys(ACTOR, adapter)
-    set_reporting(ACTOR, adapter, period_s=PERIOD_SECONDS)
-    for number, point in enumerate(_points(site, flat)):
-        pair(ACTOR, adapter, point, input=number)
+    return adapter
 
 
-def _boxed(organisation: Organisation, site: Site, flat: Flat) -> None:
+def _boxed(organisation: Organisation, site: Site, flat: Flat) -> Adapter:
     serial = f"MS-{flat.name[-2:]}"
     adapter = create_adapter(ACTOR, organisation, dev_eui=flat.dev_eui, join_eui=JOIN_EUI, serial=serial)
     issue_adapter_keys(ACTOR, adapter)
-    set_reporting(ACTOR, adapter, period_s=PERIOD_SECONDS)
     issue_token(ACTOR, adapter)
-    _points(site, flat)
+    return adapter
 
 
 def _points(site: Site, flat: Flat) -> list[MeteringPoint]:
