@@ -100,9 +100,9 @@ def heard(access: Access, concentrator: Concentrator) -> list[Neighbour]:
 
 def of_adapter(adapter: Adapter) -> Slot:
     """Its slot and how it kept it over weeks."""
-    row = Assignment.objects.filter(pk=adapter.pk, concentrator__isnull=False).select_related("adapter").first()
-    measured = discipline(adapter)
-    wrong = {adapter.pk: measured.state} if measured is not None and measured.state else {}
+    found = Assignment.objects.filter(pk=adapter.pk, concentrator__isnull=False)
+    row, measured = found.select_related("adapter", "concentrator").first(), discipline(adapter)
+    wrong = wrong_at(row.concentrator) if row is not None and row.concentrator is not None else {}
     rates = [one.rate_ppb for one in (measured, row) if one is not None and one.rate_ppb is not None]
     return Slot(
         line=_lines([row], wrong)[0] if row is not None else None,
