@@ -13,7 +13,7 @@ from portal.web.slots_wrong import wrong_at
 from provisioning.fleet.models import Concentrator
 from provisioning.slots.closed_time import closed, open_time
 from provisioning.slots.models import Assignment
-from provisioning.slots.queries import conflicts
+from provisioning.slots.queries import conflicts, heard_at
 from provisioning.slots.services import plan_of
 
 _COLUMNS = (
@@ -73,8 +73,7 @@ class _Columns:
 def _heard(concentrator: Concentrator) -> Iterable[tuple[Any, ...]]:
     """Slots that others gave and this concentrator hears, and whether each meets one of its own."""
     conflict = conflicts(concentrator).filter(adapter=OuterRef("adapter"))
-    rows = Assignment.objects.filter(occupancies__concentrator=concentrator, occupancies__served=False)
-    rows = rows.annotate(meets=Exists(conflict)).order_by("channel", "phase_ms")
+    rows = heard_at(concentrator).annotate(meets=Exists(conflict)).order_by("channel", "phase_ms")
     return rows.values_list(*_COLUMNS, "meets")
 
 

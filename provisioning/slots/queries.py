@@ -15,7 +15,7 @@ from provisioning.fleet.models import Concentrator
 from provisioning.slots.closed_time import closed, is_closed, open_time
 from provisioning.slots.gaps import Gaps
 from provisioning.slots.making_room import Gain, what_makes_room
-from provisioning.slots.models import Assignment, Neighbour, SlotPlan
+from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
 from provisioning.slots.services.needs import checked_length
 from provisioning.slots.services.plans import plan_of
 
@@ -101,6 +101,13 @@ def conflicts(concentrator: Concentrator) -> QuerySet[Neighbour]:
     return believed.filter(conflict=True).select_related("adapter__concentrator")
 
 
+def heard_at(concentrator: Concentrator) -> QuerySet[Assignment]:
+    """Slots whose adapters this concentrator hears though another one serves them."""
+    # Two questions, not a join: right after an import PostgreSQL would go through all slots for each one of them.
+    elsewhere = Occupancy.objects.filter(concentrator=concentrator, served=False)
+    return Assignment.objects.filter(pk__in=list(elsewhere.values_list("assignment", flat=True)))
+
+
 def in_closed_time(concentrator: Concentrator) -> list[int]:
     """Adapters whose slots were given before the plan closed that time; their next slot lies elsewhere."""
     parts = closed(plan_of(concentrator))
@@ -166,7 +173,5 @@ def _size(plan: SlotPlan, kind: Kind) -> int:
 
 def _taken(concentrator: Concentrator) -> Iterator[tuple[int, int, int, int]]:
     """What is served here, and what is heard here though another one serves it."""
-    served = Assignment.objects.filter(concentrator=concentrator)
-    heard = Assignment.objects.filter(occupancies__concentrator=concentrator, occupancies__served=False)
-    for rows in (served, heard):
+    for rows in (Assignment.objects.filter(concentrator=concentrator), heard_at(concentrator)):
         yield from rows.values_list("channel", "phase_ms", "period_s", "length_ms")
