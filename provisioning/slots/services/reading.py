@@ -2,12 +2,11 @@
 
 from collections.abc import Collection
 
-from django.db.models import Q
-
 from provisioning.slots.allocator import Place, Stored
 from provisioning.slots.models import Assignment, Occupancy, SlotChange
 from provisioning.slots.services.needs import signal_of
 
+AT_ONCE = 10_000  # adapters in one question
 KEPT_CHANGES = 1000  # per concentrator; more than these are read as everything
 _PLACE = ("pk", "concentrator_id", "channel", "phase_ms", "length_ms", "period_s")
 _SIGNAL = ("data_rate", "level_dbm", "guard_ms")
@@ -15,13 +14,17 @@ _SIGNAL = ("data_rate", "level_dbm", "guard_ms")
 
 def at(concentrator: int) -> dict[int, Stored]:
     """All that is served or heard at a concentrator, by adapter."""
-    here = Occupancy.objects.filter(concentrator=concentrator)
-    return _read(Q(occupancies__concentrator=concentrator), Q(assignment__in=here.values("assignment")))
+    # No join: right after an import, before PostgreSQL has counted its tables anew, it would take minutes for one.
+    here = list(Occupancy.objects.filter(concentrator=concentrator).values_list("assignment", flat=True))
+    found: dict[int, Stored] = {}
+    for start in range(0, len(here), AT_ONCE):
+        found |= among(here[start : start + AT_ONCE])
+    return found
 
 
 def among(adapters: Collection[int]) -> dict[int, Stored]:
     """Those of the adapters that have a slot."""
-    return _read(Q(pk__in=list(adapters)), Q(assignment__in=list(adapters))) if adapters else {}
+    return _read(list(adapters)) if adapters else {}
 
 
 def changed_since(concentrator: int, edition: int) -> set[int] | None:
@@ -35,13 +38,14 @@ def changed_since(concentrator: int, edition: int) -> set[int] | None:
     return None if None in found or len(found) > KEPT_CHANGES else {pk for pk in found if pk is not None}
 
 
-def _read(rows: Q, occupancies: Q) -> dict[int, Stored]:
+def _read(adapters: list[int]) -> dict[int, Stored]:
     heard: dict[int, tuple[int, ...]] = {}
-    elsewhere = Occupancy.objects.filter(occupancies, served=False).order_by("assignment_id", "concentrator_id")
+    elsewhere = Occupancy.objects.filter(assignment__in=adapters, served=False).order_by(
+        "assignment_id", "concentrator_id"
+    )
     for adapter, concentrator in elsewhere.values_list("assignment_id", "concentrator_id"):
         heard[adapter] = (*heard.get(adapter, ()), concentrator)
-    # Whether there is a slot is looked at here: right after an import PostgreSQL would join by that and take minutes.
-    held = Assignment.objects.filter(rows).values_list(*_PLACE, *_SIGNAL)
+    held = Assignment.objects.filter(pk__in=adapters).values_list(*_PLACE, *_SIGNAL)
     return {
         pk: Stored(pk, at, Place(channel, phase_ms), length_ms, period_s, heard.get(pk, ()), signal_of(*signal))
         for pk, at, channel, phase_ms, length_ms, period_s, *signal in held

@@ -256,12 +256,15 @@ def test_a_process_that_is_forked_while_a_thread_is_giving_begins_with_nothing()
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_reading_a_concentrator_joins_by_keys_alone(cellar: Concentrator) -> None:
-    """By anything else PostgreSQL took minutes after an import, before it had counted its tables anew."""
+def test_reading_a_concentrator_joins_nothing(cast: Cast, cellar: Concentrator) -> None:
+    """PostgreSQL took minutes for that after an import, before it had counted its tables anew."""
+    adapter = cast.adapter(cellar.site, cellar)
+    assign(STAGE, adapter, period_s=900, data_rate=5)
     with CaptureQueriesContext(connection) as asked:
-        reading.at(cellar.pk)
-    assert len(asked) == 2
+        assert reading.at(cellar.pk).keys() == {adapter.pk}
+    assert len(asked) == 3
     assert not [query for query in asked if "IS NOT NULL" in query["sql"] or "fleet_" in query["sql"]]
+    assert not [query for query in asked if "JOIN" in query["sql"]]
 
 
 def test_who_hears_an_adapter_is_known_to_the_next_that_comes_there(cast: Cast, cellar: Concentrator) -> None:
