@@ -26,6 +26,7 @@ _GAINS: dict[Means, str | Promise] = {
     "guard": gettext_lazy("A beacon, which allows a guard of 20 ms:"),
     "second": gettext_lazy("A second concentrator that takes half of them:"),
 }
+_BEACON_THERE = gettext_lazy("A guard of 20 ms, which the beacon allows:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,13 @@ def room(concentrator: Concentrator, *, more: bool = True) -> Room:
         full=full,
         state=_state(plan, full),
         fits=[(figures.rate(rate), n) for rate, n in fits],
-        gains=[(str(_GAINS[gain.kind]), gain.gains) for gain in gains],
+        gains=[(_means(gain.kind, plan), gain.gains) for gain in gains],
         closed=len(in_closed_time(concentrator)) if more else 0,
     )
+
+
+def _means(kind: Means, plan: SlotPlan) -> str:
+    return str(_BEACON_THERE if kind == "guard" and plan.beacon_period_s else _GAINS[kind])
 
 
 def _state(plan: SlotPlan, full: Fullness) -> State:

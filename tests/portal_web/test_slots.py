@@ -151,6 +151,14 @@ def test_the_list_says_how_much_of_the_guard_was_used(world: World, browse: Brow
     assert "50 %" in slots(world, browse)
 
 
+def test_a_beacon_that_is_there_is_not_advised(world: World, browse: Browse, held: Assignment) -> None:
+    assert "A beacon, which allows a guard of 20 ms:" in slots(world, browse)
+    SlotPlan.objects.filter(concentrator=world.concentrator).update(beacon_period_s=300)
+    page = slots(world, browse)
+    assert "A guard of 20 ms, which the beacon allows:" in page
+    assert "A beacon, which allows" not in page
+
+
 def test_slots_in_time_that_the_plan_has_closed_since_are_told(world: World, browse: Browse, held: Assignment) -> None:
     assert "before the plan closed" not in slots(world, browse)
     Assignment.objects.filter(pk=held.pk).update(phase_ms=294_000)
