@@ -3,16 +3,15 @@
 What a plan may promise is counted here from the database's figures alone; the allocator then has to keep it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from meterwire.slots import CHANNELS, FRAME_S
 from provisioning.slots.allocator import Closed
 from provisioning.slots.allocator.containers import ROWS, pattern
-from provisioning.slots.lattice import MINUTE_MS
+from provisioning.slots.allocator.grid import CHUNKS, FRAME_MS, MINUTE_MS, MINUTES
 
-MINUTES: Final = FRAME_S // 60
-_FRAME_MS: Final = FRAME_S * 1000
 _ALL: Final = (1 << ROWS) - 1
 
 Gap = tuple[int, int]  # quanta of a minute: from, to before
@@ -24,14 +23,15 @@ class Gaps:
 
     def __init__(self, quantum_ms: int, closed: Iterable[Closed], taken: Iterable[Taken] = ()) -> None:
         self._quantum_ms = quantum_ms
-        self._shared: dict[int, list[int]] = {}  # length in quanta -> of each shared place, a bit per free frame
-        busy: list[list[Gap]] = [[] for _ in range(CHANNELS * MINUTES)]
+        # Length in quanta -> how many shared places have which frames free (a bit each): most of them are alike.
+        self._shared: dict[int, Counter[int]] = {}
+        busy: list[list[Gap]] = [[] for _ in range(CHUNKS)]
         for part in closed:
             for channel in range(CHANNELS):
                 self._mark(busy, channel, part.phase_ms, part.period_s, part.length_ms)
         shared: dict[tuple[int, int, int], int] = {}
         for channel, phase_ms, period_s, length_ms in taken:
-            frame, in_frame = divmod(phase_ms, _FRAME_MS)
+            frame, in_frame = divmod(phase_ms, FRAME_MS)
             if period_s > FRAME_S:
                 place = channel, in_frame, length_ms
                 known = place in shared
@@ -40,7 +40,7 @@ class Gaps:
                     continue
             self._mark(busy, channel, in_frame, min(period_s, FRAME_S), length_ms)
         for (_, _, length_ms), left in shared.items():
-            self._shared.setdefault(self.quanta(length_ms), []).append(left)
+            self._places(self.quanta(length_ms))[left] += 1
         self._free = [_between(pieces, MINUTE_MS // quantum_ms) for pieces in busy]
 
     @property
@@ -56,7 +56,7 @@ class Gaps:
         """How many alike slots have room beside what is there."""
         length = self.quanta(length_ms)
         if period_s > FRAME_S:
-            turns = sum(len(_turns(left, period_s)) for left in self._shared.get(length, ()))
+            turns = sum(many * len(_turns(left, period_s)) for left, many in self._places(length).items())
             return turns + self.count(length_ms, FRAME_S) * (period_s // FRAME_S)
         columns = self._columns(period_s)
         return sum((end - begin) // length for chunks in columns for begin, end in self._common(chunks))
@@ -68,7 +68,7 @@ class Gaps:
             left -= self._take_turns(length, period_s, left)
             turns = period_s // FRAME_S
             places = self.fill(length_ms, FRAME_S, -(-left // turns))
-            self._shared.setdefault(length, []).extend([_ALL] * places)
+            self._places(length)[_ALL] += places
             return count - left + self._take_turns(length, period_s, min(left, places * turns))
         for chunks in self._columns(period_s):
             for begin, end in self._common(chunks):
@@ -79,13 +79,21 @@ class Gaps:
                         self._cut(chunk, begin, begin + several * length)
         return count - left
 
+    def _places(self, length: int) -> Counter[int]:
+        return self._shared.setdefault(length, Counter())
+
     def _take_turns(self, length: int, period_s: int, wanted: int) -> int:
-        places, taken = self._shared.get(length, []), 0
-        for number, left in enumerate(places):
-            for row in _turns(left, period_s)[: wanted - taken]:
-                places[number] &= ~pattern(period_s, row)
-                taken += 1
-        return taken
+        places, missing = self._places(length), wanted
+        for left, many in list(places.items()):
+            rows = _turns(left, period_s)
+            if not rows:
+                continue
+            whole, rest = divmod(min(missing, many * len(rows)), len(rows))
+            for number, taken in ((whole, rows), (min(rest, 1), rows[:rest])):
+                places[left] -= number
+                places[left & ~sum(pattern(period_s, row) for row in taken)] += number
+            missing -= whole * len(rows) + rest
+        return wanted - missing
 
     def _columns(self, period_s: int) -> Sequence[range]:
         """The minutes that one slot takes, for each channel and first minute; short periods from the last channel."""

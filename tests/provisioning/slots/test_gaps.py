@@ -1,6 +1,7 @@
 """What is counted in gaps is what the allocator then really gives."""
 
 import random
+import time
 from dataclasses import replace
 from math import ceil
 
@@ -91,6 +92,16 @@ def test_what_is_filled_is_no_longer_free() -> None:
     assert gaps.count(FAST, 86_400) == (before - 1002) * 96 + 95
     assert gaps.fill(SLOW, 60, 10_000) < 10_000
     assert gaps.count(SLOW, 60) == 0
+
+
+@pytest.mark.parametrize(("period_s", "turns"), [(3600, 4), (86_400, 96)])
+def test_many_groups_with_long_periods_are_planned_at_once(period_s: int, turns: int) -> None:
+    limit = Gaps(2, closed(SlotPlan())).count(FAST, period_s)
+    begun = time.perf_counter()
+    planned = plan_before_building([Group(3999, 5, period_s=period_s)] * 50)
+    assert time.perf_counter() - begun < 1.0
+    assert sum(planned.placed) == min(50 * 3999, limit)
+    assert planned.used == pytest.approx(sum(planned.placed) * FAST / (turns * 8 * 900_000))
 
 
 @pytest.mark.parametrize("seed", range(6))
