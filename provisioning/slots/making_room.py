@@ -5,7 +5,8 @@ from typing import Final, Literal
 
 from django.db.models import Count
 
-from meterwire.slots import CHANNELS, MAX_DATA_RATE, length_ms
+from meterwire.lorawan.eu868 import EU868
+from meterwire.slots import FRAME_S, MAX_DATA_RATE, length_ms
 from provisioning.fleet.models import Concentrator
 from provisioning.slots.closed_time import closed
 from provisioning.slots.gaps import Gaps
@@ -44,6 +45,12 @@ class _Alike:
         rate, guard = min(self.data_rate + faster, MAX_DATA_RATE), self.guard_ms if guard_ms is None else guard_ms
         return length_ms(self.size + size, rate, guard, quantum_ms) * self.count * (86_400 // self.period_s)
 
+    def halved_ms(self, quantum_ms: int) -> float:
+        """The same with half as many telegrams of two readings each, for those that have room for a second one."""
+        if self.size + SECOND_READING > EU868.data_rate(self.data_rate).max_app_payload:
+            return self.busy_ms(quantum_ms)
+        return self.busy_ms(quantum_ms, size=SECOND_READING) / 2
+
 
 def what_makes_room(concentrator: Concentrator) -> list[Gain]:
     """The most first; without slots, nothing. The mix of data rates and periods is taken to stay as it is."""
@@ -60,7 +67,7 @@ def what_makes_room(concentrator: Concentrator) -> list[Gain]:
     )
     busy_ms = sum(one.busy_ms(quantum_ms) for one in everybody)
     faster_ms = sum(one.busy_ms(quantum_ms, faster=1) for one in everybody)
-    halved_ms = sum(one.busy_ms(quantum_ms, size=SECOND_READING) for one in everybody) / 2
+    halved_ms = sum(one.halved_ms(quantum_ms) for one in everybody)
     closer_ms = sum(one.busy_ms(quantum_ms, guard_ms=min(one.guard_ms, GUARD_WITH_BEACON_MS)) for one in everybody)
     now = slots * open_ms / busy_ms
     then: dict[Means, float] = {
@@ -75,5 +82,4 @@ def what_makes_room(concentrator: Concentrator) -> list[Gain]:
 
 def _open_ms(plan: SlotPlan) -> int:
     """The time for slots on all channels per day."""
-    free_ms = Gaps(plan.quantum_ms, closed(plan)).free_ms
-    return free_ms * 86_400 // 900 if free_ms else CHANNELS
+    return Gaps(plan.quantum_ms, closed(plan)).free_ms * (86_400 // FRAME_S)

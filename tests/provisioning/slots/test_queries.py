@@ -12,6 +12,7 @@ from provisioning.slots.queries import (
     plan_before_building,
     slot_map,
     visible_assignments,
+    what_makes_room,
 )
 from provisioning.slots.services import assign
 from tests.cast import STAGE, Cast
@@ -49,3 +50,23 @@ def test_each_slot_that_is_given_leaves_room_for_one_less(cast: Cast) -> None:
     assert [entry[:4] for entry in slot_map(cellar)] == [(adapter.pk, adapter.dev_eui, row.channel, row.phase_ms)]
     assert list(visible_assignments(cast.viewer)) == [row]
     assert not visible_assignments(cast.outsider).exists()
+
+
+def test_what_would_make_room_is_what_really_has_room_then(cast: Cast) -> None:
+    cellar = cast.concentrator()
+    assert what_makes_room(cellar) == []
+    fits = how_many_fit(cellar)
+    assign(STAGE, cast.adapter(cellar.site, cellar), period_s=900, data_rate=2)
+    gains = {gain.kind: gain.gains for gain in what_makes_room(cellar)}
+    assert gains["second"] == pytest.approx(fits[2], rel=0.01)
+    assert gains["rate"] == pytest.approx(fits[3] - fits[2], rel=0.02)
+    closer = plan_before_building([Group(100_000, 2)], SlotPlan(guard_ms=20, beacon_period_s=300)).placed[0]
+    assert gains["guard"] == pytest.approx(closer - fits[2], rel=0.02)
+    (two,) = plan_before_building([Group(100_000, 2, Kind.VALUES_PREVIOUS)]).placed
+    assert gains["two_readings"] == pytest.approx(2 * two - fits[2], rel=0.02)
+
+
+def test_telegrams_that_are_full_take_no_second_reading(cast: Cast) -> None:
+    cellar = cast.concentrator()
+    assign(STAGE, cast.adapter(cellar.site, cellar), period_s=900, data_rate=0, kind=Kind.STATIC)
+    assert {gain.kind for gain in what_makes_room(cellar)} == {"second", "rate", "guard"}
