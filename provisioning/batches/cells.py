@@ -114,7 +114,7 @@ def tag_length(cell: Cell) -> int:
 
 def period_s(cell: Cell) -> int:
     """Seconds between telegrams, one of the periods that slots know."""
-    number = _integer(cell, digits=5)
+    number = _integer(cell)
     if number not in PERIODS:
         shown = ", ".join(map(str, PERIODS))
         text = _("Slots repeat every {periods} s; {number} s is none of these periods.")
@@ -199,9 +199,9 @@ def _text(cell: Cell, limit: int) -> str:
         raise CellError("too_long" if len(text) > limit else "control_characters", str(error)) from None
 
 
-def _integer(cell: Cell, digits: int = 3) -> int:
+def _integer(cell: Cell) -> int:
     text = _plain(cell).removesuffix(".0")
-    if not re.fullmatch(f"[0-9]{{1,{digits}}}", text, re.ASCII):
+    if not re.fullmatch("[0-9]{1,9}", text, re.ASCII):
         raise CellError("not_a_number", _("“{text}” is no whole number.").format(text=text[:20]))
     return int(text)
 

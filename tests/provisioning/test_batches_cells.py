@@ -117,6 +117,12 @@ def test_a_slot_is_a_small_number(text: str, wanted: str) -> None:
     assert cells.slot(Cell("7.0", NUMBER)) == 7
 
 
+@pytest.mark.parametrize("read", [cells.slot, cells.tag_length, cells.period_s, cells.data_rate])
+def test_a_number_that_is_too_large_is_not_called_no_number(read: Callable[[Cell], object]) -> None:
+    assert code(read, "604800") in {"range", "period", "data_rate"}
+    assert code(read, "9" * 1000) == "not_a_number"
+
+
 @given(st.text(max_size=40))
 def test_no_cell_of_the_report_is_a_formula(text: str) -> None:
     assert not harmless(text).startswith(("=", "+", "-", "@", "\t", "\r"))
