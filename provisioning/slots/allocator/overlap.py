@@ -9,6 +9,7 @@ from itertools import chain, islice
 from math import inf, log10
 from typing import Final, NamedTuple
 
+from meterwire.errors import ValueOutOfRange
 from meterwire.slots import CHANNELS
 from provisioning.slots.allocator.crowd import Crowd, frame_of
 from provisioning.slots.allocator.grid import MINUTES, spans, step_of
@@ -38,7 +39,7 @@ def find_least(wishes: Sequence[Wish], crowds: Sequence[Crowd]) -> Choice:
     """The first of `wishes` for which a harmless place is found, else that with the best place of those tried.
 
     They differ in data rate only; `crowds` are of the site and of the others. Turns over a frame count as if they came
-    in every frame.
+    in every frame. ValueOutOfRange where closed time leaves no room.
     """
     for alone, thorough in ((True, False), (True, True), (False, True)):
         best, least = None, 0.0
@@ -50,7 +51,8 @@ def find_least(wishes: Sequence[Wish], crowds: Sequence[Crowd]) -> Choice:
                     break
         if best is not None and (thorough or least >= _HARMLESS):
             return Choice(*best, inf if least == inf else 10 * log10(least))
-    raise AssertionError("closed time leaves room in every plan that Closed and reserved() allow")
+    shortest_ms = min(wish.length for wish in wishes) * wishes[0].site.grid.quantum_ms
+    raise ValueOutOfRange(f"closed time leaves no room for a slot of {shortest_ms} ms; close less or take a faster rate")
 
 
 def overlapped(wish: Wish, spot: Spot) -> int:

@@ -215,3 +215,12 @@ def test_a_changed_signal_counts_from_then_on() -> None:
         if one.signal.level_dbm == -60:
             allocator.change(number, wishes[0].length_ms, signal=Signal(7, -115))
     assert allocator.squeeze("new", "c", wishes).margin_db < quiet - 10
+
+
+def test_a_slot_longer_than_all_open_time_is_refused_and_says_why() -> None:
+    allocator = Allocator(reserve=0, downlinks=[Closed(0, 60, 59_000)])
+    assert allocator.add("short", "c", 200) is not None
+    assert allocator.add("long", "c", 2000) is None
+    with pytest.raises(ValueOutOfRange, match="no room for a slot of 2000 ms"):
+        allocator.least_overlap("long", "c", 2000)
+    assert "long" not in allocator
