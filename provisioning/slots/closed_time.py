@@ -8,21 +8,20 @@ from meterwire.config_records import BeaconRecord, OpenTimeRecord
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.eu868 import EU868
 from provisioning.slots.allocator import Closed
+from provisioning.slots.allocator.grid import MAX_RESERVE, RESERVE_PERIOD_S
 from provisioning.slots.models import SlotPlan
 
 BEACON_MARGIN_MS: Final = 20  # before and after: what an adapter that listens may be off by (design 7)
-_USUAL_PERIOD_S: Final = 300
-_USUAL_SHARE: Final = 100  # thousandths; open time is one piece within a minute, so more comes every minute
 
 
 def open_time(plan: SlotPlan) -> OpenTimeRecord | None:
     """What adapters are told of the reserve: the end of every fifth minute, or of each where it is over a tenth.
 
-    None for a plan without reserve.
+    Open time is one piece within a minute. None for a plan without reserve.
     """
     if not plan.reserve:
         return None
-    period_s = _USUAL_PERIOD_S if plan.reserve <= _USUAL_SHARE else 60
+    period_s = RESERVE_PERIOD_S if plan.reserve <= 1000 * MAX_RESERVE else 60
     length_ms = plan.reserve * period_s
     return OpenTimeRecord(period_s, period_s * 1000 - length_ms, length_ms)
 

@@ -1,13 +1,16 @@
 """A house with its plan: mixed data rates, three kinds of places, slots by the product's own allocator."""
 
 from dataclasses import dataclass
+from math import ceil
 from random import Random
 from typing import Final
 
 from adapter_agent.simulation.crystal import Crystal
 from benchmarks.clock import CRYSTAL_PPM, PLACES
+from meterwire import beacon as beacons
 from meterwire.config_records import BeaconRecord, OpenTimeRecord, PreviousRecord, Record
 from meterwire.lorawan.airtime import airtime_s
+from meterwire.lorawan.eu868 import EU868
 from meterwire.slots import DEFAULT_QUANTUM_MS, FRAME_S, Kind, Slot, length_ms
 from meterwire.time_entries import BeaconEntry, OpenTimeEntry, PlanEntry
 from provisioning.slots.allocator import Allocator
@@ -19,8 +22,7 @@ DATA_RATES: Final = (5, 4, 3, 2, 1, 0)
 SHARES: Final = (71, 9, 7, 6, 4, 2)  # the mixed site of the reference
 WHERE: Final = (("basement", 6), ("stairwell", 3), ("outdoor", 1))
 EACH_S: Final = 72.0  # between two that get power for the first time, as where people install them
-BEACON_HZ: Final = 869_525_000
-BEACON_BYTES: Final = 21
+BEACON_MARGIN_MS: Final = 20  # before and after, as the portal leaves it free
 MARGINS_DB: Final = (7.0, 20.0)  # the weakest lose a frame now and then
 
 
@@ -50,7 +52,7 @@ def planned(
     dice = Random(seed)
     within_s = EACH_S * count if within_s is None else within_s
     beacon = _beacon(beacon_s) if beacon_s else None
-    allocator = Allocator(DEFAULT_QUANTUM_MS, RESERVE, _closed(beacon) if beacon else None)
+    allocator = Allocator(DEFAULT_QUANTUM_MS, RESERVE, downlinks=_closed(beacon) if beacon else ())
     flats = []
     for number in range(1, count + 1):
         data_rate = dice.choices(DATA_RATES, SHARES)[0]
@@ -92,9 +94,12 @@ def _crystal(dice: Random, indoors: bool) -> Crystal:
 
 
 def _beacon(period_s: int) -> BeaconRecord:
-    return BeaconRecord(BEACON_HZ, 3, period_s, 0)
+    return BeaconRecord(EU868.rx2_frequency_hz, 3, period_s, 0)
 
 
-def _closed(beacon: BeaconRecord) -> Closed:
-    air_ms = round(airtime_s(BEACON_BYTES, beacon.data_rate, uplink=False) * 1000)
-    return Closed(beacon.phase_ms, beacon.period_s, air_ms + 40)
+def _closed(beacon: BeaconRecord) -> tuple[Closed, ...]:
+    air_ms = ceil(airtime_s(beacons.LENGTH, beacon.data_rate, uplink=False) * 1000)
+    return (
+        Closed(0, beacon.period_s, air_ms + BEACON_MARGIN_MS),
+        Closed(beacon.period_s * 1000 - BEACON_MARGIN_MS, beacon.period_s, BEACON_MARGIN_MS),
+    )
