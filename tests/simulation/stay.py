@@ -19,9 +19,8 @@ SETTLED_S = 4 * HOUR_S  # after the last one got power: by then each clock has b
 
 @dataclass(frozen=True)
 class Stay:
-    """`fates` by place of sending, `missed` as in judging, `errors_ms` rising: all of it without the first hours.
-
-    CPU seconds of this process.
+    """`fates` by place of sending, `missed` as in judging, `errors_ms` of those and of all in slots, rising: all of it
+    without the first hours. CPU seconds of this process.
     """
 
     adapters: int
@@ -41,7 +40,7 @@ class Stay:
         return self.arrived / self.expected
 
     def error_ms(self, share: float) -> float:
-        """How far off its moment that share of all frames in slots began at most."""
+        """How far off its moment that share of all frames that were meant for slots began at most."""
         return self.errors_ms[max(0, ceil(share * len(self.errors_ms)) - 1)]
 
     @property
@@ -65,7 +64,8 @@ async def _live(folder: Path, clock: VirtualClock, house_plan: Planned, hours: f
         await house.pass_time(hours * HOUR_S - settled_s)
         states = Counter(flat.state for flat in house.flats)
     seen = frames(house, settled)
-    in_slot = [one for one in seen if one.in_slot]
+    beside = missed(seen)
+    meant = [one for one in seen if one.in_slot] + beside
     arrived, expected = delivered(house, settled, clock.time() - house.flats[0].slot.period_s)
     return Stay(
         adapters=len(house.flats),
@@ -73,9 +73,9 @@ async def _live(folder: Path, clock: VirtualClock, house_plan: Planned, hours: f
         arrived=arrived,
         expected=expected,
         fates=fates(seen),
-        missed=len(missed(seen)),
-        errors_ms=tuple(sorted(abs(one.offset_s) * 1000 for one in in_slot)),
-        guard_used=max(abs(one.offset_s) / (one.flat.slot.guard_ms / 1000) for one in in_slot),
+        missed=len(beside),
+        errors_ms=tuple(sorted(abs(one.offset_s) * 1000 for one in meant)),
+        guard_used=max(abs(one.offset_s) / (one.flat.slot.guard_ms / 1000) for one in meant),
         states=states,
         downlinks=house.air.account.heard - downlinks,
         cpu_s=time.process_time() - begun,
