@@ -5,9 +5,10 @@ that run in the field (tests/simulation/house.py). Mixed data rates; basements, 
 900 s by the portal's allocator, links with 7 to 20 dB to spare. What is counted begins when all have settled.
 
 `delivery`: the share of readings that arrived, `collided` frames that met another one in their slot, `deaf` frames in
-their slot while the concentrator itself was sending, `missed` telegrams beside the slot that they were meant for, `p9999_ms` how far
-off 99.99 percent of all that were meant for slots began, `guard_used` the worst of it as a share of the guard,
-`not_in_slot` adapters that did not trust their slot at the end. `downlinks_per_day`: what an adapter hears in a day.
+their slot while the concentrator itself was sending, `missed` telegrams beside the slot that they were
+meant for, `p9999_ms` how far off 99.99 percent of all that were meant for slots began, `guard_used` the worst of it as
+a share of the guard, `not_in_slot` adapters that did not trust their slot at the end. `downlinks_per_day`: what an
+adapter hears in a day.
 Goal: 0.999 delivered, no collision.
 `--full`: 500 adapters for three days instead of 20 for one.
 """

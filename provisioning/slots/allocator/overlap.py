@@ -52,7 +52,7 @@ def find_least(wishes: Sequence[Wish], crowds: Sequence[Crowd]) -> Choice:
         if best is not None and (thorough or least >= _HARMLESS):
             return Choice(*best, inf if least == inf else 10 * log10(least))
     shortest_ms = min(wish.length for wish in wishes) * wishes[0].site.grid.quantum_ms
-    raise ValueOutOfRange(f"closed time leaves no room for a slot of {shortest_ms} ms; close less or take a faster rate")
+    raise ValueOutOfRange(f"closed time leaves no room for a slot of {shortest_ms} ms; close less of it")
 
 
 def overlapped(wish: Wish, spot: Spot) -> int:
