@@ -60,6 +60,15 @@ def test_the_shared_cases_name_every_scan_alike(take: Take) -> None:
         assert {name: answer[name] for name in wanted} == wanted, case["name"]
 
 
+def test_a_tap_on_the_site_counts_though_the_portal_answers_in_the_same_moment(take: Take) -> None:
+    steps = take().page.evaluate(
+        "async () => { const flow = await import('/static/install/flow.js');"
+        " const tapped = flow.workAt({ id: 1, name: 'Lindenweg 8' }), answered = flow.takeUp();"
+        " await tapped; const step = flow.next(); await answered; return [step, flow.next()]; }"
+    )
+    assert steps == ["#/adapter", "#/adapter"]
+
+
 def test_typed_scans_pair_and_the_live_list_follows_to_the_first_reading(stage: Stage, take: Take) -> None:
     held, adapter, meter = take(), stage.label(), meter_number()
     held.install(adapter["text"], meter, value="56841,0", note="cellar left")

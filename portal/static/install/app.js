@@ -116,8 +116,9 @@ async function adapt() {
   const { language } = session.known;
   // Once for each language: a page that cannot be had anew must not load for ever.
   if (language === document.documentElement.lang || begun() || sessionStorage.getItem("spoken") === language) return;
-  sessionStorage.setItem("spoken", language);
   await renewShell();
+  if (begun()) return; // a scan came meanwhile
+  sessionStorage.setItem("spoken", language);
   location.reload();
 }
 

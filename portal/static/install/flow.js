@@ -6,16 +6,18 @@ import { soon } from "./sync.js";
 
 export const flow = { draft: {} };
 
-/** Takes up what was begun, and where the person worked last. */
+/** Takes up what was begun, and where the person worked last; what somebody does meanwhile goes before it. */
 export async function takeUp() {
-  flow.draft = (await store.value("draft")) ?? {};
-  if (flow.draft.user !== session.known?.user.id) flow.draft = {};
-  if (!flow.draft.site) flow.draft.site = await lastSite();
+  const before = flow.draft;
+  let draft = (await store.value("draft")) ?? {};
+  if (draft.user !== session.known?.user.id) draft = {};
+  if (!draft.site) draft.site = await lastSite();
+  if (flow.draft === before) flow.draft = draft;
 }
 
 /** Adds to the draft. */
 export async function note(changes) {
-  Object.assign(flow.draft, changes, { user: session.known?.user.id });
+  flow.draft = { ...flow.draft, ...changes, user: session.known?.user.id };
   await store.keep("draft", flow.draft);
 }
 
