@@ -38,7 +38,8 @@ class Slots:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._looked_at = float("-inf")
-        self._tried: dict[int, int] = {}  # full concentrator -> what its slots were when none there found room
+        # Full concentrator -> what its slots were, and how many of the crowded found no room in them.
+        self._tried: dict[int, tuple[int, int]] = {}
 
     def advance(self, adapters: Collection[int], events: Collection[str]) -> None:
         """`adapters` have reported something, `events` have come; who was moved is looked up now and then."""
@@ -54,18 +55,19 @@ class Slots:
             self._ease()
 
     def _ease(self) -> None:
-        """Places of their own for those that lie over others, where slots have changed since that was last tried."""
+        """Places of their own for those that lie over others, where slots have changed since all of them were tried."""
         tried, left = {}, AT_ONCE
         for concentrator, edition in SlotPlan.objects.filter(full_since__isnull=False).values_list("pk", "edition"):
-            if self._tried.get(concentrator) != edition:
-                if left <= 0:
-                    continue
-                crowded = Assignment.objects.filter(concentrator=concentrator, overlap_ms__gt=0)
-                # The shortest fit into most.
-                for one in crowded.select_related("adapter__organisation").order_by("length_ms")[:left]:
-                    _attempt(_renew, one)
-                    left -= 1
-            tried[concentrator] = edition
+            before, done = self._tried.get(concentrator, (edition, 0))
+            done = done if before == edition else 0
+            crowded = Assignment.objects.filter(concentrator=concentrator, overlap_ms__gt=0)
+            # The shortest fit into most.
+            ordered = crowded.select_related("adapter__organisation").order_by("length_ms", "pk")
+            some = list(ordered[done : done + left])
+            for one in some:
+                _attempt(_renew, one)
+            left -= len(some)
+            tried[concentrator] = edition, done + len(some)
         self._tried = tried
 
 

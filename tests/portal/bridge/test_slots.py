@@ -5,13 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from meterwire.config_records import SlotReport, SlotState
 from meterwire.messages import Event, timestamp
+from portal.bridge import slots as bridge_slots
 from portal.bridge.mail import Mail
 from portal.bridge.slots import Slots
 from provisioning.accounts.actors import System
-from provisioning.fleet.models import Concentrator
+from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.fleet.services import create_adapters, move_adapter
 from provisioning.fleet.services.adapters import NewAdapter
 from provisioning.pairing.models import Configuration
@@ -114,23 +116,50 @@ def test_a_report_that_nobody_foresaw_holds_up_no_other_one(
     assert "a slot could not be followed" in caplog.text
 
 
-def test_room_that_comes_back_goes_to_who_lies_over_others(installed: Installed) -> None:
+@pytest.fixture
+def crowd(installed: Installed) -> list[Adapter]:
+    """Adapters that fill the time of the concentrator, where whoever comes now lies over others."""
     serving, device = installed.stage.concentrator, installed.device.row
     set_plan(OPERATOR, serving, quantum_ms=2, guard_ms=2000, reserve=500, previous=False)
     release(OPERATOR, device)
     new = [NewAdapter(f"70b3d57ed9{number:06x}", device.join_eui) for number in range(40)]
     adapters = create_adapters(OPERATOR, serving.organisation, new, site=device.site, concentrator=serving)
     assign_many(OPERATOR, serving.organisation, adapters, period_s=60, size=16, data_rate=lambda _: 0)
+    return adapters
+
+
+def test_room_that_comes_back_goes_to_who_lies_over_others(installed: Installed, crowd: list[Adapter]) -> None:
+    serving, device = installed.stage.concentrator, installed.device.row
     crowded = assign(OPERATOR, device, period_s=60, data_rate=0)
     assert crowded.overlap_ms
     Configuration.objects.filter(adapter=device).update(period_s=60)
     slots = Slots(itertools.count(0, 60).__next__)
     slots.advance((), ())
     assert slot_of(installed).version == crowded.version
-    release(OPERATOR, adapters[4])
+    release(OPERATOR, crowd[4])
     slots.advance((), ())
     assert (slot_of(installed).overlap_ms, slot_of(installed).version) == (0, crowded.version + 1)
     assert SlotPlan.objects.get(pk=serving.pk).full_since is None
+
+
+def test_those_that_no_turn_has_come_to_yet_are_tried_in_the_next_ones(
+    installed: Installed, crowd: list[Adapter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowded = [*crowd[-2:], installed.device.row]
+    for adapter in crowded:
+        assign(OPERATOR, adapter, period_s=60, data_rate=0)
+    Assignment.objects.filter(adapter__in=crowded).update(overlap_ms=7)
+    tried: list[Adapter] = []
+    monkeypatch.setattr(bridge_slots, "AT_ONCE", 2)
+    monkeypatch.setattr(bridge_slots, "renew_slot", lambda _, adapter: tried.append(adapter))
+    slots = Slots(itertools.count(0, 60).__next__)
+    for seen in (2, 3, 3):
+        slots.advance((), ())
+        assert len(tried) == seen
+    assert set(tried) == set(crowded)
+    SlotPlan.objects.update(edition=F("edition") + 1)
+    slots.advance((), ())
+    assert len(tried) == 5
 
 
 def test_the_margin_of_a_proposal_says_how_loud_the_adapter_is(
