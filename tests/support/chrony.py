@@ -1,6 +1,5 @@
 """A private chronyd on a free loopback port: a real NTP server that serves this machine's clock and sets nothing."""
 
-import getpass
 import shutil
 import socket
 import subprocess
@@ -27,7 +26,8 @@ def chronyd(*lines: str) -> Iterator[int]:
         settings = ("allow 127.0.0.1", "bindaddress 127.0.0.1", f"port {port}", "cmdport 0", "bindcmdaddress /")
         config = Path(folder) / "chrony.conf"
         config.write_text("\n".join((*settings, f"pidfile {folder}/pid", *lines)) + "\n")
-        command = [program, "-x", "-d", "-U", "-u", getpass.getuser(), "-f", str(config)]
+        # Whoever is not root stays who they are, but -u must name an account that exists.
+        command = [program, "-x", "-d", "-U", "-u", "root", "-f", str(config)]
         with (Path(folder) / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
