@@ -59,13 +59,33 @@ def test_the_map_shows_no_adapter_of_a_site_out_of_reach(cast: Cast, cellar: Con
     assert granted.get(f"{V1}adapters/{far.pk}/slot/").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["slots/", "slot-plan/"])
+def test_the_slots_of_a_concentrator_out_of_reach_are_not_there(cast: Cast, granted: APIClient, path: str) -> None:
+    other = cast.concentrator(cast.site())
+    slotted(cast, other)
+    assert granted.get(f"{V1}concentrators/{other.pk}/{path}").status_code == 404
+
+
+def test_the_plan_of_a_concentrator_out_of_reach_is_not_changed(cast: Cast, by_token: As, cellar: Concentrator) -> None:
+    other = cast.concentrator(cast.site())
+    limited(cast, "operator", cellar)
+    address = f"{V1}concentrators/{other.pk}/slot-plan/"
+    assert by_token(cast.operator).put(address, {"guard_ms": 5}, format="json").status_code == 404
+    assert not SlotPlan.objects.filter(concentrator=other).exists()
+
+
 @pytest.fixture
 def granted(cast: Cast, by_token: As, cellar: Concentrator) -> APIClient:
     """An installer who sees the cellar's site only."""
-    assert cellar.site is not None
-    member = change_member(cast.owner, cast.home.member("installer"), role="installer", all_sites=False)
-    grant_site(cast.owner, member, cellar.site)
+    limited(cast, "installer", cellar)
     return by_token(cast.installer)
+
+
+def limited(cast: Cast, role: str, cellar: Concentrator) -> None:
+    """Let a member see the cellar's site only."""
+    assert cellar.site is not None
+    member = change_member(cast.owner, cast.home.member(role), role=role, all_sites=False)
+    grant_site(cast.owner, member, cellar.site)
 
 
 def test_a_changed_plan_is_kept_audited_and_its_rest_stays(cast: Cast, client: APIClient, cellar: Concentrator) -> None:
@@ -170,7 +190,8 @@ def test_who_may_only_look_sees_the_map_and_changes_no_plan(cast: Cast, by_token
     assert viewer.get(f"{V1}concentrators/{cellar.pk}/slots/").status_code == 200
     assert viewer.put(address, {"guard_ms": 5}, format="json").status_code == 403
     outsider = by_token(cast.outsider)
-    for path in (address, f"{V1}concentrators/{cellar.pk}/slots/"):
+    adapter = slotted(cast, cellar)
+    for path in (address, f"{V1}concentrators/{cellar.pk}/slots/", f"{V1}adapters/{adapter.pk}/slot/"):
         assert outsider.get(path).status_code == 404
     assert outsider.put(address, {"guard_ms": 5}, format="json").status_code == 404
     assert not Entry.objects.filter(action="slot_plan.updated").exists()
