@@ -14,7 +14,7 @@ from provisioning.audit.services import audited, record
 from provisioning.fleet.models import Adapter
 from provisioning.pairing.models import Configuration
 from provisioning.pairing.services.configuration import refresh_configuration, refresh_many
-from provisioning.pairing.services.slots import SLOWEST, period_of, settle_slot, slowest_rate, without_slot
+from provisioning.pairing.services.slots import SLOWEST, period_of, settle_slot, without_slot
 from provisioning.pairing.services.telegram_size import telegram_sizes
 from provisioning.slots import services as slots
 from provisioning.slots.models import SlotPlan
@@ -93,7 +93,7 @@ def give_slots(
         sizes, given = telegram_sizes(adapters, previous=plan.previous), 0
         for size in sorted(set(sizes.values())):
             alike = [adapter for adapter in adapters if sizes[adapter.pk] == size]
-            rates = {one.pk: max(rate(one), slowest_rate(period_s, size)) for one in alike}
+            rates = {one.pk: max(rate(one), slots.slowest_rate(period_s, size)) for one in alike}
             given += slots.assign_many(
                 actor,
                 organisation,

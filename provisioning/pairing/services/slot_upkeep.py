@@ -8,7 +8,7 @@ from provisioning.accounts.actors import Actor
 from provisioning.audit.services import audited
 from provisioning.fleet.models import Adapter
 from provisioning.pairing.services.configuration import refresh_configuration
-from provisioning.pairing.services.slots import settle_slot, slowest_rate
+from provisioning.pairing.services.slots import settle_slot
 from provisioning.slots import services as slots
 from provisioning.slots.models import Assignment
 
@@ -31,7 +31,7 @@ def follow_rate(actor: Actor, adapter: Adapter, data_rate: int, margin_db: float
     row = Assignment.objects.filter(adapter=adapter).first()
     if row is None or row.concentrator_id is None:
         return False
-    slowest = slowest_rate(row.period_s, row.size)
+    slowest = slots.slowest_rate(row.period_s, row.size)
     blind = row.level_dbm is None and row.data_rate == slowest < data_rate <= MAX_DATA_RATE
     if margin_db is not None:
         slots.note_margin(row, margin_db)

@@ -6,7 +6,7 @@ from typing import Final
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from meterwire.config_records import SlotRecord
-from meterwire.slots import MAX_DATA_RATE, PERIODS, airtime_ms
+from meterwire.slots import PERIODS
 from provisioning.accounts.actors import Actor
 from provisioning.fleet.models import Adapter
 from provisioning.pairing.models import Configuration, Pairing
@@ -16,7 +16,6 @@ from provisioning.slots.models import Assignment, SlotPlan
 
 USUAL_PERIOD_S: Final = 900  # of an adapter that nobody told another one
 SLOWEST: Final = 0
-MAX_DUTY: Final = 0.008  # of the 1 % in which joins, reports and confirmations have to find their air too
 # Levels (dBm) from which on a data rate is heard with 10 dB to spare: sensitivity of SX1302 by spreading factor + 10.
 _LEVELS: Final = ((5, -117.0), (4, -120.0), (3, -122.0), (2, -125.0), (1, -127.0))
 
@@ -47,7 +46,7 @@ def settle_slot(
     if held is not None and held.concentrator_id == serving.pk:
         # Who needs less than before, because an input is no longer paired, is not moved for that.
         rate, size = held.data_rate, max(size, held.size) if held.period_s == period_s else size
-    rate = max(rate, slowest_rate(period_s, size))
+    rate = max(rate, slots.slowest_rate(period_s, size))
     given = slots.put(
         actor, adapter, held, period_s=period_s, size=size, data_rate=rate, level_dbm=level, recorded=recorded,
         announced=announced,
@@ -85,15 +84,6 @@ def first_rate(level_dbm: float | None) -> int:
     if level_dbm is None:
         return SLOWEST
     return next((rate for rate, least in _LEVELS if level_dbm >= least), SLOWEST)
-
-
-def slowest_rate(period_s: int, size: int) -> int:
-    """The slowest data rate at which a telegram of `size` bytes each period leaves the adapter air for other frames.
-
-    One that is slower would have a slot that the law on duty cycles keeps it from using (EN 300 220-2: 1 % of an hour).
-    """
-    allowed_ms = period_s * 1000 * MAX_DUTY
-    return next((rate for rate in range(MAX_DATA_RATE) if airtime_ms(size, rate) <= allowed_ms), MAX_DATA_RATE)
 
 
 def _plan(adapter: Adapter) -> SlotPlan:

@@ -4,6 +4,7 @@ from provisioning.slots.services.assigning import assign, change_rate, put, rele
 from provisioning.slots.services.echoes import echoed
 from provisioning.slots.services.handing_on import hand_on
 from provisioning.slots.services.many import MAX_AT_ONCE, assign_many
+from provisioning.slots.services.needs import slowest_rate
 from provisioning.slots.services.neighbours import heard_by
 from provisioning.slots.services.plans import plan_of, set_plan
 from provisioning.slots.services.rates import note_margin, propose
@@ -22,5 +23,6 @@ __all__ = [
     "put",
     "release",
     "set_plan",
+    "slowest_rate",
     "take_back",
 ]

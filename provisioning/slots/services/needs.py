@@ -3,15 +3,18 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 from django.utils.translation import gettext as _
 
 from meterwire.errors import ValueOutOfRange
 from meterwire.lorawan.eu868 import EU868
-from meterwire.slots import PERIODS, length_ms
+from meterwire.slots import MAX_DATA_RATE, PERIODS, airtime_ms, length_ms
 from provisioning.errors import Invalid
 from provisioning.slots.allocator import Place, Signal, Stored
 from provisioning.slots.models import Assignment, SlotPlan
+
+MAX_DUTY: Final = 0.008  # of the 1 % in which joins, reports and confirmations have to find their air too
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,8 @@ class Need:
         return held == (self.period_s, self.size, self.data_rate, self.guard_ms, self.length_ms)
 
     def slower(self, plan: SlotPlan) -> "Sequence[Need]":
-        """This one, and the same at each slower data rate, at which it is heard as well."""
-        rates = range(self.data_rate - 1, -1, -1)
+        """This one, and the same at each slower data rate, at which it is heard as well, that the duty cycle allows."""
+        rates = range(self.data_rate - 1, slowest_rate(self.period_s, self.size) - 1, -1)
         return [self, *(Need.under(plan, self.period_s, self.size, rate) for rate in rates)]
 
     def wish(self, row: Assignment, concentrator: int, hearers: Collection[int]) -> Stored:
@@ -52,6 +55,15 @@ def signal_of(data_rate: int, level_dbm: int | None, guard_ms: int) -> Signal:
     factor = EU868.data_rate(data_rate).spreading_factor
     assert factor is not None  # slots know only data rates of LoRa
     return Signal(factor, level_dbm, guard_ms)
+
+
+def slowest_rate(period_s: int, size: int) -> int:
+    """The slowest data rate at which a telegram of `size` bytes each period leaves the adapter air for other frames.
+
+    One that is slower would have a slot that the law on duty cycles keeps it from using (EN 300 220-2: 1 % of an hour).
+    """
+    allowed_ms = period_s * 1000 * MAX_DUTY
+    return next((rate for rate in range(MAX_DATA_RATE) if airtime_ms(size, rate) <= allowed_ms), MAX_DATA_RATE)
 
 
 def checked_length(plan: SlotPlan, period_s: int, size: int, data_rate: int) -> int:

@@ -2,13 +2,15 @@
 
 import pytest
 
+from meterwire.slots import airtime_ms
 from provisioning.audit.models import Entry
 from provisioning.fleet.models import Adapter, Concentrator
-from provisioning.fleet.services import move_adapter
+from provisioning.fleet.services import create_adapters, move_adapter
+from provisioning.fleet.services.adapters import NewAdapter
 from provisioning.slots.models import Assignment, Occupancy, SlotPlan
 from provisioning.slots.queries import fullness, how_many_fit
-from provisioning.slots.services import assign, change_rate, heard_by, note_margin, release, set_plan
-from tests.cast import STAGE, Cast
+from provisioning.slots.services import assign, assign_many, change_rate, heard_by, note_margin, release, set_plan
+from tests.cast import JOIN_EUI, STAGE, Cast
 from tests.provisioning.slots.day_judge import collisions
 from tests.provisioning.slots.test_assigning import NOW
 
@@ -112,6 +114,18 @@ def test_when_full_a_slower_data_rate_than_asked_for_may_disturb_less(
     held = Assignment.objects.get(pk=row.pk)
     assert held.slot is not None
     assert held.slot.data_rate == row.data_rate
+
+
+def test_when_full_nobody_gets_a_data_rate_so_slow_that_the_duty_cycle_forbids_its_slot(cast: Cast) -> None:
+    """At 60 s slower frames would disturb less, but the law allows no more than 600 ms of them."""
+    row = cast.concentrator()
+    set_plan(cast.operator, row, quantum_ms=10, guard_ms=0, reserve=500, previous=False)
+    new = [NewAdapter(f"70b3d57ed3{one:06x}", JOIN_EUI) for one in range(how_many_fit(row, period_s=60)[2] + 8)]
+    adapters = create_adapters(STAGE, cast.organisation, new, site=row.site, concentrator=row)
+    assign_many(STAGE, cast.organisation, adapters, period_s=60, size=16, data_rate=lambda _: 2)
+    late = Assignment.objects.filter(overlap_ms__gt=0)
+    assert len(late) == 8
+    assert all(airtime_ms(one.size, one.data_rate) <= 600 for one in late)
 
 
 def test_a_level_follows_from_what_the_concentrator_says_of_the_margin(cast: Cast, cellar: Concentrator) -> None:
