@@ -37,9 +37,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _figures(name: str) -> dict[str, Any]:
-    """The flat JSON object that a benchmark prints as its last line."""
+    """The flat JSON object that a benchmark prints as its last line; no failure of one costs the others theirs."""
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json"]
-    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=False)
+    try:
+        run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return {"error": f"not done after {SECONDS} s"}
     lines = run.stdout.strip().splitlines()
     if run.returncode != 0 or not lines:
         return {"error": f"exit code {run.returncode}"}

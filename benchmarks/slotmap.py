@@ -1,8 +1,9 @@
 """Measures the slot map of a concentrator with 30,000 adapters in Chromium.
 
 `draw_ms` is the longest of many pictures of it, from the whole frame down to single slots, each counted until its
-pixels are there; `first_ms` the first one with the work of reading the columns; `payload_kb` (1000 bytes) what its data
-takes on the wire, `page_ms` how long the server works on page and data together.
+pixels are there, and drawn three times of which the quickest counts: what else runs on the machine is no part of it;
+`first_ms` the first one with the work of reading the columns; `payload_kb` (1000 bytes) what its data takes on the
+wire, `page_ms` how long the server works on page and data together.
 """
 
 import os
@@ -27,10 +28,14 @@ PICTURES = """
   for (let span = map.view.frameMs; span > 200; span /= 1.5) {
     for (let part = 0; part < 4; part++) {
       map.view.show(map.view.frameMs * part / 4, span);
-      const began = performance.now();
-      map.draw();
-      context.getImageData(0, 0, 1, 1);
-      spent.push(performance.now() - began);
+      let least = Infinity;
+      for (let turn = 0; turn < 3; turn++) {
+        const began = performance.now();
+        map.draw();
+        context.getImageData(0, 0, 1, 1);
+        least = Math.min(least, performance.now() - began);
+      }
+      spent.push(least);
     }
   }
   return spent;
