@@ -98,6 +98,7 @@ def show(client: Client, kind: Kind) -> None:
     session = client.session
     second_factor.mark(session, kind)
     session.save()
+    assert session.session_key is not None
     client.cookies[settings.SESSION_COOKIE_NAME] = session.session_key
 
 

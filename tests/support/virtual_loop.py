@@ -32,7 +32,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Nothing is ready: let so much time pass."""
         self._virtual += seconds
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
         self.at_work += 1
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(self._one_less)
@@ -42,7 +42,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.at_work -= 1
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Selector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
