@@ -104,10 +104,14 @@ def _helps(meters: Sequence[Meters], plan: SlotPlan) -> list[str]:
     if plan.guard_ms > TIGHT_GUARD_MS:
         tight = SlotPlan(
             quantum_ms=plan.quantum_ms, guard_ms=TIGHT_GUARD_MS, reserve=plan.reserve, previous=plan.previous,
-            beacon_period_s=BEACON_S, beacon_data_rate=plan.beacon_data_rate,
+            beacon_period_s=plan.beacon_period_s or BEACON_S, beacon_data_rate=plan.beacon_data_rate,
         )  # fmt: skip
         if _fit(meters, tight):
-            text = _("a beacon every {time}, which allows a guard of {ms} ms")
+            text = (
+                _("a guard of {ms} ms, which the beacon allows")
+                if plan.beacon_period_s
+                else _("a beacon every {time}, which allows a guard of {ms} ms")
+            )
             found.append(text.format(time=figures.span(BEACON_S), ms=TIGHT_GUARD_MS))
     faster = [replace(row, distance=str(min(MAX_DATA_RATE, int(row.distance) + 1)))
               if row.distance not in MIXES else row for row in meters]  # fmt: skip

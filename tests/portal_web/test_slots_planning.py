@@ -92,6 +92,15 @@ def test_what_is_said_to_help_does(world: World) -> None:
     assert planned(meters, SlotPlan(guard_ms=20, beacon_period_s=900)).fits
 
 
+def test_a_beacon_that_is_planned_already_is_not_advised() -> None:
+    (words,) = (
+        one
+        for one in planned([Meters(25_000, "mixed")], SlotPlan(guard_ms=60, beacon_period_s=300)).helps
+        if "beacon" in one
+    )
+    assert words == "a guard of 20 ms, which the beacon allows"
+
+
 def test_a_group_whose_number_was_cleared_is_left_out(world: World, browse: Browse) -> None:
     said = ask(world, browse, ("40", "5"), ("", "2"), **{"rows-INITIAL_FORMS": "2"})
     assert "They fit" in said
