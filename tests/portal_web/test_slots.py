@@ -215,6 +215,17 @@ def test_a_viewer_changes_no_plan(world: World, browse: Browse, held: Assignment
     assert not Entry.objects.filter(action="slot_plan.updated").exists()
 
 
+def test_another_organisation_sees_no_slot_here_and_changes_no_plan(
+    world: World, browse: Browse, held: Assignment
+) -> None:
+    client, there = browse(world.cast.outsider), f"/concentrators/{world.concentrator.pk}/slots"
+    for page in (f"{there}/", f"{there}/map/", f"{there}/plan/", f"/adapters/{world.adapter.pk}/slot/"):
+        assert client.get(page).status_code == 404
+        assert client.get(page, headers={"hx-request": "true", "hx-target": "slot"}).status_code == 404
+    assert client.post(f"{there}/plan/", PLAN).status_code == 404
+    assert not Entry.objects.filter(action="slot_plan.updated").exists()
+
+
 def card(world: World, browse: Browse) -> str:
     client = browse(world.cast.operator)
     answer = client.get(f"/adapters/{world.adapter.pk}/slot/", headers={"hx-request": "true", "hx-target": "slot"})
