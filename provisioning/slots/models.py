@@ -175,6 +175,8 @@ class Neighbour(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["adapter", "concentrator"], name="neighbour_once")]
+        # Serves the question who is no longer believed to be heard there.
+        indexes = [models.Index(fields=["concentrator", "expires_at"], name="neighbour_expiry")]
 
     def __str__(self) -> str:
         return f"{self.concentrator_id} hears {self.adapter_id}"

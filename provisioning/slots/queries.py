@@ -102,10 +102,8 @@ def conflicts(concentrator: Concentrator) -> QuerySet[Neighbour]:
 
 
 def heard_at(concentrator: Concentrator) -> QuerySet[Assignment]:
-    """Slots whose adapters this concentrator hears though another one serves them."""
-    # Two questions, not a join: right after an import PostgreSQL would go through all slots for each one of them.
-    elsewhere = Occupancy.objects.filter(concentrator=concentrator, served=False)
-    return Assignment.objects.filter(pk__in=list(elsewhere.values_list("assignment", flat=True)))
+    """Slots whose adapters this concentrator hears though another one serves them, or heard until lately."""
+    return Assignment.objects.filter(pk__in=_elsewhere(concentrator))
 
 
 def in_closed_time(concentrator: Concentrator) -> list[int]:
@@ -172,6 +170,17 @@ def _size(plan: SlotPlan, kind: Kind) -> int:
 
 
 def _taken(concentrator: Concentrator) -> Iterator[tuple[int, int, int, int]]:
-    """What is served here, and what is heard here though another one serves it."""
-    for rows in (Assignment.objects.filter(concentrator=concentrator), heard_at(concentrator)):
-        yield from rows.values_list("channel", "phase_ms", "period_s", "length_ms")
+    """What is served here, and what is heard here though another one serves it; of that, no time is left in turns."""
+    figures = ("channel", "phase_ms", "period_s", "length_ms")
+    yield from Assignment.objects.filter(concentrator=concentrator).values_list(*figures)
+    over = Neighbour.objects.filter(concentrator=concentrator, expires_at__lte=timezone.now())
+    heard = _elsewhere(concentrator) - set(over.values_list("adapter", flat=True))  # they make room when it is needed
+    for channel, phase_ms, period_s, length_ms in Assignment.objects.filter(pk__in=heard).values_list(*figures):
+        short_s = min(period_s, FRAME_S)
+        yield channel, phase_ms % (short_s * 1000), short_s, length_ms
+
+
+def _elsewhere(concentrator: Concentrator) -> set[int]:
+    """Adapters that take time here though another one serves them."""
+    # Two questions, not a join: right after an import PostgreSQL would go through all slots for each one of them.
+    return set(Occupancy.objects.filter(concentrator=concentrator, served=False).values_list("assignment", flat=True))

@@ -19,7 +19,7 @@ from provisioning.slots.allocator.signal import LEVELS_DBM
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
 from provisioning.slots.services.memory import Given
 from provisioning.slots.services.needs import Need, signal_of
-from provisioning.slots.services.neighbours import review_conflicts
+from provisioning.slots.services.neighbours import forget_unheard, review_conflicts, settle_neighbours
 from provisioning.slots.services.site import Site, hearers_of, occupancies, occupied_by
 
 TRIES: Final = 3
@@ -84,6 +84,7 @@ def put(
         Assignment.objects.filter(pk=row.pk).update(level_dbm=row.level_dbm)
     if same and not row.overlap_ms:
         return row
+    forget_unheard(site, now)
     wishes, near = [need.wish(row, adapter.concentrator_id, hearers) for need in needs], None
     if (old, row.period_s) == (adapter.concentrator_id, period_s):
         held_signal = signal_of(row.data_rate, row.level_dbm, row.guard_ms)
@@ -104,8 +105,7 @@ def put(
             raise Conflict(_("This slot could not be stored; try again."))
     site.changed([adapter.pk])
     review_conflicts(left)
-    if not row.overlap_ms:
-        Neighbour.objects.filter(adapter=adapter, concentrator__in=hearers, conflict=True).update(conflict=False)
+    settle_neighbours(row)
     if not recorded or old is not None:
         facts = {**_facts(row, before), **({"margin_db": given[0].margin_db} if row.overlap_ms else {})}
         record(adapter.organisation, actor, "slot.moved" if old else "slot.assigned", adapter, facts)

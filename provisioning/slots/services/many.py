@@ -18,6 +18,7 @@ from provisioning.slots.models import Assignment, Occupancy
 from provisioning.slots.services.assigning import TRIES, note_fullness, take
 from provisioning.slots.services.memory import memory
 from provisioning.slots.services.needs import Need
+from provisioning.slots.services.neighbours import forget_unheard, settle_neighbours
 from provisioning.slots.services.site import Site, hearers_of, occupancies
 
 MAX_AT_ONCE = 50_000
@@ -100,6 +101,7 @@ class _Crowd:
         self._now = timezone.now()
         self._hearers = hearers_of([adapter.pk for adapter in adapters], self._now)
         self._site = Site(concentrator, set().union(*self._hearers.values()))
+        forget_unheard(self._site, self._now)
         self._overlaps = 0
 
     def give(self, start: int) -> int:
@@ -123,6 +125,9 @@ class _Crowd:
         for row in known:
             row.save()
         Occupancy.objects.bulk_create(laid, batch_size=BATCH)
+        for row, _needs, hearers in made:
+            if row.overlap_ms and hearers:
+                settle_neighbours(row)
         return len(made)
 
     def tell(self) -> None:
