@@ -65,7 +65,7 @@ def judge(slot: Slot, days: Sequence[Day], now: datetime, today: date) -> list[F
     """What is wrong with one adapter, the worst first; `days` of this slot in order of time, at least one."""
     if days[-1].day <= today - timedelta(days=CURRENT):
         return []
-    found = [one for one in (_outside(days, today), _guard(days), _drift(days), _lost(days, today)) if one is not None]
+    found = [one for one in (_outside(days, today), _lost(days, today), _guard(days), _drift(days)) if one is not None]
     if slot.echoed_version != slot.version and now - slot.assigned_at < SETTLING:
         return [one for one in found if one.kind == "drift"]  # it may not know its slot yet
     if found and found[0].kind == "outside":

@@ -21,6 +21,7 @@ from provisioning.slots.models import Assignment
 
 LOOK_BACK: Final = timedelta(days=14)  # what is judged together
 WEEK: Final = timedelta(days=7)
+KINDS: Final = ("echo", "outside", "lost", "guard", "drift")  # of troubles of adapters, the worst first
 MANY: Final = 5_000  # adapters under suspicion; of more only the last days are judged: it is one cause, and not theirs
 
 _SLOT: Final = ("pk", "adapter__dev_eui", "concentrator_id", "version", "echoed_version", "assigned_at")
@@ -105,7 +106,7 @@ def discipline(adapter: Adapter, now: datetime | None = None) -> Discipline | No
         delivery=sum(one.arrived for one in week) / expected if expected else None,
         collided=sum(one.collided for one in week),
         days_left=days_left(days, today),
-        state=kinds[0] if kinds else "",
+        state=min(kinds, key=KINDS.index, default=""),
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from portal.telemetry.slot_queries import KINDS
 from portal.web.states import Form, State
 from provisioning.slots.models import Assignment
 
@@ -72,7 +73,7 @@ _SAID: dict[str, _Said] = {
     "neighbour": _Said("idle", _("heard from a neighbour")),
 }
 CODES = tuple(_SAID)
-TROUBLES = ("echo", "outside", "lost", "guard", "drift")  # portal.telemetry.slot_queries finds these
+TROUBLES = KINDS  # each of them is a state too, in the same order
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,15 @@ def test_an_early_adapter_uses_its_guard_as_well(stage: Stage, device: Device) -
     assert of(device).state == "guard"
 
 
+def test_the_state_is_the_worst_of_several_troubles(stage: Stage, device: Device) -> None:
+    for ago in range(3):
+        day(stage, device, ago, late=90.0, arrived=60)
+    assert of(device).state == "lost"
+    Assignment.objects.update(echoed_version=1)
+    assert of(device).state == "echo"
+    assert {kind for kind, _, _ in told()} == {"echo", "lost", "guard"}
+
+
 def test_the_trend_tells_when_the_guard_is_used_up(stage: Stage, device: Device) -> None:
     for ago in range(6):
         day(stage, device, ago, late=60 - 5 * ago)
