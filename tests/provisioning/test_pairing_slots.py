@@ -110,6 +110,15 @@ def test_an_adapter_keeps_the_slot_it_was_imported_with_until_its_pairing_ends(
     assert slot_of(adapter).concentrator is None
 
 
+def test_who_was_moved_meanwhile_gets_its_slot_where_it_is_now(cast: Cast, cellar: Concentrator) -> None:
+    adapter, beside = cast.adapter(cellar.site, cellar), cast.concentrator(cellar.site)
+    pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    stale = Adapter.objects.get(pk=adapter.pk)
+    fleet.move_adapter(STAGE, adapter, site=cellar.site, concentrator=beside)
+    set_reporting(STAGE, stale, period_s=300)
+    assert slot_of(adapter).concentrator == beside
+
+
 def test_the_first_pairing_under_a_concentrator_makes_its_usual_plan(cast: Cast, cellar: Concentrator) -> None:
     assert not SlotPlan.objects.exists()
     pair(cast.operator, cast.adapter(cellar.site, cellar), cast.metering_point(cellar.site))

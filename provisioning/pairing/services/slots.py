@@ -40,6 +40,7 @@ def settle_slot(
     if not (known.paired or waits) or serving is None or not takes_slots(known):
         slots.take_back(actor, adapter, held)
         return None
+    adapter.concentrator = serving  # the caller may have read it before it was moved
     size = telegram_size(known, previous=plan.previous)
     level = (levels or {}).get(serving.pk)
     rate = first_rate(level)

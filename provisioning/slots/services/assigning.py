@@ -23,6 +23,9 @@ from provisioning.slots.services.neighbours import forget_unheard, review_confli
 from provisioning.slots.services.site import Site, hearers_of, occupancies, occupied_by
 
 TRIES: Final = 3
+# What `put` writes of a row: nothing that others note there meanwhile, as the address of a join.
+TAKEN: Final = ("concentrator", "channel", "phase_ms", "period_s", "size", "data_rate", "guard_ms", "length_ms",
+                "overlap_ms", "level_dbm", "version", "assigned_at", "proposed_rate", "proposals")  # fmt: skip
 
 
 def assign(
@@ -55,8 +58,9 @@ def change_rate(actor: Actor, adapter: Adapter, data_rate: int) -> Assignment:
     """Another data rate, and with it another length: within 1.8 s of the old phase where that is possible."""
     require_at(actor, adapter.organisation_id, adapter.site_id, "fleet.edit")
     with audited(adapter.organisation):
+        adapter.refresh_from_db(fields=["concentrator"])
         row = _held(adapter)
-        if row is None or row.concentrator_id is None:
+        if row is None or row.concentrator_id is None or adapter.concentrator_id is None:
             raise Conflict(_("This adapter has no slot; pair it under a concentrator first."))
         return put(actor, adapter, row, period_s=row.period_s, size=row.size, data_rate=data_rate)
 
@@ -95,6 +99,8 @@ def put(
     for tried in range(TRIES):
         given = site.give([wishes], near, or_overlap=or_overlap)
         if not given:
+            if tried:
+                row.refresh_from_db()  # it keeps what it has, not what was refused
             return row
         take(row, given[0], adapter.concentrator_id, needs[given[0].chosen], now)
         if _written(row, hearers, new=held is None):
@@ -162,7 +168,7 @@ def _written(row: Assignment, hearers: Collection[int], *, new: bool) -> bool:
     """Store a slot and what it occupies; False when the database knows of another one there."""
     try:
         with transaction.atomic():
-            row.save(force_insert=new)
+            row.save(force_insert=new, update_fields=None if new else TAKEN)
             if not new:
                 Occupancy.objects.filter(assignment=row).delete()
             Occupancy.objects.bulk_create(occupancies(row, hearers))

@@ -33,7 +33,8 @@ def hand_on(actor: Actor, old: Adapter, new: Adapter) -> bool:
         setattr(heir, name, getattr(row, name))
     latest = heir.version if newer(heir.version, row.version) else row.version
     heir.organisation_id, heir.version, heir.assigned_at = row.organisation_id, latest % MAX_VERSION + 1, timezone.now()
-    heir.save(force_insert=heir._state.adding)
+    new_row = heir._state.adding
+    heir.save(force_insert=new_row, update_fields=None if new_row else (*_PLACE, "version", "assigned_at"))
     Occupancy.objects.filter(assignment=row).update(assignment=heir)
     Neighbour.objects.filter(adapter=new).delete()
     Neighbour.objects.filter(adapter=old).update(adapter=new)

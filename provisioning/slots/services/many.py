@@ -15,7 +15,7 @@ from provisioning.fleet.access import require_at
 from provisioning.fleet.desired import devices_changed
 from provisioning.fleet.models import Adapter
 from provisioning.slots.models import Assignment, Occupancy
-from provisioning.slots.services.assigning import TRIES, note_fullness, take
+from provisioning.slots.services.assigning import TAKEN, TRIES, note_fullness, take
 from provisioning.slots.services.memory import memory
 from provisioning.slots.services.needs import Need
 from provisioning.slots.services.neighbours import forget_unheard, settle_neighbours
@@ -123,7 +123,7 @@ class _Crowd:
         known = [row for row, *_ in made if not row._state.adding]
         Assignment.objects.bulk_create([row for row, *_ in made if row._state.adding], batch_size=BATCH)
         for row in known:
-            row.save()
+            row.save(update_fields=TAKEN)
         Occupancy.objects.bulk_create(laid, batch_size=BATCH)
         for row, _needs, hearers in made:
             if row.overlap_ms and hearers:

@@ -11,9 +11,10 @@ from django.utils import timezone
 from meterwire.config_records import SlotReport, SlotState
 from meterwire.slots import Kind
 from provisioning.audit.models import Entry
+from provisioning.audit.services import audited
 from provisioning.errors import Conflict, Forbidden, Invalid
-from provisioning.fleet.models import Concentrator
-from provisioning.fleet.services import create_adapters
+from provisioning.fleet.models import Adapter, Concentrator
+from provisioning.fleet.services import create_adapters, move_adapter
 from provisioning.fleet.services.adapters import NewAdapter
 from provisioning.keys.device_table import device_table
 from provisioning.keys.vault import Vault
@@ -21,7 +22,7 @@ from provisioning.pairing.models import Configuration
 from provisioning.pairing.services import follow_rate, hear_echo, pair, set_reporting, unpair
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
 from provisioning.slots.queries import conflicts
-from provisioning.slots.services import assign, assign_many, change_rate, heard_by, release, set_plan
+from provisioning.slots.services import assign, assign_many, change_rate, hand_on, heard_by, put, release, set_plan
 from provisioning.slots.services.neighbours import MAX_NEIGHBOURS
 from tests.cast import JOIN_EUI, STAGE, Cast
 from tests.provisioning.slots.day_judge import collisions
@@ -276,6 +277,38 @@ def test_who_may_not_edit_the_fleet_assigns_nothing(cast: Cast, cellar: Concentr
         release(cast.outsider, adapter)
     with pytest.raises(Conflict):
         assign(cast.operator, cast.adapter(), period_s=900, data_rate=5)
+
+
+def test_an_adapter_that_was_put_under_no_concentrator_meanwhile_changes_no_data_rate(
+    cast: Cast, cellar: Concentrator
+) -> None:
+    adapter = cast.adapter(cellar.site, cellar)
+    assign(STAGE, adapter, period_s=900, data_rate=5)
+    move_adapter(STAGE, Adapter.objects.get(pk=adapter.pk), site=cellar.site, concentrator=None)
+    with pytest.raises(Conflict):
+        change_rate(STAGE, adapter, 4)
+
+
+def test_a_join_while_a_slot_is_given_keeps_its_address(cast: Cast, cellar: Concentrator) -> None:
+    one, other, heir = (cast.adapter(cellar.site, cellar) for _ in range(3))
+    for adapter in (one, other):
+        assign(STAGE, adapter, period_s=900, data_rate=5)
+    release(STAGE, other)
+    Assignment.objects.create(adapter=heir, organisation=cast.organisation)
+    with audited(cast.organisation):
+        held = Assignment.objects.get(adapter=one)
+        Assignment.objects.update(dev_addr="26011f00")
+        put(STAGE, one, held, period_s=300, size=16, data_rate=5)
+        assign_many(STAGE, cast.organisation, [other], period_s=900, size=16, data_rate=_joins)
+        hand_on(STAGE, other, heir)
+    assert set(Assignment.objects.values_list("dev_addr", flat=True)) == {"26011f00", "26011f01"}
+    assert Assignment.objects.get(adapter=heir).concentrator == cellar
+
+
+def _joins(adapter: Adapter) -> int:
+    """The data rate of an adapter that joins while it is asked for."""
+    Assignment.objects.filter(pk=adapter.pk).update(dev_addr="26011f01")
+    return 5
 
 
 def test_the_quantum_stays_while_slots_lie_on_its_grid(cast: Cast, cellar: Concentrator) -> None:

@@ -70,6 +70,21 @@ def test_when_room_comes_back_it_gets_a_place_of_its_own_and_nobody_else_moves(
     assert not Occupancy.objects.filter(shared=True).exists()
 
 
+def test_who_is_refused_the_place_that_seemed_free_is_told_the_one_that_it_keeps(
+    cast: Cast, cellar: Concentrator, crowd: list[Adapter]
+) -> None:
+    row = late(cast, cellar)
+    silent = Assignment.objects.get(adapter=crowd[7])
+    laid = Occupancy.objects.get(assignment=silent.pk)
+    release(STAGE, crowd[7])
+    release(STAGE, late(cast, cellar).adapter)
+    Assignment.objects.filter(pk=silent.pk).update(concentrator=silent.concentrator_id)
+    laid.save(force_insert=True)  # by somebody who tells nobody
+    kept = assign(STAGE, row.adapter, period_s=60, data_rate=0)
+    known = Assignment.objects.get(pk=row.pk)
+    assert (kept.slot, kept.overlap_ms) == (known.slot, known.overlap_ms) == (row.slot, row.overlap_ms)
+
+
 def test_it_is_over_too_when_the_last_that_lay_over_others_goes_to_another_concentrator(
     cast: Cast, cellar: Concentrator, crowd: list[Adapter]
 ) -> None:
