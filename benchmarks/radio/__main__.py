@@ -4,12 +4,13 @@ One radio model for all ways to send (that of `adapter_agent.simulation`), three
 values every 900 s. `meters_*`: 16-byte telegrams in slots with 20 ms of guard, beacon and reserve, of which at least
 99.9 % arrive, the least of all deployments; `meters_*_foreign`: with the previous value (19 bytes) under 1 % of
 foreign traffic on each channel.
-`unslotted_*`: meters at 99 % when everybody sends at any time; `ratio_*`: `meters_*` over those with 51 bytes.
+`unslotted_*`: meters at 99 % when everybody sends at any time; `ratio_*`: what fits in slots, the mean of all
+deployments, over those with 51 bytes.
 `overload_*`: a fifth more meters than fit, those placed over others where that does least harm, at a slower data rate
 if need be (of all sites the worst); `new_plan`: all placed anew with the widest guard that fits, where one does.
 `newcomers`: what arrives of those that came too many; `slower`: the share of them that got a slower data rate.
-`aloha_check_error`: the model without
-capture against 1 - exp(-2G). `beacon_error_p9999_ms`: within that much of their time 99.99 % of the frames begin.
+`aloha_check_error`: the model without capture against 1 - exp(-2G). `beacon_error_p9999_ms`: within that much of their
+time 99.99 % of the frames begin.
 `_prototype` and `_bound` are the reference's. `--full`: the published figures. `--plots`: draws docs/images.
 """
 
