@@ -38,6 +38,7 @@ class Slots:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._looked_at = float("-inf")
+        self._after = 0  # whom the last look for misplaced slots came to
         # Full concentrator -> what its slots were, and how many of the crowded found no room in them.
         self._tried: dict[int, tuple[int, int]] = {}
 
@@ -50,9 +51,15 @@ class Slots:
             _attempt(_follow, event)
         if self._monotonic() - self._looked_at >= LOOK_S:
             self._looked_at = self._monotonic()
-            for one in _misplaced()[:AT_ONCE]:
-                _attempt(_renew, one)
+            self._put_right()
             self._ease()
+
+    def _put_right(self) -> None:
+        """The next slots that lie at a concentrator which is no longer their adapter's; one that fails comes again."""
+        some = list(_misplaced().filter(pk__gt=self._after).order_by("pk")[:AT_ONCE])
+        for one in some:
+            _attempt(_renew, one)
+        self._after = some[-1].pk if len(some) == AT_ONCE else 0
 
     def _ease(self) -> None:
         """Places of their own for those that lie over others, where slots have changed since all of them were tried."""

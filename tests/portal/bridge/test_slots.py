@@ -20,7 +20,7 @@ from provisioning.pairing.models import Configuration
 from provisioning.slots.models import Assignment, Neighbour, SlotPlan
 from provisioning.slots.services import assign, assign_many, release, set_plan
 from tests.portal.bridge.peer import new_id
-from tests.portal.installed import Installed
+from tests.portal.installed import Installed, number
 from tests.portal.stage import Stage
 
 OPERATOR = System("operator")
@@ -101,6 +101,32 @@ def test_an_adapter_that_was_moved_by_hand_gets_its_slot_at_the_other_concentrat
     other = beside(installed)
     move_adapter(OPERATOR, installed.device.row, site=installed.device.row.site, concentrator=other)
     Slots(lambda: 0.0).advance((), ())
+    assert slot_of(installed).concentrator == other
+
+
+def test_moved_adapters_whose_slots_cannot_be_renewed_hold_up_no_other_one(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, devices = beside(installed), [installed.device, Installed(installed.stage, meter_id=number(2)).device]
+    for device in devices:
+        assign(OPERATOR, device.row, period_s=900, data_rate=2)
+        move_adapter(OPERATOR, device.row, site=device.row.site, concentrator=other)
+    renew, broken = bridge_slots.renew_slot, devices[0].row
+
+    def fragile(actor: System, adapter: Adapter) -> None:
+        if adapter == broken:
+            raise ZeroDivisionError
+        renew(actor, adapter)
+
+    monkeypatch.setattr(bridge_slots, "AT_ONCE", 1)
+    monkeypatch.setattr(bridge_slots, "renew_slot", fragile)
+    slots = Slots(itertools.count(0, 60).__next__)
+    for _ in range(2):
+        slots.advance((), ())
+    assert Assignment.objects.get(adapter=devices[1].row).concentrator == other
+    monkeypatch.setattr(bridge_slots, "renew_slot", renew)
+    for _ in range(2):
+        slots.advance((), ())
     assert slot_of(installed).concentrator == other
 
 
