@@ -11,7 +11,7 @@ from provisioning.batches.models import Batch, BatchRow, Supplier
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.pairing.models import Configuration
 from provisioning.pairing.services import pair
-from provisioning.slots.models import Assignment
+from provisioning.slots.models import Assignment, SlotPlan
 from provisioning.slots.services import set_plan
 from tests.cast import STAGE, Cast
 from tests.support.supplier_file import MAPPING, TITLES, adapters, csv_file
@@ -106,6 +106,24 @@ def test_a_concentrator_whose_pairings_get_none_gives_none(
     assert slots() == []
     assert Configuration.objects.get().period_s == 60
     assert not Entry.objects.filter(action="batch.slots_given").exists()
+
+
+def test_a_delivery_that_finds_no_room_lies_over_nobody_and_waits_for_its_pairings(
+    cast: Cast, supplier: Supplier, cellar: Concentrator
+) -> None:
+    """Of slots of 4.4 s, six fit into half a minute of each of eight channels."""
+    set_plan(STAGE, cellar, quantum_ms=10, guard_ms=2000, reserve=500, previous=False)
+    batch = imported(cast, supplier, delivery(*[("60", "2")] * 60), site=cellar.site, concentrator=cellar)
+    given = slots()
+    assert (batch.state, batch.imported, len(given)) == ("done", 60, 48)
+    assert {overlap for *_, overlap in given} == {0}
+    assert SlotPlan.objects.get(pk=cellar.pk).full_since is None
+    assert Entry.objects.get(action="batch.slots_given").data == {"slots": 48}
+    waiting = Adapter.objects.filter(slot=None).first()
+    assert waiting is not None
+    pair(cast.operator, waiting, cast.metering_point(cellar.site))
+    assert len(slots()) == 49
+    assert Assignment.objects.get(adapter=waiting).overlap_ms > 0
 
 
 def test_a_worker_that_dies_over_the_slots_is_followed_by_one_that_gives_the_rest(

@@ -23,7 +23,8 @@ def give_slots(actor: Actor, batch: Batch, told: Callable[[int], object], check:
     """Slots at the batch's concentrator for its imported adapters, and the periods that their rows name.
 
     A transaction for each CHUNK; who has a slot keeps it, so a second run goes on after the first. Whom no slot can be
-    given now gets one when it is paired. `told` hears how many rows are done, `check` may raise before each chunk.
+    given now, as there is no free room, gets one when it is paired: nobody who sends is disturbed for what lies in a
+    box. `told` hears how many rows are done, `check` may raise before each chunk.
     Returns how many slots were given.
     """
     rows = BatchRow.objects.filter(batch=batch, state=BatchRow.State.IMPORTED)
@@ -57,7 +58,8 @@ def _give(actor: Actor, batch: Batch, values: dict[str, dict[str, Any]]) -> int:
         if row.concentrator_id == batch.concentrator_id and row.concentrator_id is not None:
             by_period.setdefault(named.get(row.pk, pairing.USUAL_PERIOD_S), []).append(row)
     given = sum(
-        pairing.give_slots(actor, some, period_s, lambda row: rates[row.pk]) for period_s, some in by_period.items()
+        pairing.give_slots(actor, some, period_s, lambda row: rates[row.pk], or_overlap=False)
+        for period_s, some in by_period.items()
     )
     pairing.refresh_many([row for row in adapters if row.pk in named])
     return given

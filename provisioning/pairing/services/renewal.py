@@ -77,11 +77,12 @@ def give_missing(
 
 
 def give_slots(
-    actor: Actor, adapters: Sequence[Adapter], period_s: int, rate: Callable[[Adapter], int]
+    actor: Actor, adapters: Sequence[Adapter], period_s: int, rate: Callable[[Adapter], int], *,
+    or_overlap: bool = True,
 ) -> int:  # fmt: skip
     """Slots with `period_s` and configurations for adapters of one concentrator; returns how many got one.
 
-    Nothing where the concentrator's plan says that pairings get none.
+    Nothing where the concentrator's plan says that pairings get none; without `or_overlap`, none over others.
     """
     if not adapters or adapters[0].concentrator is None:
         return 0
@@ -101,6 +102,7 @@ def give_slots(
                 period_s=period_s,
                 size=size,
                 data_rate=lambda one: rates[one.pk],  # noqa: B023
+                or_overlap=or_overlap,
             )
         refresh_many(adapters)
     return given

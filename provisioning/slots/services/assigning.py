@@ -96,13 +96,15 @@ def put(
     # Another guard is worth no overlap. Who lies over others was given its rate knowingly: a faster one is worth none.
     enough = near is not None and row.size == size and row.data_rate <= data_rate
     or_overlap = not (enough and (row.overlap_ms > 0 or row.data_rate == data_rate))
+    margin_db = 0.0
     for tried in range(TRIES):
-        given = site.give([wishes], near, or_overlap=or_overlap)
-        if not given:
+        (given,) = site.give([wishes], near, or_overlap=or_overlap)
+        if given is None:
             if tried:
                 row.refresh_from_db()  # it keeps what it has, not what was refused
             return row
-        take(row, given[0], adapter.concentrator_id, needs[given[0].chosen], now)
+        take(row, given, adapter.concentrator_id, needs[given.chosen], now)
+        margin_db = given.margin_db
         if _written(row, hearers, new=held is None):
             break
         site.forget()  # somebody wrote without telling; the database knows better than we
@@ -113,7 +115,7 @@ def put(
     review_conflicts(left)
     settle_neighbours(row)
     if not recorded or old is not None:
-        facts = {**_facts(row, before), **({"margin_db": given[0].margin_db} if row.overlap_ms else {})}
+        facts = {**_facts(row, before), **({"margin_db": margin_db} if row.overlap_ms else {})}
         record(adapter.organisation, actor, "slot.moved" if old else "slot.assigned", adapter, facts)
     for plan in site.plans.values():  # one may have lost the last that lay over others
         note_fullness(actor, plan, plan is site.plan and row.overlap_ms > 0, now)

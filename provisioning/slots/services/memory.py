@@ -93,6 +93,8 @@ class World:
         )
         if place is not None:
             return self._given(wanted, Given(place))
+        if not or_overlap:
+            return None
         choices = [Rate(rate.length_ms, rate.signal) for rate in rates]
         found = self._allocator.squeeze(device, wanted.concentrator, choices, wanted.period_s, wanted.heard)
         overlap_ms = max(round(found.overlap_ms * _FRAMES), 1) if found.overlap_ms else 0

@@ -11,6 +11,7 @@ from provisioning.slots.allocator import Stored
 from provisioning.slots.lattice import line, rectangle
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotChange, SlotPlan
 from provisioning.slots.services.memory import Given, World, memory
+from provisioning.slots.services.opening import close_minute
 from provisioning.slots.services.reading import KEPT_CHANGES
 
 _TRIM_EVERY = 100
@@ -31,8 +32,8 @@ class Site:
 
     def give(
         self, wanted: Iterable[Sequence[Stored]], near: Stored | None = None, *, or_overlap: bool = True
-    ) -> list[Given]:
-        """Places for all, for one near where it is now (World.give); none where nothing is free, without `or_overlap`.
+    ) -> list[Given | None]:
+        """Places for all, for one near where it is now (World.give); None where nothing is free, without `or_overlap`.
 
         They are known to this process only, until `changed` tells the others.
         """
@@ -41,11 +42,12 @@ class Site:
                 for plan in self.plans.values():
                     world.refresh(plan)
                 self._world = world
-            found = (world.give(rates, near=near, or_overlap=or_overlap) for rates in wanted)
-            return [given for given in found if given is not None]
+            return [world.give(rates, near=near, or_overlap=or_overlap) for rates in wanted]
 
     def changed(self, adapters: Collection[int], *, many: bool = False) -> None:
         """Note that slots of `adapters` came, went or changed at all concentrators of this lock; for `many` once."""
+        for plan in self.plans.values():
+            close_minute(plan, adapters)
         edition = secrets.randbits(62) + 1
         SlotPlan.objects.filter(pk__in=self.plans).update(edition=edition)
         names = [None] if many else adapters

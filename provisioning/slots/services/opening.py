@@ -1,0 +1,39 @@
+"""Open time shrinks to the reserve with the first slot that lies in the minute around it (closed_time.open_now)."""
+
+import logging
+from collections.abc import Collection
+
+from provisioning.fleet.desired import devices_changed
+from provisioning.slots.allocator.grid import OPEN_MINUTE
+from provisioning.slots.closed_time import is_closed, open_now
+from provisioning.slots.models import Assignment, SlotPlan
+from provisioning.slots.signals import plan_changed
+
+log = logging.getLogger(__name__)
+
+_FEW = 500  # named in one question; of more, all at the concentrator are looked at
+
+
+def close_minute(plan: SlotPlan, adapters: Collection[int]) -> bool:
+    """Whether the slots that `adapters` have got take the open minute at the plan's concentrator, which is locked.
+
+    Then the concentrator and all adapters there are told of it, bit by bit. Who has not heard yet may meet a slot with
+    a question now and then; the concentrator answers in nobody's slot in any case. It stays so: a minute that comes
+    and goes would have to be told to everybody each time.
+    """
+    if not plan.open_minute:
+        return False
+    rows = Assignment.objects.filter(concentrator=plan.pk)
+    if len(adapters) <= _FEW:
+        rows = rows.filter(pk__in=adapters)
+    slots = rows.values_list("phase_ms", "period_s", "length_ms")
+    if not any(is_closed((OPEN_MINUTE,), *slot) for slot in slots):
+        return False
+    before = open_now(plan)
+    plan.open_minute = False
+    SlotPlan.objects.filter(pk=plan.pk).update(open_minute=False)
+    if open_now(plan) != before:
+        log.info("open time is the reserve from now on", extra={"concentrator": plan.pk})
+        devices_changed(plan.pk, ())
+        plan_changed.send(SlotPlan, plan=plan, actor=None)
+    return True
