@@ -11,7 +11,6 @@ from provisioning.slots.allocator import Stored
 from provisioning.slots.lattice import line, rectangle
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotChange, SlotPlan
 from provisioning.slots.services.memory import Given, World, memory
-from provisioning.slots.services.opening import close_minute
 from provisioning.slots.services.reading import KEPT_CHANGES
 
 _TRIM_EVERY = 100
@@ -46,8 +45,6 @@ class Site:
 
     def changed(self, adapters: Collection[int], *, many: bool = False) -> None:
         """Note that slots of `adapters` came, went or changed at all concentrators of this lock; for `many` once."""
-        for plan in self.plans.values():
-            close_minute(plan, adapters)
         edition = secrets.randbits(62) + 1
         SlotPlan.objects.filter(pk__in=self.plans).update(edition=edition)
         names = [None] if many else adapters
