@@ -22,7 +22,8 @@ def renew_slot(actor: Actor, adapter: Adapter) -> None:
 
 
 def follow_rate(actor: Actor, adapter: Adapter, data_rate: int, margin_db: float | None = None) -> bool:
-    """The concentrator proposes another data rate; True when slot and configuration have changed with it.
+    """The concentrator proposes another data rate; True when slot and configuration have changed with it: who lies over
+    others keeps its own for want of room.
 
     `margin_db`: how much louder it hears the adapter than its present one needs; kept as its level in any case. One so
     slow that the slot would be beyond the duty cycle is not followed. A first rate that was given without
@@ -38,9 +39,9 @@ def follow_rate(actor: Actor, adapter: Adapter, data_rate: int, margin_db: float
     if data_rate < slowest or not (blind or slots.propose(row, data_rate)):
         return False
     with audited(adapter.organisation):
-        row = slots.change_rate(actor, adapter, data_rate)
+        changed = slots.change_rate(actor, adapter, data_rate)
         refresh_configuration(adapter)
-    return True
+    return changed.version != row.version
 
 
 def hear_echo(actor: Actor, adapter: Adapter, report: SlotReport, at: datetime) -> None:

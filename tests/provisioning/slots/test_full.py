@@ -7,6 +7,7 @@ from provisioning.audit.models import Entry
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.fleet.services import create_adapters, move_adapter
 from provisioning.fleet.services.adapters import NewAdapter
+from provisioning.pairing.services import follow_rate
 from provisioning.slots.models import Assignment, Occupancy, SlotPlan
 from provisioning.slots.queries import fullness, how_many_fit
 from provisioning.slots.services import assign, assign_many, change_rate, heard_by, note_margin, release, set_plan
@@ -115,6 +116,7 @@ def test_who_lies_over_others_is_not_moved_over_others_again_for_a_faster_rate(
     before = str(row)
     assert str(change_rate(STAGE, row.adapter, 1)) == before
     assert Assignment.objects.get(pk=row.pk).version == row.version
+    assert [follow_rate(STAGE, row.adapter, 2) for _ in range(3)] == [False] * 3
     release(STAGE, crowd[3])
     faster = change_rate(STAGE, row.adapter, 1)
     assert (faster.data_rate, faster.overlap_ms) == (1, 0)
