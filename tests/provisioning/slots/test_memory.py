@@ -84,6 +84,17 @@ def test_what_was_committed_is_not_read_again(
     assert_nobody_meets()
 
 
+def come_back_silently(silent: Adapter, next_one: Adapter) -> Occupancy:
+    """An adapter's slot is there again, which this process saw going when `next_one` came and went; nobody is told."""
+    row, laid = Assignment.objects.get(adapter=silent), Occupancy.objects.get(assignment=silent.pk)
+    release(STAGE, silent)
+    place(next_one)
+    release(STAGE, next_one)
+    Assignment.objects.filter(pk=row.pk).update(concentrator=row.concentrator_id)
+    laid.save(force_insert=True)
+    return laid
+
+
 @pytest.fixture
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """How often everything was read again."""
@@ -105,12 +116,7 @@ def test_whoever_writes_without_telling_is_found_out_by_the_database(
     first, silent, next_one = some(3)
     place(first)
     taken = place(silent)
-    row, laid = Assignment.objects.get(adapter=silent), Occupancy.objects.get(assignment=silent.pk)
-    release(STAGE, silent)
-    place(next_one)
-    release(STAGE, next_one)
-    Assignment.objects.filter(pk=row.pk).update(concentrator=row.concentrator_id)
-    laid.save(force_insert=True)
+    come_back_silently(silent, next_one)
     assert place(next_one) != taken
     assert forgotten == ["again"]
     assert Assignment.objects.get(adapter=next_one).version == 2
@@ -123,12 +129,7 @@ def test_many_at_once_are_given_again_when_somebody_wrote_without_telling(
 ) -> None:
     silent, *others = some(20)
     place(silent)
-    row, laid = Assignment.objects.get(adapter=silent), Occupancy.objects.get(assignment=silent.pk)
-    release(STAGE, silent)
-    place(others[0])
-    release(STAGE, others[0])
-    Assignment.objects.filter(pk=row.pk).update(concentrator=row.concentrator_id)
-    laid.save(force_insert=True)
+    come_back_silently(silent, others[0])
     told: list[int] = []
     given = assign_many(
         STAGE, cast.organisation, others, period_s=900, size=16, data_rate=lambda _: 5,
@@ -144,12 +145,7 @@ def test_many_at_once_that_the_database_refuses_again_and_again_are_a_conflict(
 ) -> None:
     silent, *others = some(3)
     place(silent)
-    row, laid = Assignment.objects.get(adapter=silent), Occupancy.objects.get(assignment=silent.pk)
-    release(STAGE, silent)
-    place(others[0])
-    release(STAGE, others[0])
-    Assignment.objects.filter(pk=row.pk).update(concentrator=row.concentrator_id)
-    laid.save(force_insert=True)
+    laid = come_back_silently(silent, others[0])
     monkeypatch.setattr(memory.Memory, "forget", lambda _: None)  # it goes on believing what it knows
     with pytest.raises(Conflict):
         assign_many(STAGE, cast.organisation, others, period_s=900, size=16, data_rate=lambda _: 5)
