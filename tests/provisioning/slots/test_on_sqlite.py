@@ -9,7 +9,14 @@ import pytest
 from django.db import connection
 
 HERE = Path(__file__).resolve().parent
-FILES = ("test_exclusion.py", "test_assigning.py", "test_memory.py", "test_full.py", "test_queries.py")
+FILES = (
+    "test_exclusion.py",
+    "test_assigning.py",
+    "test_memory.py",
+    "test_full.py",
+    "test_queries.py",
+    "test_neighbours.py",
+)
 
 
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="this run is on SQLite already")
