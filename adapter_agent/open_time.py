@@ -1,4 +1,9 @@
-"""Open time: where an adapter with slot trust sends what is not for its slot, and disturbs nobody's (design 7)."""
+"""Open time: where an adapter with slot trust sends what is not for its slot, and disturbs nobody's (design 7).
+
+A concentrator that answers hears nothing, and a frame of a second and more meets an answer to somebody nearly always.
+So slow frames begin with the open time, and fast ones that waited for it so much later that no answer comes before the
+slow ones are over.
+"""
 
 from collections.abc import Callable
 from random import Random
@@ -9,6 +14,9 @@ from adapter_agent.radio.base import Span
 from meterwire.config_records import OpenTimeRecord
 
 LATE_S: Final = 0.25  # a frame that is ready so late after the moment drawn for it still has room
+FRONT_S: Final = 0.4  # in which slow frames begin, on different channels and with different spreading factors
+FAST_AFTER_S: Final = 1.2  # a frame of 40 bytes at DR0 that began last is over when the first fast one is answered …
+MOST_SHARE: Final = 0.2  # … but no more of a short open time than this is left to slow ones
 AHEAD: Final = 3  # occurrences that are looked at: in one of them the own slot may leave no room
 
 Interval = tuple[float, float]
@@ -42,14 +50,23 @@ class OpenTime:
                 continue
             if occurrence > number and self._drawn != occurrence:
                 self._drawn, self._share = occurrence, self._random.random()
-            drawn = first + self._share * (last - LATE_S - first) if self._drawn == occurrence else first
-            return max(monotonic_s, drawn)
+            if self._drawn == occurrence:
+                first = max(first, min(first + self._left_to_slow(span), last - LATE_S))
+                first += self._share * (last - LATE_S - first)
+            return max(monotonic_s, first)
         return None
 
     def _room(self, occurrence: int, span: Span, discipline: Discipline) -> Interval:
         begin = discipline.monotonic(self._phase_s + occurrence * self.period_s)
         spare_s = discipline.uncertainty(begin)
-        return begin + spare_s, begin + spare_s + max(self._length_s - 2 * spare_s - span.answered_s, LATE_S)
+        most = self._length_s - 2 * spare_s - span.answered_s
+        if span.slow:
+            most = min(most, FRONT_S)
+        return begin + spare_s, begin + spare_s + max(most, LATE_S)
+
+    def _left_to_slow(self, span: Span) -> float:
+        """Seconds at the beginning in which none of the others that waited for open time begin."""
+        return 0.0 if span.slow else min(FAST_AFTER_S, MOST_SHARE * self._length_s)
 
 
 def _longest(first: float, last: float, own: Callable[[float], Interval | None]) -> Interval:

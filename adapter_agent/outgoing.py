@@ -11,10 +11,13 @@ log = logging.getLogger(__name__)
 
 
 class Outgoing:
-    """`on_sent` sees every uplink with data. What does not leave is logged; `why` then names the last reason."""
+    """`on_sent` sees every uplink with data. What does not leave is logged; `why` then names the last reason.
+
+    `unheard` counts the uplinks since the network was heard.
+    """
 
     def __init__(self, radio: AdapterRadio, on_sent: Callable[[Sent], None]) -> None:
-        self.sent = self.acknowledged = 0
+        self.sent = self.acknowledged = self.unheard = 0
         self.why = ""
         self._radio, self._on_sent = radio, on_sent
 
@@ -38,6 +41,7 @@ class Outgoing:
             self.why = error.code
             log.warning("not sent: %s", error, extra={"port": port, "counter": counter, "code": error.code})
             return None
+        self.unheard = 0 if sent.heard else self.unheard + 1
         if port is not None:
             self.sent += 1
             self.acknowledged += sent.acknowledged

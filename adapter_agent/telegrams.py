@@ -111,8 +111,12 @@ class Telegrams:
 
     @property
     def confirmation_due(self) -> bool:
-        """Whether an uplink of its own should be acknowledged, because telegrams in quiet slots ask for nothing."""
-        regular = 0 < QUIET_FACTOR * self._confirm_every <= self._since_confirmed
+        """Whether an uplink of its own should be acknowledged, because telegrams in quiet slots ask for nothing.
+
+        Any downlink says as much: the network has just heard an uplink of this session.
+        """
+        since = min(self._since_confirmed, self._outgoing.unheard)
+        regular = 0 < QUIET_FACTOR * self._confirm_every <= since
         return regular or (self._radio.uncertain and self._since_confirmed > 0)
 
     async def confirm(self) -> bool:

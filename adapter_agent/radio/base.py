@@ -36,12 +36,13 @@ class SlotMissed(MeterspanError):
 class Span:
     """What an exchange takes, in seconds from its first symbol: until an answer in the first window, or a bare one in
     the second, is over; and at most, with everything that may come in the second. `windows_s` passes between a frame
-    and the end of empty windows.
+    and the end of empty windows. `slow`: the frame takes so long that answers to others would fall into it.
     """
 
     answered_s: float
     whole_s: float
     windows_s: float = 0.0
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class Sent:
     """One uplink and what became of it.
 
     `acknowledged`: the network confirmed it, which it does only after storing it durably. `end` is the end of its last
-    transmission in Unix seconds. `counter` is the inner counter of its payload, for ports 16 and 17.
+    transmission in Unix seconds. `counter` is the inner counter of its payload, for ports 16 and 17. `heard`: any
+    authentic downlink came in its windows.
     """
 
     port: int | None
@@ -85,6 +87,7 @@ class Sent:
     acknowledged: bool
     end: float
     counter: int | None = None
+    heard: bool = False
 
 
 class RadioEvents(Protocol):

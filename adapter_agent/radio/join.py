@@ -9,6 +9,7 @@ from adapter_agent.radio.base import Span
 from adapter_agent.radio.link import Link
 from adapter_agent.radio.phy import Heard, Window
 from adapter_agent.radio.settings import Identity, MacSettings
+from adapter_agent.radio.slotted import is_slow
 from adapter_agent.radio.state import RadioState, SessionState
 from meterwire.errors import CounterExhausted, FormatError, MicMismatch
 from meterwire.lorawan.airtime import airtime_s
@@ -108,6 +109,7 @@ class Joining:
             Span(
                 air + delay + airtime_s(ACCEPT_LENGTH, fast, uplink=False),
                 air + later + airtime_s(ACCEPT_LENGTH, slow, uplink=False),
+                slow=is_slow(region.data_rate(rate)),
             ),
         )
 

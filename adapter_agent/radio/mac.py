@@ -308,7 +308,7 @@ class EndDevice:
         if end == -inf:
             raise PhyError("the frame never left: the radio is out of order; it is tried again with the next reading")
         self._count(heard, tried if confirmed and not acknowledged else 0)
-        return Sent(port, payload, fcnt, confirmed, acknowledged, end)
+        return Sent(port, payload, fcnt, confirmed, acknowledged, end, heard=heard)
 
     async def _send_empty(self) -> None:
         try:

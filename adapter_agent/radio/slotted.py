@@ -17,6 +17,7 @@ from meterwire.lorawan.plan import DataRate
 DATA_OVERHEAD: Final = 13  # MHDR, FHDR without FOpts, port, MIC
 FRAME_OVERHEAD: Final = 5  # MHDR and MIC, around a MAC payload
 ANSWER_SIZE: Final = 51  # bytes that an answer carries, at every data rate
+SLOW_S: Final = 0.3  # an empty frame with FOpts that takes longer is a slow one: DR0 to DR2
 EMPTY_WINDOW_S: Final = 0.3  # until a receiver sees that nothing comes, at the slowest data rate
 ROUNDING_S: Final = 1e-6
 
@@ -68,16 +69,23 @@ def span(link: Link, size: int) -> Span:
     The windows are the session's own: a second one at DR3 is over two seconds before one at DR0.
     """
     region = link.region
-    air = airtime_s(DATA_OVERHEAD + MAX_FOPTS + size, region.data_rate(link.data_rate))
+    rate = region.data_rate(link.data_rate)
+    air = airtime_s(DATA_OVERHEAD + MAX_FOPTS + size, rate)
     rx1 = region.data_rate(region.rx1_dr(link.data_rate, link.rx1_dr_offset))
     rx2 = region.data_rate(link.rx2_dr)
     delay, windows = link.rx_delay_s, link.rx_delay_s + region.rx2_after_rx1_s
+    full = DATA_OVERHEAD + ANSWER_SIZE
     answered = max(
-        delay + airtime_s(DATA_OVERHEAD + ANSWER_SIZE, rx1, uplink=False),
+        min(delay + airtime_s(full, rx1, uplink=False), windows + airtime_s(full, rx2, uplink=False)),
         windows + airtime_s(DATA_OVERHEAD, rx2, uplink=False),
     )
     whole = max(delay + _longest_downlink_s(rx1), windows + _longest_downlink_s(rx2), windows + EMPTY_WINDOW_S)
-    return Span(air + answered, air + whole, windows + EMPTY_WINDOW_S)
+    return Span(air + answered, air + whole, windows + EMPTY_WINDOW_S, is_slow(rate))
+
+
+def is_slow(rate: DataRate) -> bool:
+    """Whether even the shortest uplinks at this data rate take long."""
+    return airtime_s(DATA_OVERHEAD + MAX_FOPTS, rate) > SLOW_S
 
 
 def _fits(link: Link, planned: Planned, size: int) -> bool:

@@ -71,7 +71,7 @@ class Transmitter:
     def blocked(self, link: Link, size: int) -> bool:
         """Whether an exchange of `size` bytes, waited for from now on, would reach into what it must not."""
         now, air_s, span = self._clock.monotonic(), self._air_in(link, size), slotted.span(link, size)
-        return self.clear_at(now, Span(air_s + span.answered_s, air_s + span.whole_s)) > now
+        return self.clear_at(now, Span(air_s + span.answered_s, air_s + span.whole_s, slow=span.slow)) > now
 
     async def clear(self, state: RadioState, size: int) -> None:
         """Wait until an exchange of `size` bytes may begin, as long as there is a session."""

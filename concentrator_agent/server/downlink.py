@@ -21,7 +21,16 @@ from concentrator_agent.server.clearance import Clearance, Manners
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.queue import URGENT_PRIORITY, DownlinkQueue, Item
 from concentrator_agent.server.sessions import Device, Session
-from concentrator_agent.server.windows import Window, book, data_windows, deafens, has_air, join_windows, power_dbm
+from concentrator_agent.server.windows import (
+    Window,
+    book,
+    data_windows,
+    deafens,
+    has_air,
+    join_windows,
+    power_dbm,
+    second_is_better,
+)
 from edge.clock import Clock
 from edge.database import Database, StorageError
 from meterwire.clock_package import PORT as CLOCK_PORT
@@ -200,8 +209,8 @@ class Downlink:
         frame = _Frame(response.accept)
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
-            first, *_ = windows = join_windows(self._plan, copy)
-            for window in self._clear_ones_first(copy, windows, len(frame.phy)):
+            first, *_ = windows = self._clear_ones_first(copy, join_windows(self._plan, copy), len(frame.phy))
+            for window in windows:
                 if reason == REFUSED and self._spare_the_ears(copy.gateway, window, first, len(frame.phy)):
                     break
                 reason = await self._try(response.uplink, copy, window, frame)
@@ -220,8 +229,12 @@ class Downlink:
         frame: _Frame | None = None
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
-            first, *_ = windows = data_windows(self._plan, copy, session.mac.current)
-            for window in self._clear_ones_first(copy, windows, self._octets(response, device)):
+            windows = data_windows(self._plan, copy, session.mac.current)
+            octets = self._octets(response, device)
+            if manners is not Manners.NONE and second_is_better(self._plan, *windows, octets, self._max_power_dbm):
+                windows = windows[1], windows[0]
+            first, *_ = ordered = self._clear_ones_first(copy, windows, octets)
+            for window in ordered:
                 length = 0 if frame is None else len(frame.phy)
                 if reason == REFUSED and self._spare_the_ears(copy.gateway, window, first, length):
                     break
@@ -260,7 +273,7 @@ class Downlink:
         return self._clearance.octets(copy.received_at + window.after_s, window.dr)
 
     def _clear_ones_first(self, copy: Reception, windows: tuple[Window, Window], octets: int) -> list[Window]:
-        """RX1 before RX2, unless only RX2 has room for so many octets between the slots."""
+        """In the order given, unless only the later has room for so many octets between the slots."""
         return sorted(windows, key=lambda window: self._clear(copy, window) < octets)
 
     def _octets(self, response: Response, device: Device) -> int:

@@ -47,6 +47,23 @@ def deafens(later: Window, earlier: Window, phy_length: int) -> bool:
     return longer > DEAF_FACTOR * airtime_s(phy_length, earlier.dr, uplink=False)
 
 
+def second_is_better(plan: Region, first: Window, second: Window, phy_length: int, limit_dbm: int) -> bool:
+    """Whether the second window takes less air, and reaches at least as far: RX2's sub-band allows 27 dBm.
+
+    An answer at DR3 in RX2 is five times as short as one at DR0 in RX1, and has 5 dB more to spare.
+    """
+    if airtime_s(phy_length, second.dr, uplink=False) >= airtime_s(phy_length, first.dr, uplink=False):
+        return False
+    return _reach_db(plan, second, limit_dbm) >= _reach_db(plan, first, limit_dbm)
+
+
+def _reach_db(plan: Region, window: Window, limit_dbm: int) -> float:
+    """Power over what the spreading factor needs."""
+    factor = plan.data_rate(window.dr).spreading_factor
+    needed = plan.required_snr_db.get(factor, 0.0) if factor is not None else 0.0
+    return power_dbm(plan, window.freq, limit_dbm) - needed
+
+
 def power_dbm(plan: Region, freq: int, limit: int) -> int:
     """What the sub-band allows as ERP, at most `limit`."""
     return min(plan.sub_band(freq).max_erp_dbm, limit)
