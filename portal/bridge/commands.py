@@ -12,7 +12,7 @@ from provisioning.fleet.models import Concentrator
 from provisioning.fleet.queries import concentrators_behind
 from provisioning.keys.device_table import commands, device_change
 from provisioning.keys.vault import Vault
-from provisioning.slots.closed_time import beacon, open_time
+from provisioning.slots.closed_time import beacon, open_now
 from provisioning.slots.models import SlotPlan
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def plan_entry(concentrator: Concentrator) -> PlanEntry | None:
     plan = SlotPlan.objects.filter(pk=concentrator.pk).first()
     if plan is None:
         return None
-    sent, free = beacon(plan), open_time(plan)
+    sent, free = beacon(plan), open_now(plan)
     return PlanEntry(
         None if sent is None else BeaconEntry(sent.frequency_hz, sent.data_rate, sent.period_s, sent.phase_ms),  # type: ignore[arg-type]
         None if free is None else OpenTimeEntry(free.period_s, free.phase_ms, free.length_ms),  # type: ignore[arg-type]

@@ -8,14 +8,14 @@ from meterwire.config_records import BeaconRecord, OpenTimeRecord
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.eu868 import EU868
 from provisioning.slots.allocator import Closed
-from provisioning.slots.allocator.grid import MAX_RESERVE, RESERVE_PERIOD_S
+from provisioning.slots.allocator.grid import MAX_RESERVE, OPEN_MINUTE, RESERVE_PERIOD_S
 from provisioning.slots.models import SlotPlan
 
 BEACON_MARGIN_MS: Final = 20  # before and after: what an adapter that listens may be off by (design 7)
 
 
 def open_time(plan: SlotPlan) -> OpenTimeRecord | None:
-    """What adapters are told of the reserve: the end of every fifth minute, or of each where it is over a tenth.
+    """What is open for ever, the reserve: the end of every fifth minute, or of each where it is over a tenth.
 
     Open time is one piece within a minute. None for a plan without reserve.
     """
@@ -24,6 +24,18 @@ def open_time(plan: SlotPlan) -> OpenTimeRecord | None:
     period_s = RESERVE_PERIOD_S if plan.reserve <= 1000 * MAX_RESERVE else 60
     length_ms = plan.reserve * period_s
     return OpenTimeRecord(period_s, period_s * 1000 - length_ms, length_ms)
+
+
+def open_now(plan: SlotPlan) -> OpenTimeRecord | None:
+    """What adapters and concentrator are told of open time: all of the fifth minute until somebody has a slot there.
+
+    Slots come there last. So what adapters ask and are answered between their slots has eight times as much room
+    until a concentrator is about half full. A beacon in each minute would deafen it just when all begin to ask.
+    """
+    kept = open_time(plan)
+    if kept is None or kept.period_s != OPEN_MINUTE.period_s or not plan.open_minute or plan.beacon_period_s == 60:
+        return kept
+    return OpenTimeRecord(OPEN_MINUTE.period_s, OPEN_MINUTE.phase_ms, OPEN_MINUTE.length_ms)
 
 
 def beacon(plan: SlotPlan) -> BeaconRecord | None:

@@ -16,7 +16,8 @@ BEACON_PERIODS = (0, 60, 300, 900)  # s; 0: no beacon
 class SlotPlan(models.Model):
     """How time is divided at a concentrator; its row is the lock under which slots there are given and taken.
 
-    `reserve` is the share of the time, in thousandths, that stays free for frames without a slot. `full_since`: from
+    `reserve` is the share of the time, in thousandths, that stays free for frames without a slot. `open_minute`: nobody
+    has had a slot in the minutes that end with it, so all of them are open (closed_time.open_now). `full_since`: from
     then on new slots overlap others. `beacon_period_s` 0: the concentrator sends no beacon. `edition` names the last
     change of what is taken here (SlotChange): a random number, because one that counts would come again with a backup.
     """
@@ -25,6 +26,7 @@ class SlotPlan(models.Model):
     quantum_ms = models.PositiveSmallIntegerField(default=DEFAULT_QUANTUM_MS)
     guard_ms = models.PositiveSmallIntegerField(default=60)
     reserve = models.PositiveSmallIntegerField(default=25)
+    open_minute = models.BooleanField(default=True)
     previous = models.BooleanField(default=False)  # telegrams carry the previous value too
     by_pairing = models.BooleanField(default=True)  # pairings here get a slot without anybody assigning it
     beacon_period_s = models.PositiveSmallIntegerField(default=0)

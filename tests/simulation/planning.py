@@ -14,7 +14,7 @@ from meterwire.lorawan.eu868 import EU868
 from meterwire.slots import DEFAULT_QUANTUM_MS, FRAME_S, Kind, Slot, length_ms
 from meterwire.time_entries import BeaconEntry, OpenTimeEntry, PlanEntry
 from provisioning.slots.allocator import Allocator
-from provisioning.slots.allocator.grid import Closed, reserved
+from provisioning.slots.allocator.grid import OPEN_MINUTE, Closed, reserved
 from tests.simulation.flat import Flat
 
 RESERVE: Final = 0.025
@@ -70,7 +70,7 @@ def planned(
                 ahead_s=dice.uniform(-30.0, 30.0),
             )
         )
-    open_time = reserved(RESERVE)
+    open_time = OPEN_MINUTE if all(_leaves_open(flat.slot) for flat in flats) else reserved(RESERVE)
     assert open_time is not None
     opened = OpenTimeRecord(open_time.period_s, open_time.phase_ms, open_time.length_ms)
     records: list[Record] = [PreviousRecord(True), opened]
@@ -83,6 +83,11 @@ def planned(
         OpenTimeEntry(opened.period_s, opened.phase_ms, opened.length_ms),  # type: ignore[arg-type]
     )
     return Planned(flats, plan, tuple(records), within_s)
+
+
+def _leaves_open(slot: Slot) -> bool:
+    """Whether a slot lies outside of the minutes that end with the reserve, as those of the portal do at first."""
+    return slot.phase_ms % (OPEN_MINUTE.period_s * 1000) + slot.length_ms <= OPEN_MINUTE.phase_ms
 
 
 def _crystal(dice: Random, indoors: bool) -> Crystal:

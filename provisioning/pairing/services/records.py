@@ -8,7 +8,7 @@ from meterwire.ids import MeterId
 from provisioning.fleet.models import Adapter, Meter
 from provisioning.pairing.models import Configuration, Pairing
 from provisioning.pairing.services.telegram_size import telegram_sizes
-from provisioning.slots.closed_time import beacon, open_time
+from provisioning.slots.closed_time import beacon, open_now
 from provisioning.slots.models import Assignment, SlotPlan
 
 
@@ -59,7 +59,7 @@ def _slot(row: Assignment | None, previous: bool) -> Iterable[Record]:
         yield heard
     if previous:
         yield PreviousRecord(True)
-    if (free := open_time(plan)) is not None:
+    if (free := open_now(plan)) is not None:
         yield free
 
 

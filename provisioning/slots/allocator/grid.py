@@ -41,6 +41,14 @@ class Closed:
             raise ValueOutOfRange(f"closed time of {self.length_ms} ms must end within the minute in which it begins")
 
 
+OPEN_MINUTE: Final = Closed(RESERVE_PERIOD_S * 1000 - MINUTE_MS, RESERVE_PERIOD_S, MINUTE_MS)  # taken last
+
+
+def is_open_minute(chunk: int) -> bool:
+    """Whether a chunk is one of those that end with the reserve."""
+    return (chunk % MINUTES + 1) % (RESERVE_PERIOD_S // 60) == 0
+
+
 def reserved(share: float) -> Closed | None:
     """The time for frames without a slot (joins, confirmations, keys): the end of every fifth minute; None for 0.
 

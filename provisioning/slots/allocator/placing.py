@@ -4,17 +4,21 @@ Slots of a frame's period go into chunks of their own length: what leaves makes 
 The channels are filled one after the other, so that the last ones stay open for slots whose data rate changes. In the
 last two, slots of one length lie side by side in all minutes (rows, from the minute's begin) and short periods come
 from the minute's end: both have room until the channel is full. What finds no such place goes wherever it fits.
+
+The minutes that end with the reserve come last: as long as nobody has a slot in them, frames without one may use all of
+them (closed_time.open_now).
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 from meterwire.slots import CHANNELS
-from provisioning.slots.allocator.grid import CHUNKS, MINUTES, runs
+from provisioning.slots.allocator.grid import CHUNKS, MINUTES, is_open_minute, runs
 from provisioning.slots.allocator.site import EMPTY, SHARED, Site
 
 SHARED_CHANNELS: Final = (CHANNELS - 2, CHANNELS - 1)
 _FIRST_SHARED: Final = SHARED_CHANNELS[0] * MINUTES
+_CHUNKS_IN_TURN: Final = sorted(range(_FIRST_SHARED), key=is_open_minute)
 _HOLES_TRIED: Final = 8
 
 Spot = tuple[int, int]  # chunk, offset
@@ -38,6 +42,8 @@ def find_short(site: Site, others: Sequence[Site], length: int, step: int) -> Sp
         for minute in range(step):
             chunks = range(channel * MINUTES + minute, (channel + 1) * MINUTES, step)
             offset = runs(site.free(others, chunks), length).bit_length() - 1
+            if step > 1 and is_open_minute(minute) and best is not None and best[1] > offset - site.grid.bits // 2:
+                continue
             if offset >= 0 and (best is None or offset > best[1]):
                 best = chunks[0], offset
         if best is not None:
@@ -68,10 +74,10 @@ def _own_chunk(site: Site, others: Sequence[Site], length: int, ones: int) -> Sp
     while True:
         opened = site.open.get(length)
         if opened is None:
-            try:
-                chunk, offset = site.owner.index(EMPTY, 0, _FIRST_SHARED), 0
-            except ValueError:
+            found = _empty_chunk(site)
+            if found is None:
                 return None
+            chunk, offset = found, 0
             site.owner[chunk] = length
         else:
             chunk, offset = opened
@@ -82,6 +88,12 @@ def _own_chunk(site: Site, others: Sequence[Site], length: int, ones: int) -> Sp
                 return chunk, offset
             offset += met.bit_length()
         site.open.pop(length, None)
+
+
+def _empty_chunk(site: Site) -> int | None:
+    if EMPTY not in site.owner[:_FIRST_SHARED]:  # as usual at a full concentrator
+        return None
+    return next(chunk for chunk in _CHUNKS_IN_TURN if site.owner[chunk] == EMPTY)
 
 
 def _row(site: Site, others: Sequence[Site], length: int, ones: int) -> Spot | None:

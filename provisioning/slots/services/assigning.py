@@ -78,7 +78,8 @@ def put(
     now = timezone.now()
     row = held or Assignment(adapter=adapter, organisation_id=adapter.organisation_id)
     old, version, before = row.concentrator_id, row.version, str(row)
-    hearers = hearers_of([adapter.pk], now).get(adapter.pk, set()) - {adapter.concentrator_id}
+    heard_at = hearers_of([adapter.pk], now).get(adapter.pk, set())
+    hearers = heard_at - {adapter.concentrator_id}
     left = occupied_by(row) if held is not None else set()
     site = Site(adapter.concentrator_id, hearers | left)
     louder = _note_level(row, level_dbm, old == adapter.concentrator_id)
@@ -113,7 +114,8 @@ def put(
             raise Conflict(_("This slot could not be stored; try again."))
     site.changed([adapter.pk])
     review_conflicts(left)
-    settle_neighbours(row)
+    if held is not None or heard_at:
+        settle_neighbours(row)
     if not recorded or old is not None:
         facts = {**_facts(row, before), **({"margin_db": margin_db} if row.overlap_ms else {})}
         record(adapter.organisation, actor, "slot.moved" if old else "slot.assigned", adapter, facts)

@@ -11,6 +11,7 @@ from provisioning.slots.allocator import Stored
 from provisioning.slots.lattice import line, rectangle
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotChange, SlotPlan
 from provisioning.slots.services.memory import Given, World, memory
+from provisioning.slots.services.opening import close_minute, takes_minute
 from provisioning.slots.services.reading import KEPT_CHANGES
 
 _TRIM_EVERY = 100
@@ -28,6 +29,7 @@ class Site:
             plans = _locked(everyone)
         self.plan, self.plans = plans[concentrator], plans
         self._world: World | None = None
+        self._minute_taken = False  # by what was given
 
     def give(
         self, wanted: Iterable[Sequence[Stored]], near: Stored | None = None, *, or_overlap: bool = True
@@ -41,10 +43,18 @@ class Site:
                 for plan in self.plans.values():
                     world.refresh(plan)
                 self._world = world
-            return [world.give(rates, near=near, or_overlap=or_overlap) for rates in wanted]
+            return [self._noted(rates, world.give(rates, near=near, or_overlap=or_overlap)) for rates in wanted]
+
+    def _noted(self, rates: Sequence[Stored], given: Given | None) -> Given | None:
+        if given is not None and not self._minute_taken:
+            chosen = rates[given.chosen]
+            self._minute_taken = takes_minute(given.place.phase_ms, chosen.period_s, chosen.length_ms)
+        return given
 
     def changed(self, adapters: Collection[int], *, many: bool = False) -> None:
         """Note that slots of `adapters` came, went or changed at all concentrators of this lock; for `many` once."""
+        if self._minute_taken:
+            close_minute(self.plan)
         edition = secrets.randbits(62) + 1
         SlotPlan.objects.filter(pk__in=self.plans).update(edition=edition)
         names = [None] if many else adapters
