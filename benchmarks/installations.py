@@ -34,6 +34,7 @@ PLUGGED_BEFORE_S = 25.0  # at most so long before the scans are sent, or PLUGGED
 PLUGGED_AFTER_S = 15.0
 PATIENCE_S = 900.0
 LOOK_S = 5.0
+USUAL_PERIOD_S = 900
 SEED = 20261127
 STEPS = ("informed", "joined", "configured", "identity", "reading")
 
@@ -81,7 +82,26 @@ def _prepare(folder: Path, count: int) -> list[Flat]:
         verbosity=0,
         **{f"{name}_port": port for name, port in ports.items()},
     )
+    _usual_slots()
     return house.flats(agents / "building.toml")
+
+
+def _usual_slots() -> None:
+    """Slots as everywhere, every 15 minutes: the demo's are wide, for processes that are woken late, and come often."""
+    from provisioning.accounts.actors import System
+    from provisioning.fleet.models import Adapter, Concentrator
+    from provisioning.pairing.services import set_reporting
+    from provisioning.slots.models import SlotPlan
+    from provisioning.slots.services import set_plan
+
+    actor, usual = System("bench"), SlotPlan()
+    for concentrator in Concentrator.objects.all():
+        set_plan(
+            actor, concentrator, quantum_ms=usual.quantum_ms, guard_ms=usual.guard_ms, reserve=usual.reserve,
+            previous=usual.previous, by_pairing=True, beacon_period_s=0,
+        )  # fmt: skip
+    for adapter in Adapter.objects.all():
+        set_reporting(actor, adapter, period_s=USUAL_PERIOD_S)
 
 
 class _Site:

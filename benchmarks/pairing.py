@@ -3,8 +3,8 @@
 `import_10k_s` is the wall time from the upload of 10,000 adapters with their keys to the last row stored, and
 `import_growth_mb` what the process grew by between 1,000 and 10,000 rows. `scan_p99_ms` is the server's time for a
 pairing request at 100,000 adapters. `decode_median_ms` and `install_first_load_kb` come from a real Chromium.
-`scan_to_first_reading_median_s` is virtual time over 100 pairings; `step_*_median_s` tells where it goes, `walk_wall_s`
-what the 100 took.
+`scan_to_first_reading_median_s` is virtual time over 100 pairings, with slots of the usual plan every 15 minutes;
+`step_*_median_s` tells where it goes, `walk_wall_s` what the 100 took.
 """
 
 import json
