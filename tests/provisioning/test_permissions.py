@@ -23,8 +23,11 @@ from provisioning.keys import queries as key_queries
 from provisioning.keys import services as keys
 from provisioning.pairing import queries as pairing_queries
 from provisioning.pairing import services as pairing
+from provisioning.slots import queries as slot_queries
+from provisioning.slots import services as slots
 from tests.cast import STAGE, Cast
-from tests.provisioning.deeds import DEEDS, Deed
+from tests.provisioning.deeds import Deed
+from tests.provisioning.slot_deeds import DEEDS
 
 # Not for people: what the system's own processes call, or what concerns only the caller.
 INTERNAL = {
@@ -70,6 +73,15 @@ INTERNAL = {
     "tick",
     "unanswered",
     "refresh_configuration",
+    "echoed",
+    "hand_on",
+    "heard_by",
+    "note_margin",
+    "plan_of",
+    "propose",
+    "put",
+    "slowest_rate",
+    "take_back",
 }
 
 
@@ -91,7 +103,7 @@ def test_roles_with_names_the_roles() -> None:
 
 
 def test_every_service_is_tried_below() -> None:
-    services = set().union(*(_public(module) for module in (accounts, campaigns, fleet, keys, pairing)))
+    services = set().union(*(_public(module) for module in (accounts, campaigns, fleet, keys, pairing, slots)))
     assert {deed.name for deed in DEEDS} == services - INTERNAL
 
 
@@ -118,6 +130,7 @@ VISIBLE: dict[str, Callable[..., Any]] = {
     "adapters": fleet_queries.visible_adapters,
     "pairings": pairing_queries.visible_pairings,
     "keys": key_queries.visible_keys,
+    "slots": slot_queries.visible_assignments,
 }
 
 
