@@ -2,16 +2,25 @@
 
 import pytest
 
-from meterwire.config_records import SlotReport, SlotState
+from meterwire.config_records import OpenTimeRecord, SlotReport, SlotState
 from provisioning.audit.models import Entry
 from provisioning.fleet import services as fleet
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.fleet.queries import visible_adapters
+from provisioning.fleet.services.adapters import NewAdapter
 from provisioning.pairing.models import Configuration
 from provisioning.pairing.queries import slot_state
-from provisioning.pairing.services import follow_rate, pair, replace_adapter, set_reporting, unpair
+from provisioning.pairing.services import (
+    desired_configuration,
+    follow_rate,
+    pair,
+    replace_adapter,
+    set_reporting,
+    unpair,
+)
+from provisioning.pairing.services.records import wire
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
-from provisioning.slots.services import assign, echoed, heard_by
+from provisioning.slots.services import assign, assign_many, echoed, heard_by, set_plan
 from tests.cast import JOIN_EUI, STAGE, Cast
 
 
@@ -124,6 +133,20 @@ def test_the_first_pairing_under_a_concentrator_makes_its_usual_plan(cast: Cast,
     pair(cast.operator, cast.adapter(cellar.site, cellar), cast.metering_point(cellar.site))
     plan = SlotPlan.objects.get()
     assert (plan.by_pairing, plan.reserve, plan.beacon_period_s) == (True, 25, 0)
+
+
+def test_whose_slot_takes_the_open_minute_is_told_of_the_reserve_alone(cast: Cast, cellar: Concentrator) -> None:
+    """Slots of 5.65 s: ten in each of twelve minutes of six channels before the minutes that stay open."""
+    set_plan(STAGE, cellar, quantum_ms=10, guard_ms=2000, reserve=25, previous=False)
+    new = [NewAdapter(f"70b3d57ed3{number:06x}", JOIN_EUI) for number in range(720)]
+    others = fleet.create_adapters(STAGE, cast.organisation, new, site=cellar.site, concentrator=cellar)
+    assign_many(STAGE, cast.organisation, others, period_s=900, size=16, data_rate=lambda _: 0)
+    assert SlotPlan.objects.get(pk=cellar.pk).open_minute
+    adapter = cast.adapter(cellar.site, cellar)
+    pair(cast.operator, adapter, cast.metering_point(cellar.site))
+    assert not SlotPlan.objects.get(pk=cellar.pk).open_minute
+    assert OpenTimeRecord(300, 292_500, 7_500) in desired_configuration(adapter)
+    assert Configuration.objects.get(adapter=adapter).records == wire(desired_configuration(adapter))
 
 
 def test_a_pairing_tells_whether_its_slot_was_taken_over(cast: Cast, cellar: Concentrator) -> None:

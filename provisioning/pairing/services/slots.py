@@ -52,6 +52,8 @@ def settle_slot(
         actor, adapter, held, period_s=period_s, size=size, data_rate=rate, level_dbm=level, recorded=recorded,
         announced=announced,
     )  # fmt: skip
+    if plan.open_minute:  # which this slot may have ended
+        slots.plan_of(serving).concentrator = serving
     given.concentrator = serving  # with its plan, which the configuration wants too
     return given
 
