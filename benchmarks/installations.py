@@ -88,6 +88,7 @@ def _prepare(folder: Path, count: int) -> list[Flat]:
 
 def _usual_slots() -> None:
     """Slots as everywhere, every 15 minutes: the demo's are wide, for processes that are woken late, and come often."""
+    from portal.ops.demo.seed import SLUG
     from provisioning.accounts.actors import System
     from provisioning.fleet.models import Adapter, Concentrator
     from provisioning.pairing.services import set_reporting
@@ -95,12 +96,12 @@ def _usual_slots() -> None:
     from provisioning.slots.services import set_plan
 
     actor, usual = System("bench"), SlotPlan()
-    for concentrator in Concentrator.objects.all():
+    for concentrator in Concentrator.objects.filter(organisation__slug=SLUG):
         set_plan(
             actor, concentrator, quantum_ms=usual.quantum_ms, guard_ms=usual.guard_ms, reserve=usual.reserve,
             previous=usual.previous, by_pairing=True, beacon_period_s=0,
         )  # fmt: skip
-    for adapter in Adapter.objects.all():
+    for adapter in Adapter.objects.filter(organisation__slug=SLUG):
         set_reporting(actor, adapter, period_s=USUAL_PERIOD_S)
 
 
