@@ -21,6 +21,7 @@ class Bench:
     def __init__(self, confirm_every: int = 3) -> None:
         self.collected, self.passed, self.proving = [], [], []
         self.sent, self.woken, self.broken, self.allowed, self.acknowledged = [], 0, False, True, True
+        self.heard = False  # something else comes in the windows
         radio = SimpleNamespace(
             uncertain=False,
             max_payload=50,
@@ -31,10 +32,11 @@ class Bench:
             airtime=lambda size: 0.1,
         )
         source = SimpleNamespace(collect=self._collect, passing=self._passing, proof_arrived=lambda inputs: None)
+        self.outgoing = Outgoing(radio, lambda sent: None)
         self.telegrams = Telegrams(
             radio,
             source,
-            Outgoing(radio, lambda sent: None),
+            self.outgoing,
             Walk(),
             ManualClock(),
             confirm_every=confirm_every,
@@ -69,7 +71,7 @@ class Bench:
         if self.broken:
             raise PhyError("the aerial is off")
         self.sent.append((payload[0], confirmed, planned))
-        return Sent(port, payload, 1, confirmed, confirmed and self.acknowledged, 0.0)
+        return Sent(port, payload, 1, confirmed, confirmed and self.acknowledged, 0.0, heard=self.heard)
 
     def _wake(self):
         self.woken += 1
@@ -109,6 +111,21 @@ async def test_a_quiet_slot_asks_for_no_proof_and_no_acknowledgement_until_anoth
         await bench.slot(telegram(number))
     assert bench.proving == [False] * 3
     assert not any(confirmed for _, confirmed, _ in bench.sent)
+    assert bench.telegrams.confirmation_due
+
+
+async def test_whatever_the_network_sends_spares_an_uplink_that_only_asks_whether_it_is_there():
+    bench = Bench(confirm_every=1)
+    for number in range(3):
+        await bench.slot(telegram(number))
+    bench.heard = True
+    await bench.outgoing.send(202, b"\x00", confirmed=False)
+    assert not bench.telegrams.confirmation_due
+    bench.heard = False
+    for number in range(2):
+        await bench.slot(telegram(number))
+        assert not bench.telegrams.confirmation_due
+    await bench.slot(telegram(2))
     assert bench.telegrams.confirmation_due
 
 

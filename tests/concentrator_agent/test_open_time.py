@@ -6,10 +6,13 @@ from typing import Final, Literal
 import msgspec
 import pytest
 
+from concentrator_agent.config import RegionSettings
 from concentrator_agent.server.queue import URGENT_PRIORITY
 from concentrator_agent.server.track import Track
+from concentrator_agent.server.windows import Window, second_is_better
 from meterwire.clock_package import PORT, AppTimeReq, ClockAnswer, decode_down
 from meterwire.lorawan.airtime import airtime_s
+from meterwire.lorawan.eu868 import EU868
 from meterwire.lorawan.frame import DataFrame
 from meterwire.time_entries import BeaconEntry, OpenTimeEntry, PlanEntry, SlotEntry
 from tests.concentrator_agent.lab import Lab, Mote
@@ -46,6 +49,14 @@ class House:
     async def in_open_time(self, payload: bytes = PAYLOAD, fport: int = 16, **flags: object) -> list[DataFrame]:
         frame = self.mote.frame(payload, fport=fport, **flags)  # type: ignore[arg-type]
         return await self._send(frame, (self.lab.clock.time() // 300 + 1) * 300 - 7.0)
+
+    async def slowly(self, dr: int) -> tuple[int, int]:
+        """(frequency, data rate) of the answer to an uplink at another data rate, in open time."""
+        frame = self.mote.frame(PAYLOAD, confirmed=True)
+        begin = (self.lab.clock.time() // 300 + 1) * 300 - 7.0
+        await self.lab.clock.advance(begin + airtime_s(len(frame), dr) - self.lab.clock.time())
+        (sent,) = await self.lab.hear(frame, dr=dr, freq=FREQUENCY)
+        return sent.freq, sent.dr
 
     async def wait(self, payload: bytes = b"\x01", fport: int = 40, priority: int = 5) -> None:
         command = self.lab.downlink_command(self.mote, payload, fport, priority=priority)
@@ -94,6 +105,33 @@ async def test_the_second_window_is_taken_where_the_first_one_is_anothers(house:
     (answer,) = await house.in_slot(confirmed=True)
     assert answer.ack
     assert lab.radio.sent[-1].freq == 869_525_000
+
+
+@pytest.mark.parametrize("dr", [0, 1, 2])
+async def test_a_slow_device_is_answered_briefly_in_the_second_window(make_lab: Callable[..., Lab], dr: int) -> None:
+    """In the first one the answer would take up to a second, in which nobody is heard."""
+    house = House(make_lab(RegionSettings(rx2_dr=3)))
+    await house.begin()
+    assert await house.slowly(dr) == (869_525_000, 3)
+
+
+@pytest.mark.parametrize("dr", [3, 4, 5])
+async def test_a_fast_one_is_answered_in_the_first(make_lab: Callable[..., Lab], dr: int) -> None:
+    house = House(make_lab(RegionSettings(rx2_dr=3)))
+    await house.begin()
+    assert await house.slowly(dr) == (FREQUENCY, dr)
+
+
+async def test_without_open_time_a_slow_one_is_answered_in_the_first_as_ever(make_lab: Callable[..., Lab]) -> None:
+    house = House(make_lab(RegionSettings(rx2_dr=3)))
+    await house.begin(plan=None)
+    assert await house.slowly(0) == (FREQUENCY, 0)
+
+
+@pytest.mark.parametrize(("limit_dbm", "better"), [(27, True), (19, False), (14, False)])
+def test_the_second_window_is_no_better_where_less_power_reaches_less_far(limit_dbm: int, better: bool) -> None:
+    first, second = Window(1, 1.0, FREQUENCY, 0), Window(2, 2.0, 869_525_000, 3)
+    assert second_is_better(EU868, first, second, 26, limit_dbm) is better
 
 
 async def test_between_two_slots_goes_what_fits_between_them(house: House) -> None:

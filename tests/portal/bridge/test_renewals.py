@@ -177,6 +177,28 @@ def test_a_beacon_is_told_to_adapters_and_concentrator(
     assert (now.phase_ms, now.channel, now.version) == (place.phase_ms, place.channel, place.version)
 
 
+def test_the_first_slot_in_the_open_minute_tells_the_concentrator_and_all_adapters_what_is_left(
+    installed: Installed, bridge: Bridge
+) -> None:
+    bridge.turn()
+    assert open_ms(installed) == 60_000
+    other = Installed(installed.stage, meter_id=number(2))
+    set_reporting(OPERATOR, other.device.row, period_s=60)
+    bridge.turn()
+    assert slot_of(other) is not None
+    bridge.turn()
+    assert [open_ms(installed), open_ms(other)] == [7_500, 7_500]
+    entry = plan_entry(installed.stage.concentrator)
+    assert entry is not None
+    assert entry.open_time is not None
+    assert entry.open_time.length_ms == 7_500
+
+
+def open_ms(installed: Installed) -> int:
+    [record] = [one for one in desired_configuration(installed.device.row) if isinstance(one, OpenTimeRecord)]
+    return record.length_ms
+
+
 def test_one_that_cannot_be_put_together_keeps_no_other_from_its_own(installed: Installed, bridge: Bridge) -> None:
     bridge.turn()
     other = Installed(installed.stage, meter_id=number(2))

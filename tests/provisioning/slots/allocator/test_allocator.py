@@ -85,6 +85,18 @@ class TestClosedTime:
         assert reserved(0.025) == Closed(292_500, 300, 7500)
         assert reserved(0) is None
 
+    def test_the_minutes_that_end_with_it_are_taken_when_the_others_of_six_channels_are_full(self) -> None:
+        allocator, each = Allocator(10), 5000
+        places = [allocator.add(number, "c", each) for number in range(6 * 12 * 12 + 1)]
+        taken = [place.phase_ms % 300_000 >= 240_000 for place in places if place is not None]
+        assert taken == [False] * (6 * 12 * 12) + [True]
+
+    def test_short_periods_take_them_later_too(self) -> None:
+        allocator = Allocator(10)
+        places = [allocator.add(number, "c", 5000, 300) for number in range(4 * 6)]
+        assert all(place is not None and place.phase_ms < 240_000 for place in places)
+        assert filled(allocator, 5000, 300, "d") == 8 * (4 * 12 + 10), "and leave nothing unused"
+
     def test_slots_keep_out_of_reserve_beacon_and_downlinks(self) -> None:
         closed = (Closed(0, 900, 1330), Closed(10_000, 60, 400))
         allocator = Allocator(10, 0.02, closed[0], closed[1:])
