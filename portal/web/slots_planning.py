@@ -13,6 +13,7 @@ from portal.web import figures
 from portal.web.slots_room import bar, percent
 from provisioning.slots.models import SlotPlan
 from provisioning.slots.queries import Group, closed_share, plan_before_building
+from provisioning.slots.services.needs import slowest_rate
 
 MAX_CONCENTRATORS = 12  # more are not looked for
 TIGHT_GUARD_MS = 20  # what a beacon keeps clocks within (design 7)
@@ -57,7 +58,10 @@ class Meters:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out: placed and wanted by row, whether it holds in `any_order`, and (where not all fit) what helps."""
+    """What came out: placed and wanted by row, whether it holds in `any_order`, and (where not all fit) what helps.
+
+    `too_often`: what would have a place, and no right to send that often.
+    """
 
     rows: list[tuple[Meters, int]]
     used: float
@@ -65,6 +69,7 @@ class Outcome:
     fits: bool
     any_order: bool
     helps: list[str]
+    too_often: list[str]
 
     @property
     def bar(self) -> SafeString:
@@ -91,7 +96,25 @@ def planned(meters: Sequence[Meters], plan: SlotPlan) -> Outcome:
     placed = [sum(next(left) for _group in row) for row in groups]
     helps = [] if found.fits else _helps(meters, plan)
     rows = list(zip(meters, placed, strict=True))
-    return Outcome(rows, found.used, closed_share(plan), found.fits, found.any_order, helps)
+    too_often = _too_often([group for row in groups for group in row], plan)
+    return Outcome(rows, found.used, closed_share(plan), found.fits, found.any_order, helps, too_often)
+
+
+def _too_often(groups: Sequence[Group], plan: SlotPlan) -> list[str]:
+    """By period, the data rates at which pairing gives no slot: their telegrams would be beyond the duty cycle."""
+    found: dict[int, set[int]] = {}
+    for group in groups:
+        kind = Kind.VALUES_PREVIOUS if plan.previous and group.kind is Kind.VALUES else group.kind
+        if group.data_rate < slowest_rate(group.period_s, kind.size):
+            found.setdefault(group.period_s, set()).add(group.data_rate)
+    text = _(
+        "At {rates} a telegram every {time} is more than the duty cycle allows: such adapters get a faster rate, at "
+        "which they may not be heard. Choose a longer period."
+    )
+    return [
+        text.format(rates=", ".join(map(figures.rate, sorted(rates, reverse=True))), time=figures.span(period_s))
+        for period_s, rates in sorted(found.items())
+    ]
 
 
 def _fit(meters: Sequence[Meters], plan: SlotPlan) -> bool:

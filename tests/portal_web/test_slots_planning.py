@@ -16,11 +16,11 @@ PLAN = {"guard_ms": "60", "reserve": "25", "beacon_period_s": "0", "beacon_data_
 
 
 def ask(world: World, browse: Browse, *rows: tuple[str, str], **change: str) -> str:
-    query = {"rows-TOTAL_FORMS": str(len(rows)), "rows-INITIAL_FORMS": "0", **PLAN, **change}
+    query = {"rows-TOTAL_FORMS": str(len(rows)), "rows-INITIAL_FORMS": "0", **PLAN}
     for number, (count, distance) in enumerate(rows):
         fields = {"count": count, "distance": distance, "period_s": "900", "kind": "16"}
         query |= {f"rows-{number}-{name}": value for name, value in fields.items()}
-    answer = browse(world.cast.viewer).get("/slots/plan/", query)
+    answer = browse(world.cast.viewer).get("/slots/plan/", query | change)
     assert answer.status_code == 200
     return str(answer.content.decode())
 
@@ -99,6 +99,24 @@ def test_a_beacon_that_is_planned_already_is_not_advised() -> None:
         if "beacon" in one
     )
     assert words == "a guard of 20 ms, which the beacon allows"
+
+
+@pytest.mark.parametrize(
+    ("distance", "period_s", "rates"), [("0", 60, "SF12"), ("far", 60, "SF11, SF12"), ("1", 60, "SF11"), ("2", 60, "")]
+)
+def test_what_the_duty_cycle_forbids_is_told(distance: str, period_s: int, rates: str) -> None:
+    told = planned([Meters(40, distance, period_s), Meters(40, "0", 300)], SlotPlan()).too_often
+    assert [words.partition(" a telegram every ")[0] for words in told] == ([f"At {rates}"] if rates else [])
+
+
+def test_a_longer_telegram_may_come_less_often() -> None:
+    assert not planned([Meters(40, "2", 60)], SlotPlan()).too_often
+    assert planned([Meters(40, "2", 60, Kind.STATIC)], SlotPlan()).too_often
+
+
+def test_the_page_says_what_the_duty_cycle_forbids(world: World, browse: Browse) -> None:
+    assert "duty cycle" not in ask(world, browse, ("40", "0"))
+    assert "more than the duty cycle allows" in ask(world, browse, ("40", "0"), **{"rows-0-period_s": "60"})
 
 
 def test_a_group_whose_number_was_cleared_is_left_out(world: World, browse: Browse) -> None:
