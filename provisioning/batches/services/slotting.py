@@ -57,9 +57,10 @@ def _give(actor: Actor, batch: Batch, values: dict[str, dict[str, Any]]) -> int:
     for row in adapters:
         if row.concentrator_id == batch.concentrator_id and row.concentrator_id is not None:
             by_period.setdefault(named.get(row.pk, pairing.USUAL_PERIOD_S), []).append(row)
+    # Short periods first: the others fit in between, and need not be told afterwards that the open minute has ended.
     given = sum(
         pairing.give_slots(actor, some, period_s, lambda row: rates[row.pk], or_overlap=False)
-        for period_s, some in by_period.items()
+        for period_s, some in sorted(by_period.items())
     )
     pairing.refresh_many([row for row in adapters if row.pk in named])
     return given
