@@ -1,8 +1,9 @@
 """Who hears an adapter that another one serves: believed for two weeks, in conflict only where slots really meet."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.fleet.services import create_adapters, move_adapter
@@ -57,16 +58,16 @@ def test_news_that_waited_for_weeks_takes_no_time(adapter: Adapter, beside: Conc
 
 
 @pytest.mark.parametrize("late", [WEEKS_AGO, NOW - timedelta(days=1)])
-def test_older_news_does_not_end_what_newer_tells(adapter: Adapter, beside: Concentrator, late: object) -> None:
+def test_older_news_does_not_end_what_newer_tells(adapter: Adapter, beside: Concentrator, late: datetime) -> None:
     heard_by(STAGE, adapter, beside, NOW, -110.0)
-    heard_by(STAGE, adapter, beside, late, -120.0)  # type: ignore[arg-type]
+    heard_by(STAGE, adapter, beside, late, -120.0)
     known = Neighbour.objects.get()
     assert (known.heard_at, known.expires_at, known.rssi) == (NOW, NOW + KEPT, -110.0)
 
 
 def test_a_neighbour_whose_clock_is_ahead_was_heard_now(adapter: Adapter, beside: Concentrator) -> None:
     heard_by(STAGE, adapter, beside, NOW + timedelta(days=400), -110.0)
-    assert Neighbour.objects.get().heard_at < NOW + timedelta(hours=1)
+    assert NOW <= Neighbour.objects.get().heard_at <= timezone.now()
 
 
 def test_who_moves_to_the_neighbour_that_hears_it_is_in_no_conflict_there(
