@@ -235,7 +235,7 @@ class Sender:
                 return
             self._registration.arrived(part, facts.episode, facts.day)
             self._slot.told(config_records.decode(part).records)
-            if self._inbox.running is not running:
+            if self._inbox.running != running:
                 return  # an answer has brought a configuration: the rest of the report tells of that one
         self._reports.restart(now)
         self._polls.restart(now + REPORT_AGAIN_S[0])

@@ -51,6 +51,7 @@ LEDGER: Final = "duty_cycle"
 NOTHING: Final = "nothing"
 REFUSED: Final = "refused"
 SLOTS: Final = "slots"  # it would reach into somebody's slot: it waits for an uplink in open time
+JOINS_SHARE: Final = 0.6  # of an hour's air; the rest is for those that have joined, else nobody would be answered
 SMALLEST_OCTETS: Final = 12  # a frame without port and payload
 LONG_ANSWER_EVERY_S: Final = 20.0  # a gateway that was busy in RX1 answers at length in RX2 at most this often
 
@@ -213,6 +214,9 @@ class Downlink:
             for window in windows:
                 if reason == REFUSED and self._spare_the_ears(copy.gateway, window, first, len(frame.phy)):
                     break
+                if self.used_s(copy.gateway, window.freq) > JOINS_SHARE * self._plan.sub_band(window.freq).budget_s:
+                    reason = "duty_cycle"
+                    continue
                 reason = await self._try(response.uplink, copy, window, frame)
                 if reason == "sent":
                     return reason

@@ -79,6 +79,24 @@ async def test_a_configuration_that_comes_late_is_fetched_by_polls_and_read_unde
     assert under.end - now < 65
 
 
+async def test_the_same_configuration_in_the_answer_to_its_report_costs_no_reading(house):
+    """The network learns from the report that it runs; what was ready until then comes with the acknowledgement."""
+    house.network.after_report = list(CONFIGURATION)
+    start, down = house.clock.time(), house.network.down
+
+    def again(**fields):
+        uplink = house.network.uplinks[-1].uplink
+        if uplink.fport == 33 and config_records.decode(uplink.payload).version == 7:
+            fields = {**fields, "fport": 33, "payload": CONFIGURATION[0]}
+        return down(**fields)
+
+    house.network.down = again
+    async with house.running():
+        await house.pass_time(40)
+    assert len(CONFIGURATION) == 1
+    assert house.telegrams[0].end - start < 20
+
+
 async def test_a_second_reading_comes_after_a_minute_and_all_of_it_ends_by_itself(house):
     house.network.after_report = list(CONFIGURATION)
     async with house.running():

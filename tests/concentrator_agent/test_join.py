@@ -142,3 +142,18 @@ async def test_the_accept_goes_into_rx2_when_the_first_band_has_no_air_left(lab:
     ledger.record(869_525_000, 360.0, lab.clock.time())
     assert await lab.hear(mote.join_request(2)) == []
     assert lab.downlink.counts["duty_cycle"] == 1
+
+
+async def test_two_fifths_of_the_air_are_left_to_those_that_have_joined(lab: Lab) -> None:
+    """Where hundreds join at once, who has joined would not be answered any more, and would fall out of its slot."""
+    joined, late = Mote(1), Mote(2)
+    await lab.devices(joined.entry(), late.entry())
+    await lab.join(joined)
+    ledger = lab.downlink._ledger(GATEWAY_A)
+    ledger.record(868_100_000, 0.7 * 36.0, lab.clock.time())
+    ledger.record(869_525_000, 0.7 * 360.0, lab.clock.time())
+    assert await lab.hear(late.join_request(1)) == []
+    assert lab.downlink.counts["duty_cycle"] == 1
+    assert len(await lab.hear(joined.frame(confirmed=True))) == 1
+    await lab.clock.advance(3700.0)
+    assert len(await lab.hear(late.join_request(2))) == 1, "the next hour has air again"
