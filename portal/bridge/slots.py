@@ -105,8 +105,10 @@ def _echo(row: Configuration) -> None:
 
 def _follow(event: AdapterEvent) -> None:
     adapter, detail = event.adapter, event.detail
-    if event.kind == "joined" and adapter is not None:
-        Assignment.objects.filter(pk=adapter.pk).update(dev_addr=str(detail.get("dev_addr", ""))[:8])
+    if event.kind == "joined" and adapter is not None and adapter.kind == Adapter.Kind.METERSPAN:
+        address = {"dev_addr": str(detail.get("dev_addr", ""))[:8]}
+        new = {**address, "organisation_id": adapter.organisation_id}  # who joins before its pairing has no slot yet
+        Assignment.objects.update_or_create(adapter=adapter, defaults=address, create_defaults=new)
     elif event.kind == "rate_proposed" and adapter is not None and event.concentrator_id == adapter.concentrator_id:
         row = Assignment.objects.filter(pk=adapter.pk).first()
         rate = detail.get("dr")

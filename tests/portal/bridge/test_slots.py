@@ -17,6 +17,7 @@ from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.fleet.services import create_adapters, move_adapter
 from provisioning.fleet.services.adapters import NewAdapter
 from provisioning.pairing.models import Configuration
+from provisioning.pairing.services.slot_upkeep import renew_slot
 from provisioning.slots.models import Assignment, Neighbour, SlotPlan
 from provisioning.slots.services import assign, assign_many, release, set_plan
 from tests.portal.bridge.peer import new_id
@@ -95,6 +96,18 @@ def test_who_hears_an_address_elsewhere_becomes_a_neighbour(installed: Installed
     assert (found.adapter, found.concentrator, found.rssi) == (installed.device.row, other, -111.0)
     happen(installed.stage.concentrator, "heard", rssi=-80.0, count=1)
     assert Neighbour.objects.count() == 1
+
+
+def test_who_joins_before_its_pairing_is_known_by_its_address_too(
+    installed: Installed, happen: Callable[..., None]
+) -> None:
+    Assignment.objects.filter(adapter=installed.device.row).delete()
+    happen(installed.stage.concentrator, "joined", dev_addr="26011bda")
+    row = Assignment.objects.get(adapter=installed.device.row)
+    assert (row.dev_addr, row.slot) == ("26011bda", None)
+    renew_slot(OPERATOR, installed.device.row)
+    happen(beside(installed), "heard", named=False, dev_addr="26011bda", rssi=-111.0, count=3)
+    assert Neighbour.objects.get().adapter == installed.device.row
 
 
 def test_an_adapter_that_was_moved_by_hand_gets_its_slot_at_the_other_concentrator(installed: Installed) -> None:
