@@ -35,6 +35,7 @@ from edge.clock import Clock
 from edge.database import Database, StorageError
 from meterwire.clock_package import PORT as CLOCK_PORT
 from meterwire.errors import FormatError
+from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.dutycycle import DutyCycleLedger
 from meterwire.lorawan.frame import MAX_FOPTS, MAX_PHY
 from meterwire.lorawan.mac_commands import MacCommand, encode_commands
@@ -51,7 +52,8 @@ LEDGER: Final = "duty_cycle"
 NOTHING: Final = "nothing"
 REFUSED: Final = "refused"
 SLOTS: Final = "slots"  # it would reach into somebody's slot: it waits for an uplink in open time
-JOINS_SHARE: Final = 0.6  # of an hour's air; the rest is for those that have joined, else nobody would be answered
+JOINS_SHARE: Final = 0.5  # of an hour's air in which accepts may be long …
+LONG_ACCEPT_S: Final = 0.3  # … as at DR0 to DR2, and at SF12 in RX2
 SMALLEST_OCTETS: Final = 12  # a frame without port and payload
 LONG_ANSWER_EVERY_S: Final = 20.0  # a gateway that was busy in RX1 answers at length in RX2 at most this often
 
@@ -214,13 +216,19 @@ class Downlink:
             for window in windows:
                 if reason == REFUSED and self._spare_the_ears(copy.gateway, window, first, len(frame.phy)):
                     break
-                if self.used_s(copy.gateway, window.freq) > JOINS_SHARE * self._plan.sub_band(window.freq).budget_s:
+                if self._too_much(copy.gateway, window, len(frame.phy)):
                     reason = "duty_cycle"
                     continue
                 reason = await self._try(response.uplink, copy, window, frame)
                 if reason == "sent":
                     return reason
         return reason
+
+    def _too_much(self, gateway: str, window: Window, length: int) -> bool:
+        """Whether a long accept would take air that those need who have joined."""
+        budget_s = self._plan.sub_band(window.freq).budget_s
+        scarce = self.used_s(gateway, window.freq) > JOINS_SHARE * budget_s
+        return scarce and airtime_s(length, window.dr, uplink=False) > LONG_ACCEPT_S
 
     async def _send_data(self, response: Response) -> str:
         device, session = response.device, response.session

@@ -144,16 +144,18 @@ async def test_the_accept_goes_into_rx2_when_the_first_band_has_no_air_left(lab:
     assert lab.downlink.counts["duty_cycle"] == 1
 
 
-async def test_two_fifths_of_the_air_are_left_to_those_that_have_joined(lab: Lab) -> None:
+async def test_long_accepts_leave_half_of_the_air_to_those_that_have_joined(lab: Lab) -> None:
     """Where hundreds join at once, who has joined would not be answered any more, and would fall out of its slot."""
-    joined, late = Mote(1), Mote(2)
-    await lab.devices(joined.entry(), late.entry())
+    joined, late, fast = Mote(1), Mote(2), Mote(3)
+    await lab.devices(joined.entry(), late.entry(), fast.entry())
     await lab.join(joined)
     ledger = lab.downlink._ledger(GATEWAY_A)
-    ledger.record(868_100_000, 0.7 * 36.0, lab.clock.time())
-    ledger.record(869_525_000, 0.7 * 360.0, lab.clock.time())
-    assert await lab.hear(late.join_request(1)) == []
+    ledger.record(868_100_000, 0.6 * 36.0, lab.clock.time())
+    ledger.record(869_525_000, 0.6 * 360.0, lab.clock.time())
+    assert await lab.hear(late.join_request(1), dr=0) == []
     assert lab.downlink.counts["duty_cycle"] == 1
-    assert len(await lab.hear(joined.frame(confirmed=True))) == 1
+    (accept,) = await lab.hear(fast.join_request(1))
+    assert accept.dr == 5, "a short one harms nobody"
+    assert len(await lab.hear(joined.frame(confirmed=True), dr=0)) == 1
     await lab.clock.advance(3700.0)
-    assert len(await lab.hear(late.join_request(2))) == 1, "the next hour has air again"
+    assert len(await lab.hear(late.join_request(2), dr=0)) == 1, "the next hour has air again"

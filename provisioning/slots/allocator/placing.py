@@ -18,7 +18,6 @@ from provisioning.slots.allocator.site import EMPTY, SHARED, Site
 
 SHARED_CHANNELS: Final = (CHANNELS - 2, CHANNELS - 1)
 _FIRST_SHARED: Final = SHARED_CHANNELS[0] * MINUTES
-_CHUNKS_IN_TURN: Final = sorted(range(_FIRST_SHARED), key=is_open_minute)
 _HOLES_TRIED: Final = 8
 
 Spot = tuple[int, int]  # chunk, offset
@@ -91,9 +90,15 @@ def _own_chunk(site: Site, others: Sequence[Site], length: int, ones: int) -> Sp
 
 
 def _empty_chunk(site: Site) -> int | None:
-    if EMPTY not in site.owner[:_FIRST_SHARED]:  # as usual at a full concentrator
-        return None
-    return next(chunk for chunk in _CHUNKS_IN_TURN if site.owner[chunk] == EMPTY)
+    chunk, late = -1, None
+    try:
+        while True:
+            chunk = site.owner.index(EMPTY, chunk + 1, _FIRST_SHARED)
+            if not is_open_minute(chunk):
+                return chunk
+            late = chunk if late is None else late
+    except ValueError:
+        return late
 
 
 def _row(site: Site, others: Sequence[Site], length: int, ones: int) -> Spot | None:
