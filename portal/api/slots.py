@@ -158,11 +158,15 @@ class CheckInput(serializers.Serializer[Any]):
 
 
 class CheckedSerializer(serializers.Serializer[Any]):
-    """`placed`: how many of each group get a slot of their own; `used`: share of the time that is taken then."""
+    """`placed`: how many of each group get a slot of their own; `used`: share of the time that is taken then.
+
+    `too_often`: the groups, from 0 on, that the duty cycle does not allow to send so often at their data rate.
+    """
 
     fits = serializers.BooleanField()
     placed = serializers.ListField(child=serializers.IntegerField())
     used = serializers.FloatField()
+    too_often = serializers.ListField(child=serializers.IntegerField())
 
 
 class ConcentratorSlots(Resource):
@@ -225,4 +229,5 @@ class SlotPlans(ViewSet):
         values = validated(CheckInput(data=request.data))
         groups = [queries.Group(**{**group, "kind": _KINDS[group["kind"]]}) for group in values["groups"]]
         found = queries.plan_before_building(groups, SlotPlan(**values.get("plan", {})))
-        return Response({"fits": found.fits, "placed": found.placed, "used": found.used})
+        figures = {"fits": found.fits, "placed": found.placed, "used": found.used, "too_often": found.too_often}
+        return Response(figures)

@@ -13,7 +13,6 @@ from portal.web import figures
 from portal.web.slots_room import bar, percent
 from provisioning.slots.models import SlotPlan
 from provisioning.slots.queries import Group, closed_share, plan_before_building
-from provisioning.slots.services.needs import slowest_rate
 
 MAX_CONCENTRATORS = 12  # more are not looked for
 TIGHT_GUARD_MS = 20  # what a beacon keeps clocks within (design 7)
@@ -96,17 +95,16 @@ def planned(meters: Sequence[Meters], plan: SlotPlan) -> Outcome:
     placed = [sum(next(left) for _group in row) for row in groups]
     helps = [] if found.fits else _helps(meters, plan)
     rows = list(zip(meters, placed, strict=True))
-    too_often = _too_often([group for row in groups for group in row], plan)
+    flat = [group for row in groups for group in row]
+    too_often = _too_often([flat[number] for number in found.too_often])
     return Outcome(rows, found.used, closed_share(plan), found.fits, found.any_order, helps, too_often)
 
 
-def _too_often(groups: Sequence[Group], plan: SlotPlan) -> list[str]:
+def _too_often(groups: Sequence[Group]) -> list[str]:
     """By period, the data rates at which pairing gives no slot: their telegrams would be beyond the duty cycle."""
     found: dict[int, set[int]] = {}
     for group in groups:
-        kind = Kind.VALUES_PREVIOUS if plan.previous and group.kind is Kind.VALUES else group.kind
-        if group.data_rate < slowest_rate(group.period_s, kind.size):
-            found.setdefault(group.period_s, set()).add(group.data_rate)
+        found.setdefault(group.period_s, set()).add(group.data_rate)
     text = _(
         "At {rates} a telegram every {time} is more than the duty cycle allows: such adapters get a faster rate, at "
         "which they may not be heard. Choose a longer period."

@@ -16,7 +16,7 @@ from provisioning.slots.closed_time import closed, is_closed, open_time
 from provisioning.slots.gaps import Gaps
 from provisioning.slots.making_room import Gain, what_makes_room
 from provisioning.slots.models import Assignment, Neighbour, Occupancy, SlotPlan
-from provisioning.slots.services.needs import checked_length
+from provisioning.slots.services.needs import checked_length, slowest_rate
 from provisioning.slots.services.plans import plan_of
 
 __all__ = [
@@ -74,13 +74,15 @@ class Planned:
     """How many of the groups' adapters get a place, by group, and the share of the time that is used then.
 
     `fits` holds when those with short periods come first; `any_order` tells that it does not matter. Within the last
-    hundredth of the time about one adapter in 500 shares some of its time with another one nevertheless.
+    hundredth of the time about one adapter in 500 shares some of its time with another one nevertheless. `too_often`:
+    the groups, from 0 on, whose telegrams would be beyond the duty cycle; pairing gives them a faster data rate.
     """
 
     placed: tuple[int, ...]
     used: float
     fits: bool
     any_order: bool = False
+    too_often: tuple[int, ...] = ()
 
 
 def visible_assignments(actor: Actor, organisation: Organisation | None = None) -> QuerySet[Assignment]:
@@ -149,7 +151,12 @@ def plan_before_building(groups: Sequence[Group], plan: SlotPlan | None = None) 
     wanted = tuple(group.count for group in groups)
     fits = placed == wanted
     any_order = fits and _placed(groups, lengths, plan, longest_first=True) == wanted
-    return Planned(placed, busy_ms / (CHANNELS * _DAY_MS), fits, any_order)
+    too_often = tuple(
+        number
+        for number, group in enumerate(groups)
+        if group.data_rate < slowest_rate(group.period_s, _size(plan, group.kind))
+    )
+    return Planned(placed, busy_ms / (CHANNELS * _DAY_MS), fits, any_order, too_often)
 
 
 def closed_share(plan: SlotPlan) -> float:

@@ -161,6 +161,8 @@ def test_a_plan_is_checked_before_building(client: APIClient, cellar: Concentrat
     found = client.post(f"{V1}slot-plans/check/", crowd, format="json").json()
     assert not found["fits"]
     assert 0 < found["placed"][0] < 9000
+    often = {"groups": [{"count": 1, "data_rate": rate, "period_s": 60} for rate in (5, 1, 2)]}
+    assert client.post(f"{V1}slot-plans/check/", often, format="json").json()["too_often"] == [1]
 
 
 @pytest.mark.parametrize(
