@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from portal.web import figures
 from portal.web.states import Form, State
 from provisioning.fleet.models import Concentrator
+from provisioning.slots.closed_time import open_now
 from provisioning.slots.making_room import Means, what_makes_room
 from provisioning.slots.models import SlotPlan
 from provisioning.slots.queries import Fullness, fullness, how_many_fit, in_closed_time
@@ -62,6 +63,15 @@ class Room:
     @property
     def bar(self) -> SafeString:
         return bar(self.full.used, self.kept)
+
+    @property
+    def open_time(self) -> str:
+        """When everybody may send, as adapters are told: more than the reserve until a slot lies there."""
+        opened = open_now(self.plan)
+        if opened is None:
+            return _("none")
+        seconds = figures.figure(opened.length_ms / 1000, 0 if opened.length_ms % 1000 == 0 else 1)
+        return _("{seconds} s of every {time}").format(seconds=seconds, time=figures.span(opened.period_s))
 
 
 def room(concentrator: Concentrator, *, more: bool = True) -> Room:

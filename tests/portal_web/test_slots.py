@@ -55,6 +55,14 @@ def test_the_map_shows_open_time_and_beacon_of_the_plan(world: World, browse: Br
     assert closed == {("open time", 300), ("beacon", 900)}
 
 
+def test_the_page_tells_how_much_is_open_now(world: World, browse: Browse, held: Assignment) -> None:
+    assert "60 s of every 5 min" in slots(world, browse)
+    SlotPlan.objects.filter(pk=world.concentrator.pk).update(open_minute=False)
+    assert "7.5 s of every 5 min" in slots(world, browse)
+    SlotPlan.objects.filter(pk=world.concentrator.pk).update(reserve=0)
+    assert "of every" not in slots(world, browse)
+
+
 def test_who_has_the_map_already_is_told_so(world: World, browse: Browse, held: Assignment) -> None:
     client, url = browse(world.cast.operator), f"/concentrators/{world.concentrator.pk}/slots/map/"
     first = client.get(url)
