@@ -14,7 +14,7 @@ from tests.simulation.planning import Planned
 from tests.support.virtual_loop import VirtualClock, virtually
 
 HOUR_S = 3600.0
-SETTLED_S = 4 * HOUR_S  # after the last one got power: by then each clock has been answered often enough to be known
+SETTLED_S = 2 * HOUR_S  # after the last one got power: by then each clock has been answered often enough to be known
 
 
 @dataclass(frozen=True)
