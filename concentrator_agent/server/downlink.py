@@ -8,7 +8,6 @@ only urgent commands go out all the same.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -17,12 +16,14 @@ from concentrator_agent import store
 from concentrator_agent.modes import InterfaceClosed
 from concentrator_agent.radio.base import ConcentratorRadio, Reception, Transmission, TransmissionRefused
 from concentrator_agent.server import mac
+from concentrator_agent.server.answering import OUTSIDE_OCTETS, Bounds, Frame, Response
 from concentrator_agent.server.clearance import Clearance, Manners
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.queue import URGENT_PRIORITY, DownlinkQueue, Item
 from concentrator_agent.server.sessions import Device, Session
 from concentrator_agent.server.windows import (
     Window,
+    accept_waits,
     book,
     data_windows,
     deafens,
@@ -35,7 +36,6 @@ from edge.clock import Clock
 from edge.database import Database, StorageError
 from meterwire.clock_package import PORT as CLOCK_PORT
 from meterwire.errors import FormatError
-from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.dutycycle import DutyCycleLedger
 from meterwire.lorawan.frame import MAX_FOPTS, MAX_PHY
 from meterwire.lorawan.mac_commands import MacCommand, encode_commands
@@ -47,59 +47,12 @@ LEAD_S: Final = 0.12  # a forwarder wants it before the window opens: queue, chi
 MAX_GATEWAYS_TRIED: Final = 3
 MAX_UNDER_WAY: Final = 1000
 HEADER_OCTETS: Final = 8  # FHDR and FPort of the MACPayload
-OUTSIDE_OCTETS: Final = 5  # MHDR and MIC, which a data rate's limit does not count
 LEDGER: Final = "duty_cycle"
 NOTHING: Final = "nothing"
 REFUSED: Final = "refused"
 SLOTS: Final = "slots"  # it would reach into somebody's slot: it waits for an uplink in open time
-JOINS_SHARE: Final = 0.5  # of an hour's air in which accepts may be long …
-LONG_ACCEPT_S: Final = 0.3  # … as at DR0 to DR2, and at SF12 in RX2
 SMALLEST_OCTETS: Final = 12  # a frame without port and payload
 LONG_ANSWER_EVERY_S: Final = 20.0  # a gateway that was busy in RX1 answers at length in RX2 at most this often
-
-
-class Response(msgspec.Struct, eq=False):
-    """What an uplink calls for. Exactly one of `accept` (join) and `session` is set.
-
-    `wanted`: the device waits for any downlink (ADRACKReq, sticky answers). `clock`: a payload for port 202 that tells
-    the device how its clock was at this uplink; `clock_unsent` is called when it does not go out.
-    """
-
-    uplink: Uplink
-    device: Device | None = None
-    session: Session | None = None
-    accept: bytes | None = None
-    ack: bool = False
-    wanted: bool = False
-    answers: list[MacCommand] = msgspec.field(default_factory=list)
-    clock: bytes | None = None
-    clock_unsent: Callable[[], None] = lambda: None
-
-
-class _Frame(msgspec.Struct, frozen=True):
-    """A composed downlink and what travels in it."""
-
-    phy: bytes
-    item: Item | None = None
-    asked: tuple[MacCommand, ...] = ()
-    clock: bool = False
-
-
-class _Bounds(msgspec.Struct, frozen=True):
-    """What a frame may hold: `room` octets of MACPayload, items of `least_priority` and above.
-
-    `by_slots`: it is the slots that bound it.
-    """
-
-    room: int
-    least_priority: int = 0
-    by_slots: bool = False
-
-    def allow(self, frame: _Frame) -> bool:
-        """Whether a frame that was composed for another window may go into this one."""
-        if len(frame.phy) - OUTSIDE_OCTETS > self.room:
-            return False
-        return not self.least_priority or (frame.item is not None and frame.item.row.priority >= self.least_priority)
 
 
 class Downlink:
@@ -209,26 +162,21 @@ class Downlink:
 
     async def _send_accept(self, response: Response) -> str:
         assert response.accept is not None
-        frame = _Frame(response.accept)
+        frame = Frame(response.accept)
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
             first, *_ = windows = self._clear_ones_first(copy, join_windows(self._plan, copy), len(frame.phy))
             for window in windows:
                 if reason == REFUSED and self._spare_the_ears(copy.gateway, window, first, len(frame.phy)):
                     break
-                if self._too_much(copy.gateway, window, len(frame.phy)):
+                ledger = self._ledger(copy.gateway)
+                if accept_waits(self._plan, ledger, window, len(frame.phy), self._clock.time()):
                     reason = "duty_cycle"
                     continue
                 reason = await self._try(response.uplink, copy, window, frame)
                 if reason == "sent":
                     return reason
         return reason
-
-    def _too_much(self, gateway: str, window: Window, length: int) -> bool:
-        """Whether a long accept would take air that those need who have joined."""
-        budget_s = self._plan.sub_band(window.freq).budget_s
-        scarce = self.used_s(gateway, window.freq) > JOINS_SHARE * budget_s
-        return scarce and airtime_s(length, window.dr, uplink=False) > LONG_ACCEPT_S
 
     async def _send_data(self, response: Response) -> str:
         device, session = response.device, response.session
@@ -238,7 +186,7 @@ class Downlink:
             return NOTHING  # the uplink itself settled what was waiting
         manners = self._clearance.manners(device, response.uplink.best)
         urgent = manners is not Manners.NONE and self._queue.urgent(device.dev_eui)
-        frame: _Frame | None = None
+        frame: Frame | None = None
         reason = "no_gateway"
         for copy in response.uplink.copies[:MAX_GATEWAYS_TRIED]:
             windows = data_windows(self._plan, copy, session.mac.current)
@@ -295,13 +243,13 @@ class Downlink:
         answers = sum(1 + command.length for command in response.answers)
         return SMALLEST_OCTETS + 1 + answers + max(waiting, len(response.clock or b""))
 
-    def _bounds(self, copy: Reception, window: Window, manners: Manners, *, urgent: bool) -> _Bounds:
+    def _bounds(self, copy: Reception, window: Window, manners: Manners, *, urgent: bool) -> Bounds:
         most = self._plan.data_rate(window.dr).max_mac_payload
         bound = manners is Manners.BOTH or (manners is Manners.SECOND and window.number == 2)
         clear = self._clear(copy, window) - OUTSIDE_OCTETS if bound else most
         if clear >= most:
-            return _Bounds(most)
-        return _Bounds(most, URGENT_PRIORITY) if urgent else _Bounds(clear, by_slots=True)
+            return Bounds(most)
+        return Bounds(most, URGENT_PRIORITY) if urgent else Bounds(clear, by_slots=True)
 
     def _spare_the_ears(self, gateway: str, later: Window, earlier: Window, length: int) -> bool:
         """Whether to leave out a long second window because the gateway has sent such a one a moment ago."""
@@ -314,7 +262,7 @@ class Downlink:
         self._deaf_at[gateway] = now
         return False
 
-    def _compose(self, response: Response, device: Device, session: Session, bounds: _Bounds) -> _Frame | None:
+    def _compose(self, response: Response, device: Device, session: Session, bounds: Bounds) -> Frame | None:
         """A frame within these bounds, under a counter of its own; None where the slots leave no room for any use."""
         room = bounds.room
         if not session.may_take_down:
@@ -350,7 +298,7 @@ class Downlink:
             class_b_or_pending=more or bool(later),
             fopts=encode_commands([*answers, *asked]),
         )
-        return _Frame(phy, item, tuple(asked), clock is not None)
+        return Frame(phy, item, tuple(asked), clock is not None)
 
     def _clock_goes_first(self, response: Response, item: Item | None, room: int) -> bytes | None:
         """The clock's payload when it fits and no configuration waits. The application can wait: it is of no uplink."""
@@ -359,7 +307,7 @@ class Downlink:
             return None
         return clock
 
-    async def _try(self, uplink: Uplink, copy: Reception, window: Window, frame: _Frame) -> str:
+    async def _try(self, uplink: Uplink, copy: Reception, window: Window, frame: Frame) -> str:
         """One window at one gateway: "sent", or why not."""
         if not self._could_send(uplink, window):
             return "too_late"
@@ -379,7 +327,7 @@ class Downlink:
             return REFUSED
         return "sent"
 
-    async def _note_sent(self, session: Session, frame: _Frame, *, disturbs: bool) -> None:
+    async def _note_sent(self, session: Session, frame: Frame, *, disturbs: bool) -> None:
         if disturbs:
             self.counts["slots_disturbed"] += 1
         if frame.asked:

@@ -15,8 +15,9 @@ from concentrator_agent.events import Events, link
 from concentrator_agent.keys.partner import KeyPartner
 from concentrator_agent.opening import Opened
 from concentrator_agent.server import clock_service, mac
+from concentrator_agent.server.answering import Response
 from concentrator_agent.server.dedupe import Uplink
-from concentrator_agent.server.downlink import Downlink, Response
+from concentrator_agent.server.downlink import Downlink
 from concentrator_agent.server.heard import Heard
 from concentrator_agent.server.join import JoinRefused, JoinServer
 from concentrator_agent.server.queue import KEY_EXCHANGE_PORT, DownlinkQueue, Item

@@ -9,6 +9,8 @@ from meterwire.lorawan.dutycycle import DutyCycleLedger
 from meterwire.lorawan.plan import Region
 
 DEAF_FACTOR: Final = 4.0
+JOINS_SHARE: Final = 0.5  # of an hour's air in which join-accepts may be long …
+LONG_ACCEPT_S: Final = 0.3  # … as at DR0 to DR2, and at SF12 in RX2
 
 
 class Window(NamedTuple):
@@ -71,6 +73,13 @@ def power_dbm(plan: Region, freq: int, limit: int) -> int:
 
 def has_air(ledger: DutyCycleLedger, window: Window, phy_length: int, opens_at: float) -> bool:
     return ledger.allowed(window.freq, airtime_s(phy_length, window.dr, uplink=False), opens_at)
+
+
+def accept_waits(plan: Region, ledger: DutyCycleLedger, window: Window, phy_length: int, now: float) -> bool:
+    """Whether a long join-accept would take air that those need who have joined: its device asks again."""
+    if airtime_s(phy_length, window.dr, uplink=False) <= LONG_ACCEPT_S:
+        return False
+    return ledger.used_s(window.freq, now) > JOINS_SHARE * plan.sub_band(window.freq).budget_s
 
 
 def book(ledger: DutyCycleLedger, window: Window, phy_length: int, opens_at: float) -> None:

@@ -52,8 +52,9 @@ def settle_slot(
         actor, adapter, held, period_s=period_s, size=size, data_rate=rate, level_dbm=level, recorded=recorded,
         announced=announced,
     )  # fmt: skip
-    if plan.open_minute:  # which this slot may have ended
-        slots.plan_of(serving).concentrator = serving
+    if plan.open_minute:  # which this slot may have ended: the configuration has to tell what holds from now on
+        current = slots.plan_of(serving)
+        current.concentrator = serving  # Django then has it as serving.slot_plan, where the configuration looks
     given.concentrator = serving  # with its plan, which the configuration wants too
     return given
 

@@ -38,13 +38,14 @@ def find_short(site: Site, others: Sequence[Site], length: int, step: int) -> Sp
     """The same offset in every `step`-th minute: the latest one, on the last channel that has any."""
     for channel in range(CHANNELS - 1, -1, -1):
         best: Spot | None = None
+        latest = 0
         for minute in range(step):
             chunks = range(channel * MINUTES + minute, (channel + 1) * MINUTES, step)
             offset = runs(site.free(others, chunks), length).bit_length() - 1
-            if step > 1 and is_open_minute(minute) and best is not None and best[1] > offset - site.grid.bits // 2:
-                continue
-            if offset >= 0 and (best is None or offset > best[1]):
-                best = chunks[0], offset
+            # The open minute has its turn when the others are half full from their end.
+            counted = offset - site.grid.bits // 2 if step > 1 and is_open_minute(minute) else offset
+            if offset >= 0 and (best is None or counted > latest):
+                best, latest = (chunks[0], offset), counted
         if best is not None:
             return best
     return None
