@@ -157,6 +157,19 @@ def test_the_first_telegram_under_a_delivered_key_activates_it(cast: Cast) -> No
     assert DeviceKey.objects.get(pk=new.pk).last_used_at == NOW
 
 
+def test_a_key_that_was_never_heard_does_not_come_back_after_its_successor(cast: Cast) -> None:
+    adapter = cast.adapter()
+    old, new, later = (issue_inner_key(STAGE, adapter) for _ in range(3))
+    DeviceKey.objects.filter(adapter=adapter).update(state="delivering")
+    assert heard_under([new.pk]) == [new]
+    states = dict(DeviceKey.objects.filter(adapter=adapter).values_list("slot", "state"))
+    assert states == {old.slot: "retiring", new.slot: "active", later.slot: "delivering"}
+    assert heard_under([old.pk]) == []  # a telegram that was under way, which opens
+    old.refresh_from_db()
+    assert (old.state, old.opens, old.grace_until is not None) == ("retiring", True, True)
+    assert cast.inner_key(adapter) == new
+
+
 def test_keys_are_found_by_slot_in_one_query(cast: Cast, django_assert_num_queries: Any) -> None:
     adapters = [cast.keyed_adapter() for _ in range(3)]
     revoked = revoke(STAGE, issue_inner_key(STAGE, adapters[0], slot=5), "lost")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import IntegrityError, transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, Q
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, Max, OuterRef, Q
 
 from provisioning.accounts.actors import System
 from provisioning.audit.services import audited, record
@@ -59,7 +59,7 @@ def answered(delivery: Delivery, check_value: bytes, now: datetime) -> Delivery:
 def activated(keys: Iterable[DeviceKey], now: datetime) -> int:
     """Telegrams were heard under these keys, which are ACTIVE now: so are their deliveries; returns how many.
 
-    The keys before them stay for the campaign's time of grace, and the adapters are owed a proof.
+    The keys that they replaced stay for the campaign's time of grace, and the adapters are owed a proof.
     """
     done = 0
     for key in keys:
@@ -74,12 +74,11 @@ def activated(keys: Iterable[DeviceKey], now: datetime) -> int:
             before = DeviceKey.objects.filter(
                 adapter_id=key.adapter_id, purpose=key.purpose, partner=key.partner, state=KeyState.RETIRING
             )
-            latest = before.order_by("-state_at", "-version").first()
-            if latest is not None:
-                latest.grace_until = latest.state_at + _grace(row)
-                latest.save(update_fields=["grace_until"])
-                data = {"until": latest.grace_until, "campaign": row.campaign_id}
-                record(row.organisation, BRIDGE, "key.grace_set", latest, data)
+            for replaced in before.filter(state_at=before.aggregate(latest=Max("state_at"))["latest"]):
+                replaced.grace_until = replaced.state_at + _grace(row)
+                replaced.save(update_fields=["grace_until"])
+                data = {"until": replaced.grace_until, "campaign": row.campaign_id}
+                record(row.organisation, BRIDGE, "key.grace_set", replaced, data)
             Notice.objects.bulk_create(
                 [Notice(adapter_id=key.adapter_id, key=key, kind=Notice.Kind.PROOF, due_at=now, state_at=now)],
                 ignore_conflicts=True,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -26,7 +27,7 @@ GRACE: Final = timedelta(hours=72)  # so long a replaced key opens late telegram
 STEPS: Final[Mapping[KeyState, frozenset[KeyState]]] = {
     KeyState.DELIVERING: frozenset({KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING}),
     KeyState.ACTIVE: frozenset({KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING}),
-    KeyState.RETIRING: frozenset({KeyState.ACTIVE}),
+    KeyState.RETIRING: frozenset({KeyState.DELIVERING, KeyState.ACTIVE}),
     KeyState.REVOKED: frozenset(
         {KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING, KeyState.ACTIVE, KeyState.RETIRING}
     ),
@@ -98,15 +99,17 @@ def mark_used(key_ids: Iterable[int], at: datetime) -> None:
 
 
 def make_active(actor: Actor, key: DeviceKey, reason: str, grace: timedelta = GRACE, *, told: bool = False) -> None:
-    """Retire the active sibling and activate `key`. The caller has checked the permission and holds the chain.
+    """Retire what came before and activate `key`. The caller has checked the permission and holds the chain.
 
-    `told`: in this transaction the concentrator is told of the adapter anyway.
+    A key that was still being delivered when a later one took its place goes with the active one: what is sealed with
+    it may be under way, and must not make it the active one again. `told`: in this transaction the concentrator is
+    told of the adapter anyway.
     """
-    siblings = DeviceKey.objects.filter(
-        adapter_id=key.adapter_id, purpose=key.purpose, partner=key.partner, state=KeyState.ACTIVE
-    )
-    for sibling in siblings.exclude(pk=key.pk):
-        step(actor, sibling, KeyState.RETIRING, reason="replaced", grace_until=timezone.now() + grace)
+    siblings = DeviceKey.objects.filter(adapter_id=key.adapter_id, purpose=key.purpose, partner=key.partner)
+    before = Q(state=KeyState.ACTIVE) | Q(state=KeyState.DELIVERING, version__lt=key.version)
+    now = timezone.now()
+    for sibling in siblings.filter(before).exclude(pk=key.pk):
+        step(actor, sibling, KeyState.RETIRING, reason="replaced", at=now, grace_until=now + grace)
     step(actor, key, KeyState.ACTIVE, reason=reason, told=told)
 
 
@@ -131,9 +134,18 @@ def make_destroyed(actor: Actor, key: DeviceKey, reason: str) -> None:
     step(actor, key, KeyState.DESTROYED, reason=reason, sealed=b"", intake=False)
 
 
-def step(actor: Actor, key: DeviceKey, to: KeyState, *, reason: str, told: bool = False, **fields: Any) -> None:
-    """One transition. Conflict when the key is in no state from which it leads there."""
-    now = timezone.now()
+def step(
+    actor: Actor,
+    key: DeviceKey,
+    to: KeyState,
+    *,
+    reason: str,
+    told: bool = False,
+    at: datetime | None = None,
+    **fields: Any,
+) -> None:
+    """One transition, `at` a time or now. Conflict when the key is in no state from which it leads there."""
+    now = at or timezone.now()
     before = DeviceKey.objects.values_list("state", flat=True).get(pk=key.pk)
     moved = before in STEPS[to] and DeviceKey.objects.filter(pk=key.pk, state=before).update(
         state=to, state_at=now, **fields

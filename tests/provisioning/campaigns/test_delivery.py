@@ -58,6 +58,16 @@ def test_a_delivered_key_goes_from_planned_to_in_use_and_the_old_one_keeps_its_g
     assert Notice.objects.get(kind="proof").key == key
 
 
+def test_a_key_that_never_was_heard_keeps_the_same_grace_once_its_successor_is(stage: Stage) -> None:
+    adapter = stage.adapter()
+    old = stage.cast.inner_key(adapter)
+    DeviceKey.objects.filter(pk=old.pk).update(state="delivering")  # as from a key file
+    stage.heard(stage.begun(adapter, grace_hours=24).key)
+    old.refresh_from_db()
+    assert old.state == "retiring"
+    assert old.grace_until == old.state_at + timedelta(hours=24)
+
+
 def test_a_delivery_begins_once_and_not_while_its_campaign_rests(stage: Stage) -> None:
     campaign = stage.plan(stage.adapter())
     delivery = campaign.deliveries.get()
