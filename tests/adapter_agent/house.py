@@ -1,8 +1,6 @@
 """A whole adapter at one meter, and a network that tells the time and hands out configurations."""
 
 import asyncio
-import os
-import pty
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -17,6 +15,7 @@ from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.gpstime import gps_seconds
 from tests.adapter_agent.cast import DEV_EUI, JOIN_EUI, write_hand_over
 from tests.adapter_agent.meter.build import SERVER_ID, energy, telegram
+from tests.adapter_agent.meter_line import MeterLine
 from tests.adapter_agent.radio.network import Network
 
 IMPORT = "0100010800ff"
@@ -75,7 +74,7 @@ class House:
         self.network = Concentrator(self.clock)
         self.sent = []
         self.server_id = SERVER_ID
-        self.master, self.slave = pty.openpty()
+        self.line = MeterLine()
         write_hand_over(folder / "keys.json", **keys)
         self.source = folder / "adapter.toml"
         self.text = f"""
@@ -85,7 +84,7 @@ class House:
             state_dir = "state"
             key_file = "keys.json"
             [[input]]
-            device = "{os.ttyname(self.slave)}"
+            device = "{self.line.device}"
             [radio]
             confirm_every = 3
             data_rate = {dr}
@@ -116,9 +115,7 @@ class House:
         passed = 0.0
         while passed < seconds:
             if self.server_id is not None:
-                os.write(self.master, telegram(energy(IMPORT, raw), server_id=self.server_id))
-                for _ in range(10):
-                    await asyncio.sleep(0.001)
+                await self.line.say(telegram(energy(IMPORT, raw), server_id=self.server_id))
             await self.clock.advance(every_s)
             passed += every_s
 
@@ -132,8 +129,7 @@ class House:
         return [config_records.decode(sent.payload) for sent in self.sent if sent.port == 33 and sent.acknowledged]
 
     def close(self) -> None:
-        os.close(self.master)
-        os.close(self.slave)
+        self.line.close()
 
 
 def reported(parts, kind) -> list:

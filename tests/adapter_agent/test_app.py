@@ -1,8 +1,6 @@
 """A whole adapter in one task: a meter's bytes in, authentic telegrams out, on a clock that moves only when told."""
 
 import asyncio
-import os
-import pty
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +28,7 @@ from meterwire.lorawan import mac_commands as mac
 from meterwire.lorawan.gpstime import gps_seconds
 from tests.adapter_agent.cast import BEGIN, DEV_EUI, JOIN_EUI, SERVER_ID, opened, write_hand_over
 from tests.adapter_agent.meter.build import energy, telegram
+from tests.adapter_agent.meter_line import MeterLine
 from tests.adapter_agent.radio.network import Network
 
 IMPORT, POWER = "0100010800ff", "0100100700ff"
@@ -42,7 +41,7 @@ class House:
         self.clock = ManualClock()
         self.network = Telling(self.clock)
         self.sent = []
-        self.master, self.slave = pty.openpty()
+        self.line = MeterLine()
         write_hand_over(folder / "keys.json", **keys)
         self.text = f"""
             [adapter]
@@ -51,7 +50,7 @@ class House:
             state_dir = "state"
             key_file = "keys.json"
             [[input]]
-            device = "{os.ttyname(self.slave)}"
+            device = "{self.line.device}"
             [radio]
             confirm_every = 3
             [commissioning]
@@ -75,10 +74,8 @@ class House:
             await asyncio.wait_for(task, 10)
 
     async def meter(self, *entries: bytes) -> None:
-        """The meter pushes; the bytes arrive through a real line, so the loop needs to turn until they have."""
-        os.write(self.master, telegram(*entries))
-        for _ in range(20):
-            await asyncio.sleep(0.001)
+        """The meter pushes; the bytes arrive through a real line."""
+        await self.line.say(telegram(*entries))
 
     async def pass_time(self, seconds: float, *entries: bytes, every_s: float = 10.0) -> None:
         passed = 0.0
@@ -92,8 +89,7 @@ class House:
         return [sent for sent in self.sent if sent.port == 16]
 
     def close(self) -> None:
-        os.close(self.master)
-        os.close(self.slave)
+        self.line.close()
 
 
 class Telling(Network):

@@ -1,6 +1,5 @@
 """A whole adapter at an M-Bus meter that encrypts by itself: what arrives with and without its key."""
 
-import os
 from contextlib import asynccontextmanager
 
 import pytest
@@ -40,7 +39,7 @@ class Encrypted(House):
         self.carried = carried
         self.server_id = None  # nobody pushes here
         self.bus = Bus(meter, folder / "bus", self.clock)
-        device = f'device = "{os.ttyname(self.slave)}"'
+        device = f'device = "{self.line.device}"'
         asked = f'device = "{folder / "bus"}"\ninterface = "mbus"\nbaud = 2400\nevery_s = 20'
         self.text = self.text.replace(device, asked)
 

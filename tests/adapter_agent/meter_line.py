@@ -1,0 +1,48 @@
+"""A meter's end of a real line: what it says is there to be read before the loop turns again."""
+
+import asyncio
+import fcntl
+import os
+import pty
+import struct
+import termios
+import time
+
+TURNS = 20  # of the loop, in which whoever reads the line takes what it holds
+CARRIED_S = 20.0  # the kernel has carried the bytes long before that, or the line is full
+
+
+class MeterLine:
+    """A pseudo-terminal whose `device` the adapter opens. Before it has set the line, what the meter says is lost;
+    afterwards it waits to be read.
+    """
+
+    def __init__(self) -> None:
+        self._meter, self._adapter = pty.openpty()
+        self.device = os.ttyname(self._adapter)
+
+    async def say(self, data: bytes) -> None:
+        """Push `data`, and let it be read."""
+        if self._set:
+            self._carry(data)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    def _carry(self, data: bytes) -> None:
+        """Until the kernel has brought `data` over; nobody reads meanwhile, as the loop does not turn."""
+        waiting, until = self._unread() + os.write(self._meter, data), time.monotonic() + CARRIED_S
+        while self._unread() < waiting:
+            assert time.monotonic() < until, f"{waiting} bytes do not fit the line: nobody reads it"
+            time.sleep(0)
+
+    @property
+    def _set(self) -> bool:
+        return not termios.tcgetattr(self._adapter)[3] & termios.ICANON
+
+    def _unread(self) -> int:
+        [count] = struct.unpack("i", fcntl.ioctl(self._adapter, termios.FIONREAD, bytes(4)))
+        return count
+
+    def close(self) -> None:
+        os.close(self._meter)
+        os.close(self._adapter)
