@@ -11,8 +11,8 @@ from portal.web import slots_states
 from portal.web.access import Access, reach_of
 from portal.web.slots_wrong import wrong_at
 from provisioning.fleet.models import Concentrator
-from provisioning.slots.closed_time import closed, open_time
-from provisioning.slots.models import Assignment
+from provisioning.slots.closed_time import closed, open_now, open_time
+from provisioning.slots.models import Assignment, SlotPlan
 from provisioning.slots.queries import conflicts, heard_at
 from provisioning.slots.services import plan_of
 
@@ -39,10 +39,12 @@ def drawn(access: Access, concentrator: Concentrator) -> dict[str, Any]:
     for *place, conflict in _heard(concentrator):
         found.add(tuple(place), "conflict" if conflict else "neighbour")
     prefix = _shared([eui for eui in found.euis if eui])
+    plan = plan_of(concentrator)
     return {
         "frame": FRAME_S,
         "channels": [round(hz / 1e6, 1) for hz in FREQUENCIES_HZ],
-        "closed": _closed(concentrator),
+        "closed": _closed(plan),
+        "open": _open(plan),
         "kinds": list(found.kinds),
         "states": [(said.state.form, said.state.word) for said in map(slots_states.said, slots_states.CODES)],
         "own": count,
@@ -77,12 +79,19 @@ def _heard(concentrator: Concentrator) -> Iterable[tuple[Any, ...]]:
     return rows.values_list(*_COLUMNS, "meets")
 
 
-def _closed(concentrator: Concentrator) -> list[tuple[str, int, int, int]]:
+def _closed(plan: SlotPlan) -> list[tuple[str, int, int, int]]:
     """Time without slots: what it is for, phase (ms), period (s), length (ms)."""
-    plan = plan_of(concentrator)
     free = open_time(plan)
     names = {free.phase_ms: _("open time")} if free else {}
     return [(names.get(c.phase_ms, _("beacon")), c.phase_ms, c.period_s, c.length_ms) for c in closed(plan)]
+
+
+def _open(plan: SlotPlan) -> list[tuple[str, int, int, int]]:
+    """As `_closed`, where everybody may send until a slot lies there: more than what is open for ever, or nothing."""
+    now = open_now(plan)
+    if now is None or now == open_time(plan):
+        return []
+    return [(_("open until slots need it"), now.phase_ms, now.period_s, now.length_ms)]
 
 
 def _shared(euis: list[str]) -> str:

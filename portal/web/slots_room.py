@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from portal.web import figures
 from portal.web.states import Form, State
 from provisioning.fleet.models import Concentrator
-from provisioning.slots.closed_time import open_now
+from provisioning.slots.closed_time import open_now, open_time
 from provisioning.slots.making_room import Means, what_makes_room
 from provisioning.slots.models import SlotPlan
 from provisioning.slots.queries import Fullness, fullness, how_many_fit, in_closed_time
@@ -63,6 +63,11 @@ class Room:
     @property
     def bar(self) -> SafeString:
         return bar(self.full.used, self.kept)
+
+    @property
+    def opened(self) -> bool:
+        """Whether more than the reserve is open, until a slot lies there."""
+        return open_now(self.plan) != open_time(self.plan)
 
     @property
     def open_time(self) -> str:

@@ -1,4 +1,5 @@
-"""A concentrator full of time slots, in a database of its own: `python -m tests.browser.slots_stage COUNT`.
+"""A concentrator full of time slots, in a database of its own: `python -m tests.browser.slots_stage COUNT`, and what
+happens there: `python -m tests.browser.slots_stage refused|released|elsewhere ADAPTER`.
 
 One slot in a hundred is not as it should be; every tenth belongs to an adapter that sends hourly or daily. One adapter
 has drifted for weeks, one of a neighbour is heard and meets a slot here.
@@ -29,12 +30,25 @@ RATES = (5, 5, 5, 5, 5, 5, 5, 4, 4, 3)
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     django.setup()
-    print(json.dumps(seed(int(sys.argv[1]))))
+    if len(sys.argv) == 2:
+        print(json.dumps(seed(int(sys.argv[1]))))
+    else:
+        HAPPENINGS[sys.argv[1]](int(sys.argv[2]))
+        print("{}")
 
 
 def seeded(portal: "Portal", count: int) -> dict[str, Any]:
     """Fill the portal's database, in a process of its own."""
-    command = [sys.executable, "-m", "tests.browser.slots_stage", str(count)]
+    return _run(portal, count)
+
+
+def happens(portal: "Portal", what: str, adapter: int) -> None:
+    """One of HAPPENINGS, in a process of its own; open pages are told as the bridge tells them."""
+    _run(portal, what, adapter)
+
+
+def _run(portal: "Portal", *arguments: object) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.browser.slots_stage", *map(str, arguments)]
     run = subprocess.run(command, cwd=ROOT, env=portal.environment, capture_output=True, text=True, check=False)
     if run.returncode:
         raise RuntimeError(run.stderr)
@@ -63,6 +77,12 @@ def seed(count: int) -> dict[str, Any]:
         "concentrator": world.concentrator.pk,
         "adapter": first.pk,
         "dev_eui": first.adapter.dev_eui,
+        "others": list(
+            Assignment.objects.filter(concentrator=world.concentrator, period_s=900, echoed_state=0, echoed_version=1)
+            .exclude(pk__in=[first.pk, second.pk])
+            .order_by("channel", "phase_ms")
+            .values_list("pk", flat=True)[:10]
+        ),
         "neighbour": neighbour,
         "slots": Assignment.objects.filter(concentrator=world.concentrator).count(),
     }
@@ -148,6 +168,49 @@ def a_neighbour(world: Any, row: Any) -> int:
     )  # fmt: skip
     return int(adapter.pk)
 
+
+def refused(adapter: int) -> None:
+    """An adapter says that it cannot keep its slot."""
+    from meterwire.config_records import SlotReport
+    from provisioning.accounts.actors import System
+    from provisioning.slots.models import Assignment
+    from provisioning.slots.services import echoed
+
+    row = Assignment.objects.select_related("adapter__concentrator").get(pk=adapter)
+    report = SlotReport(row.version, Assignment.State.REFUSED, 0, 0)
+    echoed(System("bridge"), row.adapter, report, datetime.now(UTC))
+    _tell(row.adapter.organisation_id, "reading", adapter, row.concentrator_id)
+
+
+def released(adapter: int) -> None:
+    """A slot is free again, and the concentrator says that it knows."""
+    from provisioning.fleet.models import Adapter
+    from provisioning.slots.services import release
+    from tests.cast import STAGE
+
+    row = Adapter.objects.get(pk=adapter)
+    release(STAGE, row)
+    _tell(row.organisation_id, "concentrator", None, row.concentrator_id)
+
+
+def elsewhere(adapter: int) -> None:
+    """Another concentrator than the adapter's says something."""
+    from provisioning.fleet.models import Adapter
+
+    row = Adapter.objects.get(pk=adapter)
+    assert row.concentrator_id is not None
+    _tell(row.organisation_id, "concentrator", None, row.concentrator_id + 1000)
+
+
+def _tell(organisation: int, kind: str, adapter: int | None, concentrator: int | None) -> None:
+    from portal.telemetry.live import Changes, tell
+
+    changes = Changes()
+    changes.add(organisation, kind, adapter, concentrator, datetime.now(UTC).isoformat())
+    tell(changes)
+
+
+HAPPENINGS = {deed.__name__: deed for deed in (refused, released, elsewhere)}
 
 if __name__ == "__main__":
     main()

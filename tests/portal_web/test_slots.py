@@ -55,6 +55,14 @@ def test_the_map_shows_open_time_and_beacon_of_the_plan(world: World, browse: Br
     assert closed == {("open time", 300), ("beacon", 900)}
 
 
+def test_the_map_shows_what_is_open_until_a_slot_lies_there(world: World, browse: Browse, held: Assignment) -> None:
+    assert the_map(world, browse)["open"] == [["open until slots need it", 240_000, 300, 60_000]]
+    assert "open until slots need it" in slots(world, browse)
+    SlotPlan.objects.filter(pk=world.concentrator.pk).update(open_minute=False)
+    assert the_map(world, browse)["open"] == []
+    assert "open until slots need it" not in slots(world, browse)
+
+
 def test_the_page_tells_how_much_is_open_now(world: World, browse: Browse, held: Assignment) -> None:
     assert "60 s of every 5 min" in slots(world, browse)
     SlotPlan.objects.filter(pk=world.concentrator.pk).update(open_minute=False)

@@ -86,6 +86,8 @@ function refresh(kinds, changes = []) {
     if (!kinds.some((kind) => kind === "many" || wanted.includes(kind))) continue;
     const mine = part.dataset.liveAdapter;
     if (mine && changes.length && !changes.some((c) => c.kind === "many" || String(c.adapter) === mine)) continue;
+    const served = part.dataset.liveConcentrator;
+    if (served && changes.length && !changes.some((c) => c.kind === "many" || String(c.concentrator) === served)) continue;
     const pace = Number(part.dataset.livePace || 3) * 1000;
     if (due.has(part.id)) continue;
     due.set(part.id, setTimeout(() => {

@@ -1,4 +1,5 @@
-// The slot map of a concentrator: fetches its columns, draws them, and listens to mouse, fingers, keys and the list below.
+// The slot map of a concentrator: fetches its columns, draws them, listens to mouse, fingers, keys and the list below, and
+// fetches both anew when something has changed there.
 import { number } from "./format.js";
 import { Boxes } from "./slotmap_data.js";
 import { Drawing } from "./slotmap_draw.js";
@@ -22,13 +23,43 @@ class SlotMap {
 
   async load() {
     try {
-      const answer = await fetch(this.element.dataset.slotmap, { headers: { Accept: "application/json" } });
-      if (!answer.ok) throw new Error(String(answer.status));
+      const answer = await this.fetched();
+      this.edition = answer.headers.get("ETag");
       this.begin(await answer.json());
     } catch {
       this.note.hidden = false;
       this.note.textContent = word("map failed");
     }
+  }
+
+  async fetched() {
+    const answer = await fetch(this.element.dataset.slotmap, { headers: { Accept: "application/json" } });
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer;
+  }
+
+  /** What has changed since, at the same place and with the same slots marked; without the network it stays as it is. */
+  async follow() {
+    const answer = await this.fetched().catch(() => undefined);
+    const edition = answer?.headers.get("ETag");
+    if (!edition || edition === this.edition) return;
+    const marked = this.adapters(this.chosen);
+    const opened = this.adapters(this.opened >= 0 ? [this.opened] : []);
+    this.boxes = new Boxes(await answer.json());
+    this.edition = edition;
+    this.chosen = new Set(marked.flatMap((adapter) => this.boxes.of(adapter)));
+    this.opened = opened.flatMap((adapter) => this.boxes.of(adapter))[0];
+    this.gestures.here = undefined;
+    this.point(-1);
+    this.recolour();
+    if (document.getElementById("slots").contains(document.activeElement)) return; // somebody goes through the list
+    window.htmx.ajax("GET", location.pathname + location.search, { target: "#slots", swap: "innerHTML", event: new Event("live") });
+  }
+
+  /** Whose slots some boxes show. */
+  adapters(boxes) {
+    const found = [...boxes].flatMap((n) => this.boxes.members(n)).map((slot) => this.boxes.told(slot).adapter);
+    return [...new Set(found)].filter(Boolean);
   }
 
   begin(data) {
@@ -42,7 +73,7 @@ class SlotMap {
     this.field.append(this.tip);
     new ResizeObserver(() => this.resize()).observe(this.field);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
-    new Gestures(this);
+    this.gestures = new Gestures(this);
     this.resize();
     performance.measure("slotmap-first", { start: began, end: performance.now() });
     this.listed();
@@ -172,5 +203,9 @@ for (const element of document.querySelectorAll("[data-slotmap]")) {
     map.show(Number(button.dataset.showSlot));
     element.scrollIntoView({ block: "nearest" });
   });
-  document.addEventListener("htmx:afterSettle", (event) => event.target.id === "slots" && map.boxes && map.listed());
+  element.addEventListener("live", () => map.boxes && map.follow());
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const again = event.detail.requestConfig?.triggeringEvent?.type === "live"; // whoever looks has moved the map since
+    if (event.target.id === "slots" && map.boxes && !again) map.listed();
+  });
 }

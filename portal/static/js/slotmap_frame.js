@@ -4,15 +4,22 @@ import { LEFT, TOP } from "./slotmap_view.js";
 const STEPS_MS = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000, 120_000, 300_000];
 const LEAST_TICK_PX = 74;
 const HATCH_PX = 5;
+const WIDE_HATCH_PX = 24;
 const SIZE = "11px";
 
-/** Time without slots, hatched through all channels, with its name where there is room. */
-export function closed({ context, view, boxes, colours, font }) {
+/** Time without slots, hatched through all channels; more widely where slots may come once they need it. */
+export function closed(drawing) {
+  hatched(drawing, drawing.boxes.data.open, WIDE_HATCH_PX);
+  hatched(drawing, drawing.boxes.data.closed, HATCH_PX);
+}
+
+/** With its name where there is room. */
+function hatched({ context, view, boxes, colours, font }, parts, apart) {
   const bottom = view.y(view.lanes);
   context.strokeStyle = colours.edge;
   context.lineWidth = 1;
   context.font = `${SIZE} ${font}`;
-  for (const [name, phase, period, length] of boxes.data.closed) {
+  for (const [name, phase, period, length] of parts) {
     for (let begin = phase; begin < boxes.frameMs; begin += period * 1000) {
       const x = Math.max(LEFT, view.x(begin));
       const end = Math.min(view.width, view.x(begin + length));
@@ -22,7 +29,7 @@ export function closed({ context, view, boxes, colours, font }) {
       context.rect(x, TOP, Math.max(1, end - x), bottom - TOP);
       context.clip();
       context.beginPath();
-      for (let at = x - (bottom - TOP); at < end; at += HATCH_PX) {
+      for (let at = x - (bottom - TOP); at < end; at += apart) {
         context.moveTo(at, bottom);
         context.lineTo(at + bottom - TOP, TOP);
       }

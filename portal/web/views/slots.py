@@ -14,7 +14,7 @@ from portal.web.access import PageRequest, page
 from provisioning.fleet.models import Adapter, Concentrator
 from provisioning.fleet.queries import visible_adapters, visible_concentrators
 
-PARTS = {"slots": "slots/table.html", "slots-card": "slots/concentrator_card.html"}
+PARTS = {"slots": "slots/table.html", "slots-card": "slots/concentrator_card.html", "room": "slots/room.html"}
 
 
 @require_safe
@@ -25,8 +25,8 @@ def concentrator_slots(request: PageRequest, pk: int) -> HttpResponse:
     part = PARTS.get(request.htmx.target or "") if request.htmx else None
     context: dict[str, object] = {"concentrator": row}
     if part != PARTS["slots"]:
-        context["room"] = slots_room.room(row, more=part is None)
-    if part != PARTS["slots-card"]:
+        context["room"] = slots_room.room(row, more=part != PARTS["slots-card"])
+    if part in (None, PARTS["slots"]):
         found, lines = slots.lines(access, row, request.GET)
         show = request.GET.get("show", "")
         context |= {
