@@ -7,6 +7,8 @@ import pty
 import selectors
 import sys
 import threading
+from collections.abc import Set
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from tests.adapter_agent.meter.build import energy, telegram
 from tests.adapter_agent.radio.air import AirServer
 
 METER = telegram(energy("0100010800ff", 123456), energy("0100020800ff", 777))
+TOLD = {ReadIdentity(0, IdentityKind.SERVER_ID, SERVER_ID), Resolution(1, -1), Resolution(2, -1)}
 
 
 class Wire:
@@ -63,7 +66,7 @@ def configuration(folder: Path, name: str, sections: str) -> Path:
         state_dir = "state"
         key_file = "keys.json"
         [sampler]
-        period_s = 3.0
+        period_s = 1.0
         [clock]
         trusted = true
         [commissioning]
@@ -74,21 +77,31 @@ def configuration(folder: Path, name: str, sections: str) -> Path:
     return file
 
 
-async def telegrams(
-    tmp_path: Path, carries: str, configuration_: bytes = b"", enough: int = 3
-) -> tuple[list[dict[int, int]], list, Wire]:
-    """What two divided halves have sent after `enough` telegrams, opened by the network's owner, and the reports."""
+@dataclass(frozen=True)
+class Walk:
+    """What two divided halves did: the telegrams, opened by the network's owner, the records reported, what the wire
+    carried, and the state files of each half.
+    """
+
+    sent: list[dict[int, int]]
+    reports: list
+    carried: bytes
+    sealed: dict[str, str]
+
+
+async def walk(folder: Path, carries: str, down: bytes = b"", *, enough: int = 3, told: Set = frozenset()) -> Walk:
+    """Until there are `enough` telegrams and the reports have `told` everything."""
     wire = Wire()
     meter, meter_line = pty.openpty()
-    air = AirServer(enough=enough)
-    air.configuration = configuration_
+    air = AirServer()
+    air.configuration = down
     await air.start()
     coupling = '[coupling]\ndevice = "{}"\ncarries = "' + carries + '"\n'
     board = configuration(
-        tmp_path, "board", f'{coupling.format(wire.devices[0])}[[input]]\ndevice = "{os.ttyname(meter_line)}"'
+        folder, "board", f'{coupling.format(wire.devices[0])}[[input]]\ndevice = "{os.ttyname(meter_line)}"'
     )
     base = configuration(
-        tmp_path, "base", f"{coupling.format(wire.devices[1])}[radio]\nport = {air.port}\nconfirm_every = 0"
+        folder, "base", f"{coupling.format(wire.devices[1])}[radio]\nport = {air.port}\nconfirm_every = 0"
     )
     processes = [
         await asyncio.create_subprocess_exec(sys.executable, "-m", "adapter_agent", command, "--config", str(file))
@@ -96,26 +109,59 @@ async def telegrams(
     ]
     pushing = asyncio.create_task(push(meter))
     try:
-        async with asyncio.timeout(60):
-            await air.done.wait()
+        async with asyncio.timeout(120):
+            while len(air.values) < enough or not told <= set(records(air)):
+                await asyncio.sleep(0.02)
     finally:
         pushing.cancel()
         for process in processes:
             process.terminate()
-        codes = [await asyncio.wait_for(process.wait(), 20) for process in processes]
+        codes = [await asyncio.wait_for(process.wait(), 60) for process in processes]
         await air.stop()
         wire.close()
         os.close(meter)
         os.close(meter_line)
     assert codes == [0, 0]
     values = [opened(payload, counter) for counter, payload in enumerate(air.values)]
-    return values, [record for report in air.reports for record in config_records.decode(report).records], wire
+    sealed = {
+        name: json.dumps(sorted(p.name for p in (folder / name / "state").iterdir())) for name in ("board", "base")
+    }
+    return Walk(values, records(air), bytes(wire.carried), sealed)
+
+
+def records(air: AirServer) -> list:
+    return [record for report in air.reports for record in config_records.decode(report).records]
 
 
 async def push(meter: int) -> None:
     while True:
         os.write(meter, METER)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def walks(tmp_path_factory):
+    """All at once, as each of them waits for most of its time: for its turn to join, and for the next period."""
+    [registers] = config_records.encode(4, [Registers(0, (2,))])
+
+    async def together():
+        working = {
+            f"{name} {carries}": walk(tmp_path_factory.mktemp(carries), carries, **how)
+            for name, carries, how in (
+                *(("same", carries, {"told": TOLD}) for carries in ("bytes", "reading", "telegram")),
+                *(("configured", carries, {"down": registers, "enough": 4}) for carries in ("reading", "telegram")),
+            )
+        }
+        return dict(zip(working, await asyncio.gather(*working.values(), return_exceptions=True), strict=True))
+
+    done = asyncio.run(together())
+
+    def of(name: str) -> Walk:
+        if isinstance(done[name], BaseException):
+            raise done[name]
+        return done[name]
+
+    return of
 
 
 @pytest.mark.parametrize(
@@ -127,27 +173,21 @@ async def push(meter: int) -> None:
     ],
     ids=["bytes", "reading", "telegram"],
 )
-async def test_the_same_telegrams_come_out_wherever_decoding_and_sealing_sit(
-    tmp_path, carries, on_the_wire, not_on_the_wire
-):
-    sent, reports, wire = await telegrams(tmp_path, carries)
-    assert [(values[1], values[2]) for values in sent] == [(12345, 77)] * 3
-    assert [values.get(31) for values in sent] == [identity_hash(DEV_EUI, 0, SERVER_ID), None, None]
-    assert ReadIdentity(0, IdentityKind.SERVER_ID, SERVER_ID) in reports
-    assert {Resolution(1, -1), Resolution(2, -1)} <= set(reports)
-    assert on_the_wire in wire.carried
+def test_the_same_telegrams_come_out_wherever_decoding_and_sealing_sit(walks, carries, on_the_wire, not_on_the_wire):
+    done = walks(f"same {carries}")
+    count = max(3, len(done.sent))
+    assert [(values[1], values[2]) for values in done.sent] == [(12345, 77)] * count
+    assert [values.get(31) for values in done.sent] == [identity_hash(DEV_EUI, 0, SERVER_ID)] + [None] * (count - 1)
+    assert ReadIdentity(0, IdentityKind.SERVER_ID, SERVER_ID) in done.reports
+    assert {Resolution(1, -1), Resolution(2, -1)} <= set(done.reports)
+    assert on_the_wire in done.carried
     if not_on_the_wire is not None:
-        assert not_on_the_wire not in wire.carried
-    sealed = {
-        name: json.dumps(sorted(p.name for p in (tmp_path / name / "state").iterdir())) for name in ("board", "base")
-    }
-    assert ("counter.sealed" in sealed["board"]) == (carries == "telegram")
-    assert ("counter.sealed" in sealed["base"]) == (carries != "telegram")
-    assert "radio.sealed" not in sealed["board"]
+        assert not_on_the_wire not in done.carried
+    assert ("counter.sealed" in done.sealed["board"]) == (carries == "telegram")
+    assert ("counter.sealed" in done.sealed["base"]) == (carries != "telegram")
+    assert "radio.sealed" not in done.sealed["board"]
 
 
 @pytest.mark.parametrize("carries", ["reading", "telegram"])
-async def test_the_configuration_reaches_the_half_that_samples(tmp_path, carries):
-    [configured] = config_records.encode(4, [Registers(0, (2,))])
-    sent, _, _ = await telegrams(tmp_path, carries, configured, enough=4)
-    assert sorted(sent[-1]) == [2]
+def test_the_configuration_reaches_the_half_that_samples(walks, carries):
+    assert sorted(walks(f"configured {carries}").sent[-1]) == [2]
