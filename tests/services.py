@@ -6,6 +6,7 @@ that use them (tests/support). With xdist the controller starts the services and
 
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.support.processes import Service, postgres, redis
 
 WITHOUT_SERVICES = ("meterwire", "edge", "adapter_agent", "simulation", "concentrator_agent", "support")
 _started: list[Service] = []
+_folders: list[Path] = []
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,6 +27,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
     os.environ.setdefault("MSPAN_ALLOW_FILE_KEK", "1")
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps an event loop in the test thread
     if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ["MSPAN_TEST_FOLDER"] = _shared_folder()
         if "MSPAN_KEK_FILE" not in os.environ:
             os.environ["MSPAN_KEK_FILE"] = _kek_file()
         if "MSPAN_DATABASE_URL" not in os.environ:
@@ -35,6 +38,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 def pytest_unconfigure() -> None:
     while _started:
         _started.pop().stop()
+    while _folders:
+        shutil.rmtree(_folders.pop(), ignore_errors=True)
 
 
 def _point_at_services(needed: bool) -> None:
@@ -53,6 +58,14 @@ def _point_at_services(needed: bool) -> None:
 def _only_pure(args: list[str]) -> bool:
     paths = [arg for arg in args if arg.startswith("tests") or "/tests/" in arg]
     return bool(paths) and all(any(f"tests/{name}" in path for name in WITHOUT_SERVICES) for path in paths)
+
+
+def _shared_folder() -> str:
+    """What is made once for all workers; services that run under accounts of their own reach what is theirs in it."""
+    path = Path(tempfile.mkdtemp(prefix="mspan-run-"))
+    path.chmod(0o711)
+    _folders.append(path)
+    return str(path)
 
 
 def _kek_file() -> str:

@@ -1,10 +1,12 @@
 """A whole Meterspan on real services, each part a process of its own that a test can kill and start again."""
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +17,14 @@ import psycopg
 
 from portal.ops.demo import house
 from portal.ops.demo.house import Flat
-from tests.support.processes import Service, free_port, postgres, redis
+from tests.support.migrated import migrated_postgres
+from tests.support.processes import Service, answers, free_port, redis
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
+READY_DEADLINE_S = 120.0
+READY = "select 1 from fleet_concentrator where online and running_revision = desired_revision"
 
 
 @dataclass
@@ -46,6 +51,15 @@ class Stand:
         with psycopg.connect(self.env["MSPAN_DATABASE_URL"]) as connection:
             return connection.execute(sql, values).fetchall()
 
+    async def ready(self) -> None:
+        """Return when pages are served and the concentrator runs its device table: nobody answers a join before."""
+        deadline = time.monotonic() + READY_DEADLINE_S
+        while not await asyncio.to_thread(lambda: answers(self.ports["web"]) and self.rows(READY)):
+            if time.monotonic() > deadline:
+                logs = "\n".join(f"== {name}\n{self.parts[name].log()[-1500:]}" for name in ("bridge", "concentrator"))
+                raise AssertionError(f"it never stood:\n{logs}")
+            await asyncio.sleep(0.1)
+
 
 class Portless(Service):
     """A part that serves no TCP port: started means running."""
@@ -59,18 +73,25 @@ class Portless(Service):
 
 @contextmanager
 def standing(
-    adapters: int, *, period_s: float, confirm_every: int, paired: int | None = None, slots: bool = True
+    adapters: int,
+    *,
+    period_s: float,
+    confirm_every: int,
+    paired: int | None = None,
+    slots: bool = True,
+    gateways: int = 1,
 ) -> Iterator[Stand]:
     """Everything but the building: database, cache, broker, bridge, concentrator; adapters are provisioned.
 
     The first `paired` adapters (None: all) are paired with their meters. Without `slots` everybody sends at any time
-    and asks for an answer then, which takes seconds where slots take minutes.
+    and asks for an answer then, which takes seconds where slots take minutes. One gateway may answer about once in a
+    second, by its duty cycle: whoever needs more answers takes more `gateways`.
     """
     folder = Path(tempfile.mkdtemp(prefix="mspan-stand-"))
     started: list[Service] = []
     try:
         count = adapters if paired is None else paired
-        yield _stand(folder, started, adapters, period_s, confirm_every, count, slots=slots)
+        yield _stand(folder, started, adapters, period_s, confirm_every, count, slots=slots, gateways=gateways)
     finally:
         for part in reversed(started):
             part.stop()
@@ -86,18 +107,22 @@ def _stand(
     paired: int,
     *,
     slots: bool,
+    gateways: int,
 ) -> Stand:
     for name in ("agents", "meters", "broker"):
         (folder / name).mkdir()
     ports = {name: free_port() for name in ("mqtt", "udp", "air")}
-    parts: dict[str, Service] = {"database": postgres({"fsync": "on"})}
+    parts: dict[str, Service] = {"database": migrated_postgres({"fsync": "on"})}
     started.append(parts["database"])
     parts["cache"] = redis()
     started.append(parts["cache"])
     env = _environment(folder, ports, parts)
     agents, meters = folder / "agents", folder / "meters"
     building = [sys.executable, "-m", "adapter_agent.simulation", str(agents / "building.toml"), "--new", str(adapters)]
-    building += ["--gateway", f"{house.GATEWAY_EUI}@127.0.0.1:{ports['udp']}", "--meters", str(meters)]
+    for number in range(gateways):
+        eui = f"{int(house.GATEWAY_EUI, 16) + number:016x}"
+        building += ["--gateway", f"{eui}@127.0.0.1:{ports['udp']}"]
+    building += ["--meters", str(meters)]
     seed = [*MANAGE, "demo_seed", "--agents", str(agents), "--meters", str(meters), "--password", "stand-in-a-cellar"]
     seed += ["--paired", str(paired), *([] if slots else ["--without-slots"])]
     seed += [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
@@ -106,7 +131,6 @@ def _stand(
     locked = {**env, "MSPAN_KEK_FILE": ""}
     for command, surroundings in (
         (kek, locked),
-        ([*MANAGE, "migrate", "--verbosity", "0"], env),
         (building, env),
         (seed, env),
         (broker, env),

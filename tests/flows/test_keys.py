@@ -47,6 +47,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.timeout(400)]
 async def test_keys_are_replaced_in_a_running_house_and_show_nowhere() -> None:
     with standing(ADAPTERS, period_s=PERIOD_S, confirm_every=1, slots=False) as stand:
         handed_over = _handed_over(stand)
+        await stand.ready()
         async with _house(stand) as house:
             await _until(lambda: _telegrams(stand) >= 2 * ADAPTERS, stand)
             await _rotate(stand, "delivery", house, kill=True)

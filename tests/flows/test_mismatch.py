@@ -18,6 +18,7 @@ async def test_adapters_on_each_others_meters_are_found_out_and_swapped() -> Non
         phone = await asyncio.to_thread(Phone, stand, "installer")
         operator = await asyncio.to_thread(Phone, stand, "operator")
         one, other = stand.flats
+        await stand.ready()
         async with house(stand) as here:
             here.plug_in(one)
             here.plug_in(other)

@@ -16,6 +16,7 @@ async def test_twelve_adapters_are_paired_and_twelve_first_readings_arrive() -> 
     with standing(12, period_s=PERIOD_S, confirm_every=1, paired=0) as stand:
         stuck = await asyncio.to_thread(labels, stand)
         phone = await asyncio.to_thread(Phone, stand, "installer")
+        await stand.ready()
         async with house(stand) as here:
             pairings: list[int] = []
             for number, flat in enumerate(stand.flats):

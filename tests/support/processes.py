@@ -87,17 +87,23 @@ def answers(port: int) -> bool:
     return True
 
 
-def postgres(options: Mapping[str, str] | None = None) -> Service:
-    """A fresh PostgreSQL 15 cluster (user and database `mspan`, trust on loopback). fsync is off unless asked for."""
+def postgres(options: Mapping[str, str] | None = None, copy_of: Path | None = None) -> Service:
+    """A fresh PostgreSQL 15 cluster (user and database `mspan`, trust on loopback). fsync is off unless asked for.
+
+    `copy_of` is the data folder of one that was stopped: the new one begins with what that one had.
+    """
     if not (POSTGRES_BIN / "postgres").exists():
         raise ServiceMissing("PostgreSQL 15 is missing: apt-get install postgresql-15")
     account = _account("postgres", "nobody") if os.geteuid() == 0 else None
     folder = _folder("mspan-pg-", account)
     port = free_port()
     as_user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
-    initdb = [str(POSTGRES_BIN / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "mspan"]
-    initdb += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
-    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_user)  # type: ignore[call-overload]
+    if copy_of is None:
+        make = [str(POSTGRES_BIN / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "mspan"]
+        make += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+    else:
+        make = ["cp", "-a", str(copy_of), str(folder / "data")]
+    subprocess.run(make, check=True, capture_output=True, cwd=folder, **as_user)  # type: ignore[call-overload]
     settings = {"listen_addresses": "127.0.0.1", "fsync": "off", "max_connections": "200", **(options or {})}
     flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [
@@ -110,11 +116,13 @@ def postgres(options: Mapping[str, str] | None = None) -> Service:
         str(folder),
         *flags,
     ]
-    service = Service("postgres", port, folder, [*command, *flags], account, stop_signal=signal.SIGINT)
+    # SIGQUIT: nobody reads its data after the end, so nothing is written for that.
+    service = Service("postgres", port, folder, [*command, *flags], account, stop_signal=signal.SIGQUIT)
     service.start()
     deadline = time.monotonic() + START_DEADLINE_SECONDS
-    create = [str(POSTGRES_BIN / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "mspan", "mspan"]
-    while subprocess.run(create, capture_output=True, check=False).returncode != 0:
+    ask = [str(POSTGRES_BIN / ("createdb" if copy_of is None else "pg_isready")), "-h", "127.0.0.1", "-p", str(port)]
+    ask += ["-U", "mspan", *(["mspan"] if copy_of is None else ["-d", "mspan"])]
+    while subprocess.run(ask, capture_output=True, check=False).returncode != 0:
         if time.monotonic() > deadline:
             raise RuntimeError("createdb failed")
         time.sleep(0.05)
