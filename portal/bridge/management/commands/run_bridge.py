@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from edge.mqtt import LinkSettings, Tls
@@ -17,6 +18,7 @@ from provisioning.keys.memory import guard
 
 class Command(BaseCommand):
     help = "Run the bridge between MQTT and the database; needs MSPAN_KEK_FILE and the broker's password."
+    requires_system_checks = [Tags.security]  # it serves no pages and need not load them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--name", default=f"bridge-{socket.gethostname()}"[:60], help="unique among all bridges")

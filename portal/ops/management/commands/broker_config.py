@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from portal.ops import broker
@@ -16,6 +17,7 @@ from provisioning.pki.queries import broker_trust
 
 class Command(BaseCommand):
     help = "Write Mosquitto's configuration, access list and passwords; start it with mosquitto -c DIR/mosquitto.conf."
+    requires_system_checks = [Tags.security]  # it shows no pages and need not load them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="made when it is missing")

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from portal.ops.demo import certificates, house
@@ -14,6 +15,7 @@ from portal.ops.demo.seed import hand_over_keys, seed
 
 class Command(BaseCommand):
     help = "Make the demo's organisation, building and keys where they are missing, and write the agents' files."
+    requires_system_checks = [Tags.security]  # it shows no pages and need not load them
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--agents", type=Path, required=True, help="folder with building.toml")

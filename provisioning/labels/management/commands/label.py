@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from meterwire import ndef
@@ -20,6 +21,7 @@ FORMATS: Final = ("text", "svg", "pdf", "zpl", "ndef")
 
 class Command(BaseCommand):
     help = "Print the label of an adapter; it carries the owner token, so treat it like the adapter itself."
+    requires_system_checks = [Tags.security]  # it shows no pages and need not load them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("dev_eui", metavar="DEVEUI")

@@ -6,6 +6,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
@@ -25,6 +26,7 @@ class Command(BaseCommand):
     help = (
         "Make the issuing authority of this installation, and a certificate for a server of it. Needs the vault's key."
     )
+    requires_system_checks = [Tags.security]  # it shows no pages and need not load them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--name", default="Meterspan issuing CA", help="name of the authority")
