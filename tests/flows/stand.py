@@ -17,6 +17,7 @@ import psycopg
 
 from portal.ops.demo import house
 from portal.ops.demo.house import Flat
+from tests.support.console import Console
 from tests.support.migrated import migrated_postgres
 from tests.support.processes import Service, answers, free_port, redis
 
@@ -36,6 +37,7 @@ class Stand:
     env: Mapping[str, str]
     flats: list[Flat]
     parts: dict[str, Service]
+    console: Console
 
     @property
     def agents(self) -> Path:
@@ -43,8 +45,7 @@ class Stand:
 
     def manage(self, *arguments: str) -> str:
         """What a command of the portal, which holds the key-encryption key, prints."""
-        command = [*MANAGE, *arguments]
-        return subprocess.run(command, cwd=ROOT, env=self.env, check=True, capture_output=True, text=True).stdout
+        return self.console.manage(*arguments)
 
     def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """Ask the portal's database."""
@@ -88,7 +89,7 @@ def standing(
     second, by its duty cycle: whoever needs more answers takes more `gateways`.
     """
     folder = Path(tempfile.mkdtemp(prefix="mspan-stand-"))
-    started: list[Service] = []
+    started: list[Service | Console] = []
     try:
         count = adapters if paired is None else paired
         yield _stand(folder, started, adapters, period_s, confirm_every, count, slots=slots, gateways=gateways)
@@ -100,7 +101,7 @@ def standing(
 
 def _stand(
     folder: Path,
-    started: list[Service],
+    started: list[Service | Console],
     adapters: int,
     period_s: float,
     confirm_every: int,
@@ -117,25 +118,21 @@ def _stand(
     parts["cache"] = redis()
     started.append(parts["cache"])
     env = _environment(folder, ports, parts)
+    console = Console(env)
+    started.append(console)
     agents, meters = folder / "agents", folder / "meters"
     building = [sys.executable, "-m", "adapter_agent.simulation", str(agents / "building.toml"), "--new", str(adapters)]
     for number in range(gateways):
         eui = f"{int(house.GATEWAY_EUI, 16) + number:016x}"
         building += ["--gateway", f"{eui}@127.0.0.1:{ports['udp']}"]
     building += ["--meters", str(meters)]
-    seed = [*MANAGE, "demo_seed", "--agents", str(agents), "--meters", str(meters), "--password", "stand-in-a-cellar"]
+    subprocess.run(building, cwd=ROOT, env=env, check=True, capture_output=True)
+    console.manage("kek_init", "--out", env["MSPAN_KEK_FILE"])
+    seed = ["--agents", str(agents), "--meters", str(meters), "--password", "stand-in-a-cellar"]
     seed += ["--paired", str(paired), *([] if slots else ["--without-slots"])]
     seed += [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
-    broker = [*MANAGE, "broker_config", "--out", str(folder / "broker"), "--port", str(ports["mqtt"])]
-    kek = [*MANAGE, "kek_init", "--out", env["MSPAN_KEK_FILE"]]
-    locked = {**env, "MSPAN_KEK_FILE": ""}
-    for command, surroundings in (
-        (kek, locked),
-        (building, env),
-        (seed, env),
-        (broker, env),
-    ):
-        subprocess.run(command, cwd=ROOT, env=surroundings, check=True, capture_output=True)
+    console.manage("demo_seed", *seed)
+    console.manage("broker_config", "--out", str(folder / "broker"), "--port", str(ports["mqtt"]))
     flats = house.flats(agents / "building.toml")
     for flat in flats:
         _quicken(agents / f"{flat.name}.toml", period_s, confirm_every, hurried=paired < adapters)
@@ -147,7 +144,7 @@ def _stand(
     ports = {**ports, "web": free_port()}
     server = [sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", "127.0.0.1"]
     parts["web"] = Portless("web", 0, folder, [*server, "--port", str(ports["web"]), "--log-level", "warning"])
-    public = {**locked, "MSPAN_KEK_PUBLIC_FILE": env["MSPAN_KEK_FILE"] + ".pub"}
+    public = {**env, "MSPAN_KEK_FILE": "", "MSPAN_KEK_PUBLIC_FILE": env["MSPAN_KEK_FILE"] + ".pub"}
     for name, surroundings in (("bridge", env), ("concentrator", env), ("web", public)):
         part = parts[name]
         assert isinstance(part, Portless)
@@ -155,7 +152,7 @@ def _stand(
     for name in ("broker", "bridge", "concentrator", "web"):
         parts[name].start()
         started.append(parts[name])
-    return Stand(folder, ports, env, flats, parts)
+    return Stand(folder, ports, env, flats, parts, console)
 
 
 def _environment(folder: Path, ports: Mapping[str, int], parts: Mapping[str, Service]) -> dict[str, str]:

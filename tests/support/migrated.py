@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster with the portal's empty tables: made once in a run, then copied, because migrating takes long."""
+"""A PostgreSQL cluster with the portal's empty tables: made once in a run, then copied, as migrating takes long."""
 
 import fcntl
 import os
