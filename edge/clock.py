@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -53,6 +53,9 @@ class ScaledClock:
         await asyncio.sleep(max(0.0, seconds) / self._factor)
 
 
+QUIET_TURNS: Final = 2  # what a peer in this process has sent is seen by the second at the latest
+
+
 class ManualClock:
     """Stands still until `advance` moves it; sleepers wake in order of their time. For deterministic tests."""
 
@@ -81,7 +84,10 @@ class ManualClock:
         await future
 
     async def advance(self, seconds: float, settle: int = 20) -> None:
-        """Move on by `seconds`, waking each sleeper at its own time; `settle` loop turns follow each step."""
+        """Move on by `seconds`, waking each sleeper at its own time.
+
+        After each step the loop turns until nothing is ready any more, but at most `settle` times.
+        """
         until = self._monotonic + seconds
         await _turns(settle)
         while self._sleepers and self._sleepers[0][0] <= until:
@@ -98,6 +104,11 @@ class ManualClock:
         self._monotonic = monotonic
 
 
-async def _turns(count: int) -> None:
-    for _ in range(count):
+async def _turns(most: int) -> None:
+    ready = getattr(asyncio.get_running_loop(), "_ready", None)  # asyncio tells it nowhere else
+    quiet = 0
+    for _ in range(most):
         await asyncio.sleep(0)
+        quiet = 0 if ready is None or ready else quiet + 1
+        if quiet == QUIET_TURNS:
+            return

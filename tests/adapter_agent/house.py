@@ -115,7 +115,7 @@ class House:
         passed = 0.0
         while passed < seconds:
             if self.server_id is not None:
-                await self.line.say(telegram(energy(IMPORT, raw), server_id=self.server_id))
+                self.line.say(telegram(energy(IMPORT, raw), server_id=self.server_id))
             await self.clock.advance(every_s)
             passed += every_s
 

@@ -1,6 +1,5 @@
 """A meter's end of a real line: what it says is there to be read before the loop turns again."""
 
-import asyncio
 import fcntl
 import os
 import pty
@@ -8,7 +7,6 @@ import struct
 import termios
 import time
 
-TURNS = 20  # of the loop, in which whoever reads the line takes what it holds
 CARRIED_S = 20.0  # the kernel has carried the bytes long before that, or the line is full
 
 
@@ -21,15 +19,10 @@ class MeterLine:
         self._meter, self._adapter = pty.openpty()
         self.device = os.ttyname(self._adapter)
 
-    async def say(self, data: bytes) -> None:
-        """Push `data`, and let it be read."""
-        if self._set:
-            self._carry(data)
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
-
-    def _carry(self, data: bytes) -> None:
-        """Until the kernel has brought `data` over; nobody reads meanwhile, as the loop does not turn."""
+    def say(self, data: bytes) -> None:
+        """Push `data`. Nobody reads until the kernel has brought it over, as the loop does not turn meanwhile."""
+        if not self._set:
+            return
         waiting, until = self._unread() + os.write(self._meter, data), time.monotonic() + CARRIED_S
         while self._unread() < waiting:
             assert time.monotonic() < until, f"{waiting} bytes do not fit the line: nobody reads it"

@@ -74,8 +74,9 @@ class House:
             await asyncio.wait_for(task, 10)
 
     async def meter(self, *entries: bytes) -> None:
-        """The meter pushes; the bytes arrive through a real line."""
-        await self.line.say(telegram(*entries))
+        """The meter pushes, and is read; the bytes arrive through a real line."""
+        self.line.say(telegram(*entries))
+        await self.clock.advance(0)
 
     async def pass_time(self, seconds: float, *entries: bytes, every_s: float = 10.0) -> None:
         passed = 0.0
