@@ -11,7 +11,7 @@ from adapter_agent.state_folder import StateFolder
 from edge.clock import ManualClock
 from tests.adapter_agent.cast import write_hand_over
 from tests.adapter_agent.radio.air import AirServer
-from tests.adapter_agent.test_daemon import configuration, start, stop
+from tests.adapter_agent.test_daemon import configuration, start, stop, until_logged
 
 
 async def presses(file, levels) -> list[int]:
@@ -48,18 +48,16 @@ async def test_signal_and_command_line_reach_the_running_daemon(tmp_path, capsys
     config = configuration(tmp_path, air.port, str(tmp_path / "meter"))
     config.write_text(config.read_text().replace("minutes = 0", f'minutes = 5\nbutton = "{tmp_path / "button"}"'))
     main(["provision", "--config", str(config), "--keys", str(write_hand_over(tmp_path / "keys.json"))])
+    (tmp_path / "button").write_text("0")  # which it looks at before anything else
     process = await start(config)
-    async with asyncio.timeout(20):
-        while not air.requests:
-            await asyncio.sleep(0.05)
+    log = await until_logged(process, "joined")
     capsys.readouterr()
     assert main(["commission", "--config", str(config)]) == 0
     assert "the button is pressed" in capsys.readouterr().err
-    (tmp_path / "button").write_text("0")
-    await asyncio.sleep(0.5)
+    log += await until_logged(process, "commissioning begins")
     (tmp_path / "button").write_text("1")
-    await asyncio.sleep(0.5)
-    log = await stop(process, signal.SIGTERM)
+    log += await until_logged(process, "commissioning begins")
+    log += await stop(process, signal.SIGTERM)
     assert process.returncode == 0
     assert log.count("commissioning begins") == 3  # first power-up, signal, button
     await air.stop()

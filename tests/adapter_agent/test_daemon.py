@@ -30,7 +30,7 @@ def configuration(folder: Path, port: int, device: str) -> Path:
         [[input]]
         device = "{device}"
         [sampler]
-        period_s = 1.0
+        period_s = 0.3
         [radio]
         port = {port}
         [clock]
@@ -59,9 +59,19 @@ async def start(config: Path, **environment: str) -> asyncio.subprocess.Process:
 
 async def stop(process: asyncio.subprocess.Process, number: int = signal.SIGTERM) -> str:
     process.send_signal(number)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         _, errors = await process.communicate()
     return errors.decode()
+
+
+async def until_logged(process: asyncio.subprocess.Process, words: str) -> str:
+    """What `process` logs up to the line with these words."""
+    lines = []
+    async with asyncio.timeout(60):
+        while not lines or words not in lines[-1]:
+            lines.append((await process.stderr.readline()).decode())
+            assert lines[-1], f"it ended without: {words}"
+    return "".join(lines)
 
 
 def memory_mb(pid: int) -> float:
@@ -82,10 +92,10 @@ async def test_a_provisioned_adapter_runs_tells_systemd_and_stops(tmp_path, caps
         manager.setblocking(False)
         process = await start(config, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="1000000")
         told = []
-        async with asyncio.timeout(30):
-            while not air.done.is_set():
+        async with asyncio.timeout(60):
+            while not air.done.is_set() or "WATCHDOG=1" not in told:
                 os.write(master, telegram(energy("0100010800ff", 123456)))
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.05)
                 told += drain(manager)
         memory = memory_mb(process.pid)
         log = await stop(process)
@@ -118,9 +128,9 @@ async def test_a_second_process_on_the_same_state_is_refused(tmp_path):
     config = configuration(tmp_path, air.port, str(tmp_path / "meter"))
     main(["provision", "--config", str(config), "--keys", str(write_hand_over(tmp_path / "keys.json"))])
     first = await start(config)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not air.hellos:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.01)
         second = await start(config)
         _, errors = await second.communicate()
     assert second.returncode == 2
@@ -132,7 +142,7 @@ async def test_a_second_process_on_the_same_state_is_refused(tmp_path):
 
 async def test_an_adapter_without_keys_leaves_with_a_sentence(tmp_path):
     process = await start(configuration(tmp_path, 1, "meter"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         _, errors = await process.communicate()
     assert process.returncode == 2
     assert b"the adapter has no keys" in errors
