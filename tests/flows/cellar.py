@@ -127,7 +127,7 @@ async def eventually(phone: Phone, pairing: int, true: Callable[[dict[str, Any]]
     deadline = time.monotonic() + DEADLINE_S
     while not true(progress := await asyncio.to_thread(phone.progress, pairing)):
         assert time.monotonic() < deadline, f"it did not come so far in time: {json.dumps(progress, indent=1)}"
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
     return progress
 
 
@@ -135,4 +135,4 @@ async def until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not await asyncio.to_thread(true):
         assert time.monotonic() < deadline
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.2)
