@@ -3,6 +3,7 @@
 Drop policy: when a bound is reached the oldest entries go first; they are counted, and the count is reported.
 """
 
+import math
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -75,6 +76,7 @@ class Outbox:
         self._limits = limits
         self._clock = clock
         self._depth = self._bytes = self._dropped = 0
+        self._none_before = -math.inf  # no entry is of an earlier time, so that nobody need look
         self._recount = True
         self.wake: Callable[[], None] = lambda: None
         database.on_rollback(self._count_anew)
@@ -93,6 +95,7 @@ class Outbox:
                 raise LimitExceeded(f"an outbox entry of {len(entry.body)} bytes; at most {MAX_BODY_BYTES} are taken")
             size += len(entry.body) + ROW_BYTES
         connection.executemany(f"INSERT INTO {self._name} (id, kind, at, body) VALUES (?, ?, ?, ?)", entries)  # noqa: S608
+        self._none_before = min((self._none_before, *(entry.at for entry in entries)))
         self._depth += len(entries)
         self._bytes += size
         while self._bytes > self._limits.max_bytes and self._depth:
@@ -101,10 +104,15 @@ class Outbox:
     async def expire(self) -> int:
         """Drop what is older than the bound; the number dropped."""
         oldest_allowed = self._clock.time() - self._limits.max_age_s
+        if oldest_allowed <= self._none_before:
+            return 0
 
         def job(connection: sqlite3.Connection) -> int:
             self._count(connection)
-            return self._drop(connection, "WHERE at < ? ORDER BY seq LIMIT 1000", (oldest_allowed,))
+            dropped = self._drop(connection, "WHERE at < ? ORDER BY seq LIMIT 1000", (oldest_allowed,))
+            oldest = connection.execute(f"SELECT min(at) FROM {self._name}").fetchone()[0]  # noqa: S608
+            self._none_before = math.inf if oldest is None else oldest
+            return dropped
 
         return await self._database.run(job)
 

@@ -83,6 +83,7 @@ class Downlink:
         self._tasks: set[asyncio.Task[None]] = set()
         self._deaf_at: dict[str, float] = {}  # by gateway, monotonic
         self._ledgers: dict[str, DutyCycleLedger] = self._load_ledgers()
+        self._saved = b""
         self.counts: Counter[str] = Counter()
 
     def needed(self, response: Response) -> bool:
@@ -135,10 +136,12 @@ class Downlink:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def save(self) -> None:
-        """Store the ledgers, so that a restart does not hand out the hour's budget twice."""
+        """Store the ledgers where they changed, so that a restart does not hand out the hour's budget twice."""
         state = {gateway: ledger.to_state() for gateway, ledger in self._ledgers.items()}
         body = msgspec.json.encode(state)
-        await self._database.run(lambda connection: store.put_setting(connection, LEDGER, body))
+        if body != self._saved:
+            await self._database.run(lambda connection: store.put_setting(connection, LEDGER, body))
+            self._saved = body
 
     def used_s(self, gateway: str, frequency: int) -> float:
         """Seconds of this hour's budget that a gateway has used in the sub-band of `frequency` (Hz)."""

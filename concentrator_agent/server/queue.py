@@ -1,5 +1,6 @@
 """Downlinks that wait for their device's next window: bounded, in order, each with its end."""
 
+import math
 import sqlite3
 from typing import Final
 
@@ -20,6 +21,8 @@ MAX_TOTAL: Final = 10_000
 MAX_UNACKNOWLEDGED: Final = 3  # transmissions of a confirmed downlink
 URGENT_PRIORITY: Final = 9  # as commands that limit or switch have, and nothing else
 KEY_EXCHANGE_PORT: Final = 34
+REPEATED_FOR_S: Final = 3600.0  # after its end a command comes again at most for so long
+FORGET_EVERY_S: Final = 60.0
 _CONFIGURATION: Final = frozenset({CONFIGURATION_PORT, KEY_EXCHANGE_PORT})
 
 
@@ -54,6 +57,7 @@ class DownlinkQueue:
         self._items: dict[str, list[Item]] = {}
         self._awaiting: dict[str, Item] = {}
         self._total = 0
+        self._forget_at = -math.inf  # monotonic
         for row in store.downlinks(database.read):
             if not row.done:
                 self._insert(Item(row, row.attempts))
@@ -152,7 +156,9 @@ class DownlinkQueue:
                 continue
             reason = item.failure if item.failure in ("duty_cycle", "too_late") else "expired"
             await self._finish(item, reason, cause=item.failure)
-        await self._database.run(lambda connection: store.forget_downlinks(connection, now - 3600))
+        if self._clock.monotonic() >= self._forget_at:
+            await self._database.run(lambda connection: store.forget_downlinks(connection, now - REPEATED_FOR_S))
+            self._forget_at = self._clock.monotonic() + FORGET_EVERY_S
 
     async def drop_device(self, dev_eui: str) -> None:
         """The device has left the table."""

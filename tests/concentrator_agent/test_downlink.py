@@ -137,6 +137,20 @@ async def test_the_ledger_survives_a_restart(make_lab, lab: Lab, mote: Mote) -> 
     assert make_lab().downlink.used_s(GATEWAY_A, 868_100_000) == used > 0
 
 
+async def test_where_nothing_was_sent_nothing_is_stored(lab: Lab, mote: Mote) -> None:
+    await lab.hear(mote.frame(confirmed=True))
+    await lab.downlink.save()
+    await lab.queue.expire()
+    committed = lab.database.commits
+    await lab.downlink.save()
+    await lab.queue.expire()
+    assert lab.database.commits == committed
+    await lab.hear(mote.frame(confirmed=True))
+    stored = lab.database.commits
+    await lab.downlink.save()
+    assert lab.database.commits == stored + 1
+
+
 async def test_a_busy_gateway_is_not_kept_deaf_by_one_long_answer_after_the_other(lab: Lab, mote: Mote) -> None:
     for refusals, answers in ((["collision_packet"], 1), (["collision_packet"], 0), ([], 1)):
         lab.radio.refusals = refusals

@@ -98,3 +98,20 @@ async def test_an_oversized_entry_is_refused(database: Database, clock: ManualCl
     with pytest.raises(LimitExceeded):
         await outbox.put([entry(1, size=MAX_BODY_BYTES + 1)])
     assert outbox.stats().depth == 0
+
+
+async def test_who_looks_for_old_entries_wakes_the_writer_only_when_there_can_be_one(
+    database: Database, clock: ManualClock
+) -> None:
+    outbox = Outbox(database, Limits(max_age_s=100), clock)
+    await outbox.put([entry(1, clock.time()), entry(2, clock.time() + 50)])
+    await outbox.expire()
+    committed = database.commits
+    clock.jump(100)
+    assert [await outbox.expire() for _ in range(3)] == [0, 0, 0]
+    assert database.commits == committed
+    clock.jump(1)
+    assert await outbox.expire() == 1
+    await outbox.put([entry(3, clock.time() - 200)])
+    assert await outbox.expire() == 1, "one that came late and is old already"
+    assert numbers(outbox) == [2]
