@@ -7,7 +7,7 @@ pin. It holds itself to the region's duty cycle, so its clock is moved on by min
 """
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from concentrator_agent.app import ConcentratorApp
 from concentrator_agent.config import Config
+from concentrator_agent.server.dedupe import Uplink
 from meterwire import messages
 from meterwire.lorawan.gpstime import gps_seconds
 from meterwire.lorawan.region import EU868
@@ -29,9 +30,11 @@ MINUTES = 5 * 60 * 1_000_000
 class ForeignDevice:
     """The judge's device with a gateway between it and the agent."""
 
-    def __init__(self, gateway: Gateway, mote: Mote) -> None:
-        self.gateway = gateway
+    def __init__(self, app: ConcentratorApp, gateway: Gateway, mote: Mote) -> None:
+        self.app, self.gateway = app, gateway
+        self._processed = 0
         self.now_us = 0
+        self._count_uplinks()
         self.device = pamoja.LorawanEndDevice.over_the_air(
             pamoja.ChannelPlan.for_region("eu868"),
             pamoja.LorawanDevice(bytes.fromhex(mote.dev_eui), bytes.fromhex(JOIN_EUI), mote.key),
@@ -47,14 +50,30 @@ class ForeignDevice:
 
     async def _exchange(self, transmission: Any) -> Any:
         rate = EU868.data_rate(transmission.data_rate)
+        before = self._handled
         await self.gateway.push(transmission.frame, freq=transmission.frequency_hz / 1e6, datr=rate.datr)
-        try:
-            packet = await self.gateway.downlink(1.0)
-        except TimeoutError:
+        await eventually(lambda: self._handled > before)
+        await self.app.downlink.drain()
+        if self.gateway.downlinks.empty():
             self.device.nothing_heard(self._later())
             return None
+        packet = await self.gateway.downlink()
         window = self._window(transmission, packet)
         return self.device.heard(base64.b64decode(packet["data"]), 8, window)
+
+    @property
+    def _handled(self) -> int:
+        """Uplinks that the server has done with, but for its answer; late copies are passed over at once."""
+        return self._processed + self.app.dedupe.late
+
+    def _count_uplinks(self) -> None:
+        process = self.app.uplink.process
+
+        async def counted(uplinks: Sequence[Uplink]) -> None:
+            await process(uplinks)
+            self._processed += len(uplinks)
+
+        self.app.uplink.process = counted  # type: ignore[method-assign]
 
     def _window(self, transmission: Any, packet: dict[str, Any]) -> str:
         """The window that the packet hits by time, frequency and data rate; it must hit one exactly."""
@@ -89,7 +108,7 @@ async def foreign(app: ConcentratorApp) -> AsyncIterator[ForeignDevice]:
     command = messages.DevicesCommand(identifier(), NOW, 1, upsert=(entry(mote, bytes.fromhex(app.public_key)),))
     assert (await app.table.take(command)).refused == ()
     gateway = await Gateway().open(app.udp_port)
-    yield ForeignDevice(gateway, mote)
+    yield ForeignDevice(app, gateway, mote)
     gateway.transport.close()
 
 
@@ -112,6 +131,9 @@ async def test_it_joins_and_takes_over_the_channels_of_the_cflist(foreign: Forei
 async def test_a_replayed_join_is_not_answered(foreign: ForeignDevice) -> None:
     await foreign.join(1)
     assert await foreign.join(1) is None
+    await foreign.app.clock.sleep(1.0)  # then it is no late copy of the first any more
+    assert await foreign.join(1) is None
+    assert foreign.app.uplink.counts["join_nonce_used"] == 1
     assert (await foreign.join(2)).kind == "joined"
 
 
@@ -171,7 +193,7 @@ async def test_it_is_moved_to_other_receive_parameters(config: Config, tmp_path:
         mote = Mote()
         command = messages.DevicesCommand(identifier(), NOW, 1, upsert=(entry(mote, bytes.fromhex(app.public_key)),))
         await app.table.take(command)
-        foreign = ForeignDevice(await Gateway().open(app.udp_port), mote)
+        foreign = ForeignDevice(app, await Gateway().open(app.udp_port), mote)
         await foreign.join(1)
         assert foreign.device.receive_delay_us == 5_000_000
         assert foreign.device.rx2 == (869_525_000, 3)
