@@ -1,7 +1,8 @@
-"""Our end-device MAC over our simulated air and packet forwarder against our own server, on a faster clock."""
+"""Our end-device MAC over our simulated air and packet forwarder against our own server, in virtual time."""
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -15,15 +16,13 @@ from adapter_agent.simulation.air import Air
 from adapter_agent.simulation.forwarder import Forwarder
 from adapter_agent.simulation.gateway import GatewayRadio
 from concentrator_agent.app import ConcentratorApp
-from edge.clock import ScaledClock
 from meterwire import messages
 from meterwire.ids import DevEUI, JoinEUI
 from meterwire.lorawan.region import EU868
 from tests.adapter_agent.radio.network import Events, Memory
 from tests.concentrator_agent.field import GATEWAY, NOW, config_for, entry, identifier
 from tests.concentrator_agent.lab import JOIN_EUI, Mote
-
-FASTER = 5
+from tests.support.virtual_loop import VirtualClock, virtually
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -32,10 +31,13 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_it_joins_gets_the_time_and_is_acknowledged(tmp_path: Path) -> None:
-    clock = ScaledClock(FASTER)
+def test_it_joins_gets_the_time_and_is_acknowledged(tmp_path: Path) -> None:
+    virtually(partial(registered_and_heard, tmp_path))
+
+
+async def registered_and_heard(folder: Path, clock: VirtualClock) -> None:
     mote = Mote()
-    app = ConcentratorApp(config_for(tmp_path), clock, notify=lambda message: None)
+    app = ConcentratorApp(config_for(folder), clock, notify=lambda message: None)
     running = [asyncio.ensure_future(app.run())]
     await app.ready.wait()
     await app.table.take(
