@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -22,7 +21,7 @@ from meterwire.lorawan.region import EU868
 from tests.adapter_agent.radio.network import Events, Memory
 from tests.concentrator_agent.field import GATEWAY, NOW, config_for, entry, identifier
 from tests.concentrator_agent.lab import JOIN_EUI, Mote
-from tests.support.virtual_loop import VirtualClock, virtually
+from tests.support.virtual_loop import VirtualClock, in_virtual_time
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -31,13 +30,11 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_it_joins_gets_the_time_and_is_acknowledged(tmp_path: Path) -> None:
-    virtually(partial(registered_and_heard, tmp_path))
-
-
-async def registered_and_heard(folder: Path, clock: VirtualClock) -> None:
+@in_virtual_time
+async def test_it_joins_gets_the_time_and_is_acknowledged(tmp_path: Path) -> None:
+    clock = VirtualClock.here()
     mote = Mote()
-    app = ConcentratorApp(config_for(folder), clock, notify=lambda message: None)
+    app = ConcentratorApp(config_for(tmp_path), clock, notify=lambda message: None)
     running = [asyncio.ensure_future(app.run())]
     await app.ready.wait()
     await app.table.take(

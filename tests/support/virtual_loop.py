@@ -7,6 +7,7 @@ import asyncio
 import selectors
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any, TypeVar
 
 from edge.database import Database
@@ -77,6 +78,13 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
 
+    @classmethod
+    def here(cls) -> "VirtualClock":
+        """That of the loop that runs."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        return cls(loop)
+
     def beside(self) -> "VirtualClock":
         """Another one that shows the same, until it is set."""
         return VirtualClock(self._loop, self._start)
@@ -114,6 +122,16 @@ def virtually(work: Callable[[VirtualClock], Coroutine[Any, Any, T]]) -> T:
             return loop.run_until_complete(work(VirtualClock(loop)))
         finally:
             end(loop)
+
+
+def in_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A test that awaits, on a loop of its own; `VirtualClock.here` is its clock."""
+
+    @wraps(test)
+    def run(*arguments: Any, **fixtures: Any) -> None:
+        virtually(lambda _: test(*arguments, **fixtures))
+
+    return run
 
 
 def end(loop: VirtualLoop) -> None:

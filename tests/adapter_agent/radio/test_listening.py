@@ -1,4 +1,7 @@
-"""Listening through the link to a simulated air: over TCP on this machine, against the air's own server."""
+"""Listening through the link to a simulated air: over TCP on this machine, against the air's own server.
+
+What waits for windows to pass does so in virtual time.
+"""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -19,6 +22,7 @@ from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.region import EU868
 from tests.adapter_agent.radio.air import AirServer as Scripted
 from tests.adapter_agent.radio.network import DEV_EUI
+from tests.support.virtual_loop import VirtualClock, in_virtual_time
 
 GATEWAY = "aa555a0000000101"
 RX2_HZ, CHANNEL_HZ, DR = 869_525_000, 868_100_000, 5
@@ -39,10 +43,10 @@ class Attentive(Air):
 
 
 class Site:
-    """One gateway and one adapter's link, on the machine's own time."""
+    """One gateway and one adapter's link."""
 
     def __init__(self) -> None:
-        self.clock = SystemClock()
+        self.clock = VirtualClock.here()
         self.air = Attentive(self.clock, fading_db=0, shadow_db=0)
         self.gateway = self.air.add(GatewayRadio(GATEWAY, self.clock))
         self.server = AirServer(self.air)
@@ -76,6 +80,7 @@ async def listen(link: AirLink, seconds: float) -> Overheard | None:
         return await link.listen(freq_hz=RX2_HZ, dr=DR, seconds=seconds)
 
 
+@in_virtual_time
 async def test_a_beacon_is_heard_with_the_moment_at_which_it_began_however_wide_the_window():
     async with site() as (place, link):
         asked = place.clock.monotonic()
@@ -88,6 +93,7 @@ async def test_a_beacon_is_heard_with_the_moment_at_which_it_began_however_wide_
         assert asked + heard.after_s == pytest.approx(begin, abs=BUSY_MACHINE_S)
 
 
+@in_virtual_time
 async def test_its_moment_counts_from_the_call_even_where_the_link_had_to_be_made_first():
     async with site() as (place, link):
         await place.server.stop()
@@ -102,6 +108,7 @@ async def test_its_moment_counts_from_the_call_even_where_the_link_had_to_be_mad
         assert asked + heard.after_s == pytest.approx(begin, abs=BUSY_MACHINE_S)
 
 
+@in_virtual_time
 async def test_a_window_without_a_beacon_is_silent_and_the_link_goes_on():
     async with site() as (place, link):
         assert await listen(link, 0.05) is None
@@ -109,6 +116,7 @@ async def test_a_window_without_a_beacon_is_silent_and_the_link_goes_on():
         assert (await listen(link, 1.0)).frame == BEACON
 
 
+@in_virtual_time
 async def test_a_radio_that_still_sends_on_an_older_link_is_busy():
     async with site() as (place, link):
         place.air.occupy(str(DEV_EUI))
@@ -118,6 +126,7 @@ async def test_a_radio_that_still_sends_on_an_older_link_is_busy():
         assert await listen(link, 0.05) is None
 
 
+@in_virtual_time
 async def test_a_data_rate_that_no_beacon_has_is_refused():
     async with site() as (_, link):
         with pytest.raises(PhyError, match="the air refused"):
@@ -159,6 +168,7 @@ async def test_an_answer_that_is_none_is_an_error_and_the_next_exchange_works(an
     await server.stop()
 
 
+@in_virtual_time
 async def test_listening_does_not_disturb_an_exchange_that_follows():
     async with site() as (_, link):
         assert await listen(link, 0.02) is None
@@ -173,7 +183,10 @@ async def test_who_waits_for_the_air_at_the_same_time_shares_one_connection():
     await server.start()
     link = AirLink("127.0.0.1", server.port, DEV_EUI, SystemClock(), Random(1))
     await asyncio.gather(link.connected(), link.connected(), link.connected())
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while not server.hellos:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)  # another one would have come, too
     assert len(server.hellos) == 1
     link.close()
     await server.stop()
@@ -182,7 +195,8 @@ async def test_who_waits_for_the_air_at_the_same_time_shares_one_connection():
 async def test_a_radio_that_is_not_ready_in_time_hears_no_beacon_and_holds_up_nobody():
     clock, air, begin = ManualClock(), asyncio.Lock(), 10.0
     ear = Ear(RX2_HZ, DR, clock.monotonic() + begin, 0.05)
-    waiting = asyncio.create_task(listening.listen(ear, Site().link(), air, clock, asyncio.Event().wait))
+    link = AirLink("127.0.0.1", 1, DEV_EUI, clock, Random(1))
+    waiting = asyncio.create_task(listening.listen(ear, link, air, clock, asyncio.Event().wait))
     await clock.advance(begin)
     assert not waiting.done()
     assert not air.locked()
