@@ -76,31 +76,63 @@ async def _run(places: Places) -> int:
 
 async def _start(system: System, supervisor: Supervisor, places: Places) -> None:
     began = time.monotonic()
-    await _step("message store for tasks and live events (Valkey)", supervisor.start(system.valkey()))
-    if (kek := system.key_encryption_key()) is not None:
-        await _step("key-encryption key", supervisor.once(kek))
-    await _step("database (SQLite)", supervisor.once(system.migrate()))
-    await _step(f"a building of {ADAPTERS} flats", supervisor.once(system.plan_building()))
-    await _step("organisation, concentrator, adapters with their keys", supervisor.once(system.seed()))
-    await _step("broker configuration", supervisor.once(system.broker_config()))
-    await _step("MQTT broker (Mosquitto)", supervisor.start(system.mosquitto()))
-    await _step("vault", supervisor.start(system.vault()))
-    await _step("certificates for devices (EST)", supervisor.start(system.est()))
-    await _step("ingest bridge", supervisor.start(system.bridge()))
-    await _step("concentrator agent", supervisor.start(system.concentrator()))
-    await _step("the meters and the radio air", supervisor.start(system.building()))
-    await _step("portal", supervisor.start(system.portal()))
+    await _set_up(system, supervisor)
+    await _serve(system, supervisor)
     answered = time.monotonic()
     _invite(system, answered - began, places)
     flats = house.flats(places.agents / "building.toml")
     plug_in_first(places.plugs, flats)
     sockets = Sockets(places.plugs, system.adapters(), supervisor)
+    await _step("device table at the concentrator", system.devices_known())
+    before = system.readings()
     await _step(f"{len(plugged(places.plugs))} of {len(flats)} adapters", sockets.look())
     await _step("task worker (Celery)", supervisor.start(system.worker()))
-    first = await system.first_reading()
-    _talk(f"first reading stored {max(0.0, first - answered):.0f} s after the portal answered")
     _talk("running; Ctrl-C ends everything")
-    await sockets.watch()
+    await _together(sockets.watch(), _tell_of_first_reading(system, before, answered))
+
+
+async def _set_up(system: System, supervisor: Supervisor) -> None:
+    kek = system.key_encryption_key()
+    await _together(
+        _step("message store for tasks and live events (Valkey)", supervisor.start(system.valkey())),
+        *([] if kek is None else [_step("key-encryption key", supervisor.once(kek))]),
+        _step("database (SQLite)", supervisor.once(system.migrate())),
+        _step(f"a building of {ADAPTERS} flats", supervisor.once(system.plan_building())),
+    )
+    await _step("organisation, concentrator, adapters with their keys", supervisor.once(system.seed()))
+
+
+async def _serve(system: System, supervisor: Supervisor) -> None:
+    await _together(
+        _broker_and_bridge(system, supervisor),
+        _step("vault", supervisor.start(system.vault())),
+        _step("certificates for devices (EST)", supervisor.start(system.est())),
+        _step("the meters and the radio air", supervisor.start(system.building())),
+        _step("portal", supervisor.start(system.portal())),
+    )
+    await _step("concentrator agent", supervisor.start(system.concentrator()))
+
+
+async def _broker_and_bridge(system: System, supervisor: Supervisor) -> None:
+    await _step("broker configuration", supervisor.once(system.broker_config()))
+    await _step("MQTT broker (Mosquitto)", supervisor.start(system.mosquitto()))
+    await _step("ingest bridge", supervisor.start(system.bridge()))
+
+
+async def _tell_of_first_reading(system: System, before: int, answered: float) -> None:
+    first = await system.first_reading(before)
+    _talk(f"first reading stored {max(0.0, first - answered):.0f} s after the portal answered")
+
+
+async def _together(*works: Coroutine[object, object, None]) -> None:
+    """All at the same time; the first that fails ends the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _step(what: str, work: Coroutine[object, object, None]) -> None:

