@@ -103,7 +103,7 @@ class House:
             yield app
         finally:
             app.stop()
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 30)
 
     async def crash(self, task: asyncio.Task, app: AdapterApp) -> None:
         """Power is lost: nothing is saved on the way out."""

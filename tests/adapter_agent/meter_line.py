@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import termios
 import time
@@ -26,7 +27,7 @@ class MeterLine:
         waiting, until = self._unread() + os.write(self._meter, data), time.monotonic() + CARRIED_S
         while self._unread() < waiting:
             assert time.monotonic() < until, f"{waiting} bytes do not fit the line: nobody reads it"
-            time.sleep(0)
+            select.select([self._adapter], [], [], CARRIED_S)
 
     @property
     def _set(self) -> bool:

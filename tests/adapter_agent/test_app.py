@@ -71,7 +71,7 @@ class House:
             yield app
         finally:
             app.stop()
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 30)
 
     async def meter(self, *entries: bytes) -> None:
         """The meter pushes, and is read; the bytes arrive through a real line."""

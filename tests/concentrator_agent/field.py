@@ -19,6 +19,7 @@ from tests.support.mosquitto import Broker
 
 EUI = "0011223344556677"
 GATEWAY = "aa00000000000001"
+DEADLINE_S = 30.0  # of what comes within moments on a machine that is not busy
 
 
 def config_for(folder: Path, broker: Broker | None = None, **udp: Any) -> Config:
@@ -48,7 +49,7 @@ async def running(config: Config) -> AsyncIterator[ConcentratorApp]:
         yield app
     finally:
         app.stop()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, DEADLINE_S)
 
 
 class Gateway:
@@ -90,7 +91,7 @@ class Gateway:
         self.transport.sendto(datagram)
 
     async def answer(self) -> bytes:
-        return await asyncio.wait_for(self.received.get(), 5)
+        return await asyncio.wait_for(self.received.get(), DEADLINE_S)
 
     async def push(self, frame: bytes, **changes: Any) -> None:
         self.tmst = (self.tmst + 1_000_000) % 2**32
@@ -99,7 +100,7 @@ class Gateway:
         self.send(b"\x02\xab\xcd\x00" + self.eui + json.dumps({"rxpk": [packet | changes]}).encode())
         assert await self.answer() == b"\x02\xab\xcd\x01"
 
-    async def downlink(self, seconds: float = 5.0) -> dict[str, Any]:
+    async def downlink(self, seconds: float = DEADLINE_S) -> dict[str, Any]:
         """The next txpk. Raises TimeoutError."""
         return await asyncio.wait_for(self.downlinks.get(), seconds)
 
@@ -157,7 +158,7 @@ class Portal:
 
     async def close(self) -> None:
         self.link.stop()
-        await asyncio.wait_for(self.task, 5)
+        await asyncio.wait_for(self.task, DEADLINE_S)
 
 
 NOW = "2026-01-01T00:00:00.000Z"
@@ -179,7 +180,7 @@ def entry(mote: Mote, public_key: bytes) -> messages.DeviceEntry:
     return messages.DeviceEntry(mote.dev_eui, JOIN_EUI, wrapped)
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_S) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

@@ -56,7 +56,7 @@ class End:
 
     async def close(self) -> None:
         self.link.stop()
-        await asyncio.wait_for(self.task, 5)
+        await asyncio.wait_for(self.task, 20)
 
 
 @contextlib.asynccontextmanager
@@ -71,7 +71,7 @@ async def end(*args: object, **kwargs: object) -> AsyncIterator[End]:
 
 
 async def eventually(
-    condition: Callable[[], bool], seconds: float = 10, doing: Coroutine[Any, Any, None] | None = None
+    condition: Callable[[], bool], seconds: float = 30, doing: Coroutine[Any, Any, None] | None = None
 ) -> None:
     async with asyncio.timeout(seconds):
         if doing is not None:
