@@ -9,12 +9,13 @@ import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Console:
-    """Runs what `manage.py` runs, in the portal of `env`; it must be stopped."""
+    """Runs what `manage.py` runs, in the portal of `env`, until it is stopped."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "tests.support.console"]
@@ -22,6 +23,12 @@ class Console:
             command, cwd=ROOT, env={**env}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._one_at_a_time = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def manage(self, *arguments: str) -> str:
         """What the command prints. AssertionError with its traceback when it fails."""

@@ -35,6 +35,8 @@ from provisioning.keys.models import DeviceKey
 from provisioning.keys.services import NewKey, import_keys
 from provisioning.keys.vault import Vault
 from tests.cast import STAGE, Cast
+from tests.support.console import Console
+from tests.support.migrated import migrated_sqlite
 
 ROOT = Path(__file__).resolve().parents[3]
 CANARY = Key16(bytes.fromhex("c0ffee00c0ffee11c0ffee22c0ffee33"))
@@ -252,13 +254,14 @@ def test_sqlite_is_saved_and_restored_as_well(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     kek.create(tmp_path / "kek")
-    _manage(here, "migrate", "--verbosity", "0")
+    migrated_sqlite(here / "portal.sqlite3")
     program = (
         "from tests.cast import *; from provisioning.keys.services import *; from meterwire.seal import Key16;"
         "cast = Cast.assemble(); import_keys(STAGE, cast.adapter(), [NewKey('inner', Key16(bytes(range(16))))])"
     )
-    _manage(here, "shell", "--no-imports", "-c", program)
-    assert "file:" in _manage(here, "backup", "--out", str(tmp_path / "b.zip"))
+    with Console(_environment(here)) as console:
+        console.manage("shell", "--no-imports", "-c", program)
+        assert "file:" in console.manage("backup", "--out", str(tmp_path / "b.zip"))
 
     there.mkdir()
     assert "1 of 1 data keys open" in _manage(there, "restore", str(tmp_path / "b.zip"))
@@ -272,15 +275,18 @@ def test_sqlite_is_saved_and_restored_as_well(tmp_path: Path) -> None:
 
 
 def _manage(folder: Path, *arguments: str) -> str:
-    environment = {
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    return subprocess.run(command, env=_environment(folder), check=True, capture_output=True, text=True).stdout
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
         **os.environ,
         "MSPAN_DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}",
         "MSPAN_DATA_DIR": str(folder),
         "MSPAN_KEK_FILE": str(folder.parent / "kek"),
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def _everything(saved: Path) -> bytes:
