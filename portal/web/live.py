@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 GATHER_S = 0.4
 HEARTBEAT_S = 15
 LIFETIME_S = 900  # then the browser connects anew, and the permission is looked at again
-RETRY_S = 3.0
+FIRST_RETRY_S, RETRY_S = 0.25, 3.0  # doubled from the first to the last
 MAX_CHANGES = 200
 MAX_MESSAGE = 64 * 1024
 MAX_STREAMS = 400  # in this process
@@ -78,19 +78,21 @@ async def _counted(user: int, events: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 
 async def _events(organisation: int, reach: frozenset[int] | None) -> AsyncIterator[bytes]:
-    ends = monotonic() + LIFETIME_S
+    ends, failures = monotonic() + LIFETIME_S, 0
     while monotonic() < ends:
         client = redis.from_url(settings.REDIS_URL)
         try:
             async with client.pubsub() as channel:
                 await channel.subscribe(f"mspan:org:{organisation}")
+                failures = 0
                 yield _event("hello", {})
                 async for event in _gathered(channel, reach, ends):
                     yield event
         except (RedisError, OSError) as error:
             logger.warning("live stream waits for Redis: %s", error)
             yield _event("paused", {})
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(min(RETRY_S, FIRST_RETRY_S * 2**failures))
+            failures += 1
         finally:
             await client.aclose()
     yield _event("bye", {})

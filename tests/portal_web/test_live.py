@@ -147,6 +147,22 @@ def test_without_redis_the_page_is_told_to_wait(world: World, settings: Any, mon
     async_to_sync(run)()
 
 
+def test_redis_is_looked_for_again_soon_at_first(world: World, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(live, "RETRY_S", 3600)
+    client = AsyncClient()
+    client.force_login(world.cast.viewer)
+
+    async def run() -> None:
+        answer = await client.get(reverse("live"))
+        events = _events(answer.streaming_content)
+        for _ in range(3):
+            assert await asyncio.wait_for(anext(events), 60) == ("paused", {})
+        await answer.streaming_content.aclose()
+
+    async_to_sync(run)()
+
+
 def test_a_stream_ends_so_that_permission_is_looked_at_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "LIFETIME_S", 0.1)
 
