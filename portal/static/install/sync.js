@@ -8,6 +8,7 @@ const LOCK = "meterspan-outbox";
 let timer;
 let failures = 0;
 let running = null;
+let again = false; // whether another round was wished for during this one
 
 /** Syncs on load, with network, when the page is looked at again, after a change, and by a timer with back-off. */
 export function keepSyncing() {
@@ -26,7 +27,12 @@ export function soon(ms) {
 /** One round, unless another tab is at it; resolves when it is over. */
 export function run() {
   clearTimeout(timer);
-  running ??= locked(round).finally(() => (running = null));
+  if (running) again = true;
+  running ??= locked(round).finally(() => {
+    running = null;
+    if (again) soon(0); // the network came back while an attempt was failing
+    again = false;
+  });
   return running;
 }
 
