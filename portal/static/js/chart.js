@@ -67,10 +67,12 @@ class Chart {
     const mine = this.element.dataset.liveAdapter;
     // Values that were opened are not opened again and again by themselves: each time stands in the audit.
     if (this.purpose || this.choice.end || this.due || !changes.some((c) => c.kind === "many" || (c.kind === "reading" && String(c.adapter) === mine))) return;
+    const rested = performance.now() - (this.followed ?? -LIVE_PACE_MS);
     this.due = setTimeout(() => {
       this.due = undefined;
+      this.followed = performance.now();
       if (this.at === undefined) this.load();
-    }, LIVE_PACE_MS);
+    }, Math.max(0, LIVE_PACE_MS - rested));
   }
 
   /** The form says what for; the values it opened go when the page goes. */
