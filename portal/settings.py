@@ -160,6 +160,8 @@ CELERY_RESULT_BACKEND = REDIS_URL
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Who hands a task over while Redis is away is told so at once: pages do not wait, and the schedule comes again.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0, "interval_max": 0.1}
 
 MQTT: dict[str, Any] = {
     "host": os.environ.get("MSPAN_MQTT_HOST", "127.0.0.1"),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from portal.celery import app
 from portal.web import figures
 from portal.web.life import Station
 from portal.web.states import Form, State
@@ -136,7 +137,7 @@ def _ended(name: str, at: datetime | None) -> Station:
 
 def _told(task_id: str) -> int:
     try:
-        info: Any = AsyncResult(task_id).info
+        info: Any = AsyncResult(task_id, app=app).info
     except Exception:  # whatever the result store answers or not: it is only a progress bar
         return 0
     return int(info.get("done", 0)) if isinstance(info, dict) else 0

@@ -2,15 +2,18 @@
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from portal.web import uploads
+from portal.celery import app
+from portal.web import batches, uploads
 from provisioning.accounts.models import Role, User
 from provisioning.batches import services
 from provisioning.batches.models import Batch, Supplier
@@ -203,6 +206,27 @@ def test_an_import_whose_worker_died_is_taken_up_by_the_sweeper(
     assert "Go on now" in page
     assert go_on() == 1
     assert queued == [(batch.pk,)]
+
+
+def test_an_import_is_handed_to_the_workers_own_queue_from_whatever_thread_answers(batch: Batch) -> None:
+    with ThreadPoolExecutor(1) as answering:
+        assert answering.submit(lambda: import_batch.app).result() is app
+    assert app.conf.broker_url == settings.REDIS_URL
+    assert batches.queue(batch, "batch-of-a-test")
+
+
+def test_who_releases_an_import_is_told_at_once_that_the_queue_is_away(
+    cast: Cast, batch: Batch, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(app, "_pool", None)
+    monkeypatch.setattr(app.amqp, "_producer_pool", None)
+    paused: list[float] = []
+    monkeypatch.setattr("kombu.utils.functional.sleep", paused.append)
+    url = reverse("batch-import", args=[batch.pk])
+    page = browse(cast.operator).post(url, {"mode": "skip_bad_rows"}, follow=True).content.decode()
+    assert "The worker cannot be reached just now" in page
+    assert sum(paused) < 0.5
 
 
 def test_a_batch_nobody_imports_loses_its_keys(cast: Cast, batch: Batch) -> None:
