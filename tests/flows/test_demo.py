@@ -58,13 +58,18 @@ class Demo:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "portal.ops.demo"], cwd=ROOT, env=self.env, stderr=subprocess.PIPE, text=True
         )
+        self.hear("running")
+
+    def hear(self, words: str) -> None:
+        """Wait for a line that begins so."""
+        assert self.process is not None
         assert self.process.stderr is not None
         said = []
         for line in self.process.stderr:
             said.append(line)
-            if line.startswith("running"):
+            if line.startswith(words):
                 return
-        raise AssertionError("the demo did not start:\n" + "".join(said))
+        raise AssertionError(f"the demo never said {words!r}:\n" + "".join(said))
 
     def interrupt(self) -> set[int]:
         """Ctrl-C; returns the children that were there before."""
@@ -105,6 +110,10 @@ class Demo:
         text = subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True).stdout
         return next(line.strip() for line in text.splitlines() if line.strip().startswith("LW:"))
 
+    async def ask(self, path: str, body: dict[str, Any] | None = None, key: str = "") -> Any:
+        """As `call`, while others walk on."""
+        return await asyncio.to_thread(self.call, path, body, key)
+
     def call(self, path: str, body: dict[str, Any] | None = None, key: str = "") -> Any:
         """GET, or POST when there is a body."""
         request = urllib.request.Request(
@@ -132,6 +141,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 async def test_a_newcomer_sees_readings_and_registers_a_foreign_device(demo: Demo) -> None:
     await asyncio.to_thread(demo.start)
     demo.make_token()
+    await asyncio.to_thread(demo.hear, "first reading stored")
 
     adapters = demo.call("adapters/")["results"]
     assert len(adapters) == 12
@@ -142,10 +152,11 @@ async def test_a_newcomer_sees_readings_and_registers_a_foreign_device(demo: Dem
         await _eventually(lambda pk=adapter["id"]: demo.call(f"readings/?adapter={pk}")["results"], FIRST_READINGS_S)
     first = demo.call(f"readings/?adapter={adapters[0]['id']}")["results"][0]
 
-    for adapter in paired:
-        await _in_its_slot(demo, adapter["id"])
-    await _pair_the_next(demo, boxed[0])
-    await _foreign_device(demo)
+    # Slots come round once in a minute: meanwhile there is time for the rest.
+    async with asyncio.TaskGroup() as group:
+        for adapter in paired:
+            group.create_task(_in_its_slot(demo, adapter["id"]))
+        group.create_task(_newcomers(demo, boxed[0]))
 
     children = demo.interrupt()
     assert len(children) >= 18
@@ -157,6 +168,11 @@ async def test_a_newcomer_sees_readings_and_registers_a_foreign_device(demo: Dem
     demo.interrupt()
 
 
+async def _newcomers(demo: Demo, flat: Flat) -> None:
+    await _pair_the_next(demo, flat)
+    await _foreign_device(demo)
+
+
 async def _in_its_slot(demo: Demo, adapter: int) -> None:
     """It says that it sends in the slot it was given, and the next telegram that comes there is on time."""
 
@@ -164,12 +180,13 @@ async def _in_its_slot(demo: Demo, adapter: int) -> None:
         found = demo.call(f"adapters/{adapter}/slot/")["slot"]
         return found if found and found["echo"]["state"] == "in_slot" else None
 
-    slot = await _eventually(given, SLOTS_S)
+    slot = await _eventually(given, SLOTS_S, every_s=1.0)
     assert (slot["period_s"], slot["overlap_ms"], slot["echo"]["version"]) == (60, 0, slot["version"])
     begin, end = slot["phase_ms"], slot["phase_ms"] + slot["length_ms"]
     await _eventually(
         lambda: [at for at in _arrivals(demo, adapter) if begin <= at <= end + AIR_MS],
         2 * slot["period_s"],
+        every_s=1.0,
     )
 
 
@@ -183,8 +200,9 @@ def _arrivals(demo: Demo, adapter: int) -> list[float]:
 async def _pair_the_next(demo: Demo, flat: Flat) -> None:
     """Its plug goes in, both labels are sent, and the portal says that the right meter is read."""
     plug_in(demo.folder / "plugs", flat.name)
-    scans = {"adapter_scan": demo.label(flat.dev_eui), "meter_scan": flat.meters[0][1]}
-    pairing = demo.call("pairings/", scans, key="the-next-adapter")
+    label = await asyncio.to_thread(demo.label, flat.dev_eui)
+    scans = {"adapter_scan": label, "meter_scan": flat.meters[0][1]}
+    pairing = await demo.ask("pairings/", scans, key="the-next-adapter")
     shown = await _eventually(
         lambda: (
             found
@@ -200,10 +218,11 @@ async def _foreign_device(demo: Demo) -> None:
     """Registered over the API, then pointed at the concentrator: joins, and its telegram shows."""
     pytest.importorskip("pamoja._native", reason="pamoja-gateway is not installed (extra dev)")
     mote = Mote()
-    concentrator = demo.call("concentrators/")["results"][0]
+    concentrator = (await demo.ask("concentrators/"))["results"][0]
     keys = {"dev_eui": mote.dev_eui, "join_eui": mote.entry().join_eui, "app_key": mote.key.hex()}
-    device = demo.call("adapters/foreign/", {**keys, "concentrator": concentrator["id"], "location": "somebody else's"})
-    wanted = demo.call(f"concentrators/{concentrator['id']}/")["desired_revision"]
+    body = {**keys, "concentrator": concentrator["id"], "location": "somebody else's"}
+    device = await demo.ask("adapters/foreign/", body)
+    wanted = (await demo.ask(f"concentrators/{concentrator['id']}/"))["desired_revision"]
     await _eventually(
         lambda: demo.call(f"concentrators/{concentrator['id']}/")["running_revision"] >= wanted, FIRST_READINGS_S
     )
@@ -228,11 +247,11 @@ async def _foreign_device(demo: Demo) -> None:
     gateway.transport.close()
 
 
-async def _eventually(ask: Callable[[], Any], seconds: float) -> Any:
+async def _eventually(ask: Callable[[], Any], seconds: float, every_s: float = 0.3) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := await asyncio.to_thread(ask)):
         assert time.monotonic() < deadline, "it did not come in time"
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(every_s)
     return found
 
 

@@ -84,11 +84,11 @@ async def _start(system: System, supervisor: Supervisor, places: Places) -> None
     plug_in_first(places.plugs, flats)
     sockets = Sockets(places.plugs, system.adapters(), supervisor)
     await _step("device table at the concentrator", system.devices_known())
-    before = system.readings()
-    await _step(f"{len(plugged(places.plugs))} of {len(flats)} adapters", sockets.look())
+    await _step("the meters and the radio air", supervisor.start(system.building()))  # its gateway is heard at once now
     await _step("task worker (Celery)", supervisor.start(system.worker()))
     _talk("running; Ctrl-C ends everything")
-    await _together(sockets.watch(), _tell_of_first_reading(system, before, answered))
+    adapters = f"{len(plugged(places.plugs))} of {len(flats)} adapters are plugged in"
+    await _together(_plug_in(adapters, sockets), _tell_of_first_reading(system, system.readings(), answered))
 
 
 async def _set_up(system: System, supervisor: Supervisor) -> None:
@@ -107,7 +107,6 @@ async def _serve(system: System, supervisor: Supervisor) -> None:
         _broker_and_bridge(system, supervisor),
         _step("vault", supervisor.start(system.vault())),
         _step("certificates for devices (EST)", supervisor.start(system.est())),
-        _step("the meters and the radio air", supervisor.start(system.building())),
         _step("portal", supervisor.start(system.portal())),
     )
     await _step("concentrator agent", supervisor.start(system.concentrator()))
@@ -117,6 +116,11 @@ async def _broker_and_bridge(system: System, supervisor: Supervisor) -> None:
     await _step("broker configuration", supervisor.once(system.broker_config()))
     await _step("MQTT broker (Mosquitto)", supervisor.start(system.mosquitto()))
     await _step("ingest bridge", supervisor.start(system.bridge()))
+
+
+async def _plug_in(what: str, sockets: Sockets) -> None:
+    await _step(what, sockets.look())
+    await sockets.watch()
 
 
 async def _tell_of_first_reading(system: System, before: int, answered: float) -> None:

@@ -12,6 +12,7 @@ from portal.ops.demo.house import Flat, unpaired
 from portal.ops.demo.supervisor import Child, Supervisor
 
 LOOK_S = 0.4
+APART_S = 1.0  # as somebody goes from one to the next; those that ask to join at the same moment disturb each other
 _NAME = re.compile(r"adapter-[0-9]{2,4}")
 
 
@@ -46,7 +47,7 @@ class Sockets:
         self._seen: dict[str, int] = {}
 
     async def look(self) -> None:
-        """Start what was plugged in since the last look, in order; what has no file has no power."""
+        """Start what was plugged in since the last look, one after the other; what has no file has no power."""
         for name, moment in sorted(plugged(self._folder).items()):
             if name not in self._children or self._seen.get(name) == moment:
                 continue
@@ -55,6 +56,7 @@ class Sockets:
             else:
                 await self._supervisor.start(self._children[name])
             self._seen[name] = moment
+            await asyncio.sleep(APART_S)
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
