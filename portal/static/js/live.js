@@ -1,5 +1,5 @@
 // The live stream: one EventSource per page. Rows that show an adapter or concentrator are patched in place;
-// parts that list `data-live` are fetched again at once, but at most once in the number of seconds they name.
+// parts that list `data-live` are fetched again, at most once in the number of seconds they name.
 import { ago, moment } from "./format.js";
 import { word } from "./words.js";
 
@@ -78,8 +78,7 @@ function heard(change) {
   }
 }
 
-const due = new Map(); // part -> the timer of its next turn
-const turns = new Map(); // part -> when its last turn was
+const due = new Map();
 
 function refresh(kinds, changes = []) {
   for (const part of document.querySelectorAll("[data-live]")) {
@@ -91,13 +90,11 @@ function refresh(kinds, changes = []) {
     if (served && changes.length && !changes.some((c) => c.kind === "many" || String(c.concentrator) === served)) continue;
     const pace = Number(part.dataset.livePace || 3) * 1000;
     if (due.has(part.id)) continue;
-    const rested = performance.now() - (turns.get(part.id) ?? -pace);
     due.set(part.id, setTimeout(() => {
       due.delete(part.id);
-      turns.set(part.id, performance.now());
       const now = document.getElementById(part.id);
       if (now && !busy(now)) now.dispatchEvent(new CustomEvent("live", { bubbles: false }));
-    }, Math.max(0, pace - rested)));
+    }, pace));
   }
 }
 
