@@ -2,16 +2,15 @@
 
 import os
 import tempfile
-from contextlib import closing
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser import camera
-from tests.browser.cellar import READY, Stage, logged_in
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, PHONE, Portal, serving
+from tests.browser.cellar import READY
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, PHONE, Portal, logged_in, migrate, serving
+from tests.browser.install_stage import EMAIL
 
 ROUNDS = 60
 HELD = camera.Held(height=260, degrees=12, light=0.7, blur=1)
@@ -19,12 +18,15 @@ HELD = camera.Held(height=260, degrees=12, light=0.7, blur=1)
 
 def measure() -> dict[str, float]:
     """`decode_median_ms` of one picture of the camera, `install_first_load_kb` (1000 bytes) without the decoder."""
-    with tempfile.TemporaryDirectory(prefix="mspan-install-") as folder, serving(Path(folder), _nothing) as portal:
-        with closing(Stage(portal)) as stage:
-            reel = camera.film(
-                Path(folder) / "camera.y4m", (camera.scene(camera.printed(stage.label()["svg"]), HELD), 1)
-            )
-        with sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory(prefix="mspan-install-") as name:
+        folder = Path(name)
+        migrate(folder / "tables.sqlite3")
+        with (
+            serving(folder, folder / "tables.sqlite3", "install_stage.seed") as portal,
+            sync_playwright() as playwright,
+        ):
+            label = camera.printed(portal.rows["labels"][0]["svg"])
+            reel = camera.film(folder / "camera.y4m", (camera.scene(label, HELD), 1))
             arguments = [*ARGUMENTS, *camera.flags(reel), *(["--no-sandbox"] if os.geteuid() == 0 else [])]
             browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=arguments)
             try:
@@ -33,13 +35,9 @@ def measure() -> dict[str, float]:
                 browser.close()
 
 
-def _nothing(portal: Portal) -> dict[str, Any]:
-    return {}
-
-
 def _figures(browser: Browser, portal: Portal) -> dict[str, float]:
     context = browser.new_context(
-        viewport=PHONE, storage_state=logged_in(browser, portal), permissions=["camera"], service_workers="block"
+        viewport=PHONE, storage_state=logged_in(browser, portal, EMAIL), permissions=["camera"], service_workers="block"
     )
     page = context.new_page()
     # Bytes on the wire, headers and body as they were sent; without the service worker, which fetches all once more.

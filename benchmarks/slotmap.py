@@ -14,8 +14,8 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.support import arguments, report
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, Portal, log_in, serving
-from tests.browser.slots_stage import OPERATOR, seeded
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, Portal, log_in, migrate, serving
+from tests.browser.slots_stage import OPERATOR
 
 SLOTS = 30_000
 READY = '[data-slotmap][data-ready="yes"]'
@@ -49,17 +49,17 @@ def main() -> None:
 
 
 def measure() -> dict[str, float]:
-    with (
-        tempfile.TemporaryDirectory(prefix="mspan-slotmap-") as folder,
-        serving(Path(folder), lambda portal: seeded(portal, SLOTS)) as portal,
-        sync_playwright() as playwright,
-    ):
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*ARGUMENTS, *sandbox])
-        try:
-            return _figures(browser, portal)
-        finally:
-            browser.close()
+    with tempfile.TemporaryDirectory(prefix="mspan-slotmap-") as name:
+        folder = Path(name)
+        migrate(folder / "tables.sqlite3")
+        seeded = serving(folder, folder / "tables.sqlite3", "slots_stage.seed", SLOTS)
+        with seeded as portal, sync_playwright() as playwright:
+            sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*ARGUMENTS, *sandbox])
+            try:
+                return _figures(browser, portal)
+            finally:
+                browser.close()
 
 
 def _figures(browser: Browser, portal: Portal) -> dict[str, float]:

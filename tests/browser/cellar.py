@@ -1,8 +1,5 @@
 """An installer at work: pages of /install that are watched for complaints, and the words of their flow."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,8 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.browser.conftest import PHONE, ROOT, Portal, log_in
-from tests.browser.install_stage import EMAIL
+from tests.browser.conftest import PHONE, Portal
 
 # What a browser says by itself without network or where the test wants a refusal; everything else is a complaint.
 EXPECTED = (
@@ -37,24 +33,16 @@ def meter_number() -> str:
 
 
 class Stage:
-    """tests.browser.install_stage, running for as long as its portal."""
+    """tests.browser.install_stage, behind one portal."""
 
     def __init__(self, portal: Portal) -> None:
-        command = [sys.executable, "-m", "tests.browser.install_stage"]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=portal.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self._backstage = portal.stage
         rows = self.ask("seed")
         self.sites: list[int] = rows["sites"]
         self._labels = iter(rows["labels"])
 
-    def ask(self, *command: object) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
+    def ask(self, command: str, *arguments: object) -> dict[str, Any]:
+        return self._backstage(f"install_stage.{command}", *arguments)
 
     def label(self) -> dict[str, str]:
         """Of an adapter that no other test uses: dev_eui, text and svg."""
@@ -63,19 +51,6 @@ class Stage:
     def reach(self, dev_eui: str, outcome: str, value: str = "") -> None:
         """Let the bridge record what the adapter has come to."""
         self.ask("reach", dev_eui, outcome, value)
-
-    def close(self) -> None:
-        self._process.stdin.close()  # type: ignore[union-attr]
-        self._process.wait(10)
-
-
-def logged_in(browser: Browser, portal: Portal, email: str = EMAIL) -> dict[str, Any]:
-    """The cookies of an installer."""
-    context = browser.new_context()
-    log_in(context.new_page(), portal, email)
-    state: dict[str, Any] = dict(context.storage_state())
-    context.close()
-    return state
 
 
 @dataclass

@@ -1,27 +1,29 @@
 """A portal served by uvicorn on a database of its own, and a headless Chromium that looks at it."""
 
-import json
+import fcntl
 import os
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copyfile
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
+from tests.browser.backstage import ROOT, Backstage
+from tests.browser.install_stage import EMAIL as INSTALLER
 from tests.browser.stage import EMAIL, PASSWORD
 from tests.support.processes import Service, free_port, redis
 
 if TYPE_CHECKING:
     from tests.browser.cellar import Stage
 
-ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -30,6 +32,12 @@ ARGUMENTS = [
 INSECURE_HOST = "portal.cellar.example"  # a name that resolves to this machine and is no secure context without TLS
 ARGUMENTS += [f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1"]
 START_DEADLINE_S = 30
+SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "portal.settings",
+    "MSPAN_SECRET_KEY": "only-for-tests-" + "x" * 50,
+    "MSPAN_TLS": "0",
+    "MSPAN_ALLOW_FILE_KEK": "1",
+}
 expect.set_options(timeout=20_000)  # how long to wait before a failure is one; the machine may be busy with other tests
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
@@ -49,15 +57,8 @@ class Portal:
     url: str
     cache: Service
     environment: dict[str, str]
+    stage: Backstage  # has what the web workers have: no key
     rows: dict[str, Any] = field(default_factory=dict)
-
-    def stage(self, *arguments: object) -> dict[str, Any]:
-        """Run a command of tests.browser.stage."""
-        command = [sys.executable, "-m", "tests.browser.stage", *map(str, arguments)]
-        run = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-        return answer
 
     def pages(self) -> dict[str, str]:
         """Every page that a person can look at."""
@@ -96,37 +97,54 @@ class Portal:
         }
 
 
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with all tables and nothing in them, migrated once for all workers of a run, to be copied."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    made = folder / "tables.sqlite3"
+    with (folder / "tables.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            migrate(made)
+    return made
+
+
 @pytest.fixture(scope="package")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("portal"), lambda started: started.stage("seed")) as started:
+def portal(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("portal"), tables, "stage.seed") as started:
         yield started
 
 
+def migrate(made: Path) -> None:
+    """Write a database with all tables; the file appears when it is whole."""
+    part = made.with_suffix(".part")
+    environment = {**os.environ, **SETTINGS, "MSPAN_DATABASE_URL": f"sqlite:///{part}"}
+    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
+    part.replace(made)
+
+
 @contextmanager
-def serving(folder: Path, seed: Callable[[Portal], dict[str, Any]]) -> Iterator[Portal]:
-    """A portal that writes everything into `folder`, on a database filled by `seed`, which alone has the keys' key."""
+def serving(folder: Path, tables: Path, seed: str, *arguments: object) -> Iterator[Portal]:
+    """A portal that writes everything into `folder`, on a copy of `tables` that `seed`, a stage's function, fills."""
     cache = redis()
     port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MSPAN_")},
-        "DJANGO_SETTINGS_MODULE": "portal.settings",
-        "MSPAN_SECRET_KEY": "only-for-tests-" + "x" * 50,
-        "MSPAN_TLS": "0",
+        **SETTINGS,
         "MSPAN_ALLOWED_HOSTS": f"127.0.0.1,localhost,{INSECURE_HOST}",
         "MSPAN_DATA_DIR": str(folder),
         "MSPAN_DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}",
         "MSPAN_REDIS_URL": f"redis://127.0.0.1:{cache.port}/0",
-        "MSPAN_KEK_FILE": str(folder / "kek"),
-        "MSPAN_ALLOW_FILE_KEK": "1",
     }
-    started = Portal(f"http://127.0.0.1:{port}", cache, environment)
-    make_kek = [sys.executable, "manage.py", "kek_init", "--out", str(folder / "kek")]
-    subprocess.run(make_kek, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
-    started.rows = seed(started)
-    del environment["MSPAN_KEK_FILE"]  # web workers hold no key, only what they seal with
+    copyfile(tables, folder / "portal.sqlite3")
+    with closing(Backstage({**environment, "MSPAN_KEK_FILE": str(folder / "kek")})) as holder:
+        holder("backstage.make_kek", str(folder / "kek"))
+        rows = holder(seed, *arguments)
+    # From here on nobody holds the key: web workers have only what they seal with.
     environment["MSPAN_KEK_PUBLIC_FILE"] = str(folder / "kek.pub")
     environment["MSPAN_VAULT_SOCKET"] = str(folder / "vault")
+    started = Portal(f"http://127.0.0.1:{port}", cache, environment, Backstage(environment), rows)
     command = [sys.executable, "-m", "uvicorn", "portal.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "uvicorn.log").open("wb") as log:
         server = subprocess.Popen(
@@ -136,6 +154,7 @@ def serving(folder: Path, seed: Callable[[Portal], dict[str, Any]]) -> Iterator[
             _wait(started.url, server, folder / "uvicorn.log")
             yield started
         finally:
+            started.stage.close()
             server.terminate()
             server.wait(10)
             cache.stop()
@@ -153,24 +172,23 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="package")
-def stage(portal: Portal) -> Iterator["Stage"]:
+def stage(portal: Portal) -> "Stage":
     """The cellar of the installers' tests."""
     from tests.browser.cellar import Stage
 
-    held = Stage(portal)
-    yield held
-    held.close()
+    return Stage(portal)
 
 
 @pytest.fixture(scope="package")
 def session(portal: Portal, chromium: Browser) -> dict[str, Any]:
     """The cookies of a person who has logged in once."""
-    context = chromium.new_context()
-    page = context.new_page()
-    log_in(page, portal)
-    state: dict[str, Any] = dict(context.storage_state())
-    context.close()
-    return state
+    return logged_in(chromium, portal)
+
+
+@pytest.fixture(scope="package")
+def installer(portal: Portal, stage: "Stage", chromium: Browser) -> dict[str, Any]:
+    """The cookies of the installer of the cellar, who stays logged in."""
+    return logged_in(chromium, portal, INSTALLER)
 
 
 Open = Callable[..., Page]
@@ -216,6 +234,15 @@ def log_in(page: Page, portal: Portal, email: str = EMAIL) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("heading", name="Overview").wait_for()
+
+
+def logged_in(browser: Browser, portal: Portal, email: str = EMAIL) -> dict[str, Any]:
+    """The cookies of that person, for pages of any browser."""
+    context = browser.new_context()
+    log_in(context.new_page(), portal, email)
+    state: dict[str, Any] = dict(context.storage_state())
+    context.close()
+    return state
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -1,28 +1,22 @@
-"""Days of an adapter in each state, in a database of its own: `python -m tests.browser.days_stage`."""
+"""Days of an adapter in each state, in a database of its own."""
 
-import json
-import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import django
-
-from tests.browser.stage import PASSWORD
+from tests.browser.stage import hashed
 
 OPERATOR = "operator@lindenhof.example"
 
 
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    django.setup()
-    with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(seed(Path(folder))))
-
-
-def seed(folder: Path) -> dict[str, Any]:
+def seed() -> dict[str, Any]:
     """One day that is really signed, and one of every other state beside it."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _seeded(Path(folder))
+
+
+def _seeded(folder: Path) -> dict[str, Any]:
     from portal.days.models import DayState, SignedDay
     from tests.cast import Cast
     from tests.portal.days.signer import DAY_S, Portal, Signer, Watch, hold_transport
@@ -30,7 +24,7 @@ def seed(folder: Path) -> dict[str, Any]:
 
     cast = Cast.assemble()
     cast.operator.email = OPERATOR
-    cast.operator.set_password(PASSWORD)
+    cast.operator.password = hashed()
     cast.operator.save()
     stage = Stage(organisation=cast.organisation)
     device = stage.device()
@@ -48,7 +42,3 @@ def seed(folder: Path) -> dict[str, Any]:
                 leaves=96, missing=3, uncovered=1 if key else 0, changed_at=row.changed_at, **key,
             )  # fmt: skip
     return {"adapter": device.row.pk, "day": str(row.day)}
-
-
-if __name__ == "__main__":
-    main()

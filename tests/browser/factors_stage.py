@@ -1,41 +1,28 @@
-"""People who are about to set up factors: `python -m tests.browser.factors_stage person|age|ask`, in its own process.
+"""People who are about to set up factors, behind the browser's back.
 
 They belong to an organisation of their own, so that the other pages' counts stay as they are.
 """
 
-import json
-import os
-import sys
 from typing import Any
 
-import django
-
-from tests.browser.stage import PASSWORD
+from tests.browser.stage import hashed
 
 SLUG = "weststadt"
 
 
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    django.setup()
-    command, *rest = sys.argv[1:]
-    print(json.dumps({"person": person, "age": age, "ask": ask}[command](*rest)))
-
-
 def person(name: str, role: str) -> dict[str, Any]:
     """Somebody with a password and nothing else."""
-    from provisioning.accounts.models import Organisation
+    from provisioning.accounts.models import Organisation, User
     from provisioning.accounts.services import add_member, create_organisation
     from tests.cast import STAGE
 
     organisation = Organisation.objects.filter(slug=SLUG).first() or create_organisation(STAGE, "Weststadt Werke", SLUG)
-    member = add_member(
-        STAGE, organisation, f"{name.lower()}@weststadt.example", role, password=PASSWORD, first_name=name
-    )
+    member = add_member(STAGE, organisation, f"{name.lower()}@weststadt.example", role, first_name=name)
+    User.objects.filter(pk=member.user.pk).update(password=hashed())
     return {"email": member.user.email}
 
 
-def age(email: str, minutes: str) -> dict[str, Any]:
+def age(email: str, minutes: int) -> dict[str, Any]:
     """Time passes in the sessions of that person: what was shown was shown so many minutes earlier."""
     from django.contrib.sessions.backends.db import SessionStore
     from django.contrib.sessions.models import Session
@@ -47,7 +34,7 @@ def age(email: str, minutes: str) -> dict[str, Any]:
     for row in Session.objects.all():
         session = SessionStore(row.session_key)
         if session.get("_auth_user_id") == str(user.pk) and SESSION_KEY in session:
-            session[SESSION_KEY] = {kind: at - float(minutes) * 60 for kind, at in session[SESSION_KEY].items()}
+            session[SESSION_KEY] = {kind: at - minutes * 60 for kind, at in session[SESSION_KEY].items()}
             session.save()
     return {}
 
@@ -62,7 +49,3 @@ def ask(email: str) -> dict[str, Any]:
     summary = "Reveal the join key of adapter 70B3 D57E D106 1234"
     row = request(user, organisation, "key.reveal", "devicekey 12", summary, "The supplier's file was damaged")
     return {"approval": row.pk}
-
-
-if __name__ == "__main__":
-    main()

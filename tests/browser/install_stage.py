@@ -1,31 +1,18 @@
-"""What happens behind an installer's back: `python -m tests.browser.install_stage`, a command as JSON on each line.
+"""What happens behind an installer's back.
 
 A cellar of an organisation of its own, so that its numbers disturb no other page's test; and the steps that the bridge
 would record of a pairing, told to the pages as the bridge would tell them.
 """
 
 import json
-import os
-import sys
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import django
+from tests.browser.stage import hashed
 
 EMAIL, OPERATOR = "installer@keller.example", "operator@keller.example"
-PASSWORD = "a long and quiet password"
 SITES = ("Lindenweg 8", "Hafenstraße 21")
 ADAPTERS = 48
-
-
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    django.setup()
-    commands: dict[str, Callable[..., dict[str, Any]]] = {"seed": seed, "reach": reach, "count": count}
-    for line in sys.stdin:
-        name, *arguments = json.loads(line)
-        print(json.dumps(commands[name](*arguments)), flush=True)
 
 
 def seed() -> dict[str, Any]:
@@ -41,7 +28,8 @@ def seed() -> dict[str, Any]:
     stage = System("installers' stage")
     organisation = create_organisation(stage, "Kellerwerke", "kellerwerke")
     for email, role in ((EMAIL, Role.INSTALLER), (OPERATOR, Role.OPERATOR)):
-        user = add_member(stage, organisation, email, role, password=PASSWORD).user
+        user = add_member(stage, organisation, email, role).user
+        user.password = hashed()
         user.first_name, user.last_name = ("Ines", "Keller") if role == Role.INSTALLER else ("Otto", "Werk")
         user.save()
     sites = [fleet.create_site(stage, organisation, name=name, street=name, city="Berlin") for name in SITES]
@@ -99,7 +87,3 @@ def _publish(organisation: int, changes: list[dict[str, Any]]) -> None:
     from django.conf import settings
 
     redis.from_url(settings.REDIS_URL).publish(f"mspan:org:{organisation}", json.dumps(changes))
-
-
-if __name__ == "__main__":
-    main()

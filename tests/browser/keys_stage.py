@@ -1,22 +1,11 @@
-"""A building whose keys are of every kind and state: `python -m tests.browser.keys_stage seed|approve`."""
+"""A building whose keys are of every kind and state, and a second custodian who approves."""
 
-import json
-import os
-import sys
 from datetime import timedelta
 from typing import Any
 
-import django
-
-from tests.browser.stage import PASSWORD
+from tests.browser.stage import hashed
 
 CUSTODIAN = "custodian@lindenhof.example"
-
-
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    django.setup()
-    print(json.dumps({"seed": seed, "approve": approve}[sys.argv[1]]()))
 
 
 def seed() -> dict[str, Any]:
@@ -32,7 +21,7 @@ def seed() -> dict[str, Any]:
     world = World(Cast.assemble())
     custodian = world.cast.custodian
     custodian.email = CUSTODIAN
-    custodian.set_password(PASSWORD)
+    custodian.password = hashed()
     custodian.save()
     end = timezone.now() + timedelta(days=10)
     for number in range(5):
@@ -62,7 +51,3 @@ def approve() -> dict[str, Any]:
     second = add_member(STAGE, organisation, "second@lindenhof.example", Role.CUSTODIAN).user
     services.approve(second, asked)
     return {}
-
-
-if __name__ == "__main__":
-    main()

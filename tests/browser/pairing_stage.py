@@ -1,29 +1,17 @@
-"""A building in every state of pairing, in a process of its own: `python -m tests.browser.pairing_stage seed|join`.
+"""A building in every state of pairing, behind the browser's back.
 
 It belongs to an organisation of its own, whose operator logs in, so that the other pages' counts stay as they are.
 """
 
 import itertools
 import json
-import os
-import sys
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
-import django
-
-from tests.browser.stage import PASSWORD
+from tests.browser.stage import hashed
 
 EMAIL = "dispatch@nordstadt.example"
-
-
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    django.setup()
-    command, *rest = sys.argv[1:]
-    answer = {"seed": seed, "join": join}[command](*rest)
-    print(json.dumps(answer))
 
 
 def seed() -> dict[str, Any]:
@@ -39,7 +27,7 @@ def seed() -> dict[str, Any]:
     casting._numbers = itertools.count(50_000)  # beyond what the other stage has numbered
     world = World(Cast(company("Nordstadt Messbetrieb"), company("Südstadt Netze")), mark="Hafenstraße")
     cast = world.cast
-    cast.operator.set_password(PASSWORD)
+    cast.operator.password = hashed()
     cast.operator.email, cast.operator.first_name, cast.operator.last_name = EMAIL, "Ayşe", "Demir"
     cast.operator.save()
     cast.installer.first_name, cast.installer.last_name = "Jonas", "Petersen"
@@ -87,7 +75,7 @@ def seed() -> dict[str, Any]:
     }
 
 
-def join(pairing: str) -> dict[str, Any]:
+def join(pairing: int) -> dict[str, Any]:
     """The adapter joins, and the bridge tells the pages."""
     import redis
     from django.conf import settings
@@ -96,7 +84,7 @@ def join(pairing: str) -> dict[str, Any]:
     from provisioning.pairing.models import Pairing
     from provisioning.pairing.services import record_step
 
-    row = Pairing.objects.get(pk=int(pairing))
+    row = Pairing.objects.get(pk=pairing)
     record_step(row.pk, "joined", timezone.now(), {"rssi": -97.0})
     changes = [{"kind": "pairing", "adapter": row.adapter_id, "at": timezone.now().isoformat()}]
     redis.from_url(settings.REDIS_URL).publish(f"mspan:org:{row.organisation_id}", json.dumps(changes))
@@ -116,7 +104,3 @@ def _photo() -> bytes:
     out = BytesIO()
     image.save(out, "JPEG", quality=80)
     return out.getvalue()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,24 +1,14 @@
-"""A day of sealed readings and an operator, in a database of its own: `python -m tests.browser.sealed_stage`."""
+"""A day of sealed readings and an operator, in a database of its own."""
 
-import json
-import os
 from datetime import timedelta
 from typing import Any
 
-import django
-
-from tests.browser.stage import PASSWORD
+from tests.browser.stage import hashed
 
 OPERATOR = "operator@lindenhof.example"
 CANARY = 0x0B1D_2A3F_4C5E  # no other six bytes in a database are these
 EVERY = timedelta(minutes=15)
 COUNT = 96
-
-
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    django.setup()
-    print(json.dumps(seed()))
 
 
 def seed() -> dict[str, Any]:
@@ -31,7 +21,7 @@ def seed() -> dict[str, Any]:
 
     cast = Cast.assemble()
     cast.operator.email = OPERATOR
-    cast.operator.set_password(PASSWORD)
+    cast.operator.password = hashed()
     cast.operator.save()
     stage = Stage(organisation=cast.organisation)
     keep_sealed(stage)
@@ -44,7 +34,3 @@ def seed() -> dict[str, Any]:
     for first in range(0, COUNT, 48):
         stage.run(*telegrams[first : first + 48], now=now.timestamp())
     return {"adapter": device.row.pk}
-
-
-if __name__ == "__main__":
-    main()

@@ -1,59 +1,18 @@
-"""A concentrator full of time slots, in a database of its own: `python -m tests.browser.slots_stage COUNT`, and what
-happens there: `python -m tests.browser.slots_stage refused|released|elsewhere ADAPTER`.
+"""A concentrator full of time slots, in a database of its own, and what happens there.
 
 One slot in a hundred is not as it should be; every tenth belongs to an adapter that sends hourly or daily. One adapter
 has drifted for weeks, one of a neighbour is heard and meets a slot here.
 """
 
-import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from math import sin
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import django
+from tests.browser.stage import hashed
 
-from tests.browser.stage import PASSWORD
-
-if TYPE_CHECKING:
-    from tests.browser.conftest import Portal
-
-ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = "operator@lindenhof.example"
 DAYS = 42
 RATES = (5, 5, 5, 5, 5, 5, 5, 4, 4, 3)
-
-
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    django.setup()
-    if len(sys.argv) == 2:
-        print(json.dumps(seed(int(sys.argv[1]))))
-    else:
-        HAPPENINGS[sys.argv[1]](int(sys.argv[2]))
-        print("{}")
-
-
-def seeded(portal: "Portal", count: int) -> dict[str, Any]:
-    """Fill the portal's database, in a process of its own."""
-    return _run(portal, count)
-
-
-def happens(portal: "Portal", what: str, adapter: int) -> None:
-    """One of HAPPENINGS, in a process of its own; open pages are told as the bridge tells them."""
-    _run(portal, what, adapter)
-
-
-def _run(portal: "Portal", *arguments: object) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.browser.slots_stage", *map(str, arguments)]
-    run = subprocess.run(command, cwd=ROOT, env=portal.environment, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise RuntimeError(run.stderr)
-    rows: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return rows
 
 
 def seed(count: int) -> dict[str, Any]:
@@ -65,7 +24,7 @@ def seed(count: int) -> dict[str, Any]:
 
     world = World(Cast.assemble())
     world.cast.operator.email = OPERATOR
-    world.cast.operator.set_password(PASSWORD)
+    world.cast.operator.password = hashed()
     world.cast.operator.save()
     Assignment.objects.all().delete()  # what pairing gave: only the slots below are meant
     give_slots(world, count)
@@ -170,7 +129,7 @@ def a_neighbour(world: Any, row: Any) -> int:
 
 
 def refused(adapter: int) -> None:
-    """An adapter says that it cannot keep its slot."""
+    """An adapter says that it cannot keep its slot; open pages are told as the bridge tells them."""
     from meterwire.config_records import SlotReport
     from provisioning.accounts.actors import System
     from provisioning.slots.models import Assignment
@@ -208,9 +167,3 @@ def _tell(organisation: int, kind: str, adapter: int | None, concentrator: int |
     changes = Changes()
     changes.add(organisation, kind, adapter, concentrator, datetime.now(UTC).isoformat())
     tell(changes)
-
-
-HAPPENINGS = {deed.__name__: deed for deed in (refused, released, elsewhere)}
-
-if __name__ == "__main__":
-    main()

@@ -1,28 +1,21 @@
-"""What happens behind the browser's back: `python -m tests.browser.stage seed|reading|silence`, in its own process.
-
-The portal under test runs as a server on a database of its own; this writes to the same one and publishes what the
-bridge would publish.
-"""
+"""What happens behind the browser's back: the building that most pages show, a reading, silence."""
 
 import json
-import os
-import sys
 from datetime import timedelta
+from functools import cache
 from math import sin
 from typing import Any
-
-import django
 
 PASSWORD = "a long and quiet password"
 EMAIL = "owner@lindenhof.example"
 
 
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
-    django.setup()
-    command, *rest = sys.argv[1:]
-    answer = {"seed": seed, "reading": reading, "silence": silence}[command](*rest)
-    print(json.dumps(answer))
+@cache
+def hashed() -> str:
+    """PASSWORD as the database keeps it; at full cost, but once for all who have it."""
+    from django.contrib.auth.hashers import make_password
+
+    return make_password(PASSWORD)
 
 
 def seed() -> dict[str, Any]:
@@ -34,7 +27,7 @@ def seed() -> dict[str, Any]:
 
     world = World(Cast.assemble())
     owner = world.cast.owner
-    owner.set_password(PASSWORD)
+    owner.password = hashed()
     owner.email = EMAIL
     owner.save()
     User.objects.filter(pk=world.cast.operator.pk).update(email="operator@lindenhof.example", password=owner.password)
@@ -75,32 +68,31 @@ def seed() -> dict[str, Any]:
     }
 
 
-def reading(adapter: str, value: str) -> dict[str, Any]:
+def reading(adapter: int, value: int) -> dict[str, Any]:
     """The pipeline stores a reading of import and tells the pages."""
     from django.utils import timezone
 
     from portal.telemetry.models import AdapterStatus, Reading, Silence
 
     now = timezone.now()
-    key = int(adapter)
-    Reading.objects.create(adapter_id=key, counter=int(now.timestamp()), register=1, measured_at=now, value=int(value))
-    status = AdapterStatus.objects.select_related("adapter").get(adapter_id=key)
-    AdapterStatus.objects.filter(pk=key).update(state="heard", last_seen=now)
-    Silence.objects.filter(adapter_id=key, until=None).update(until=now)
-    changes = [{"kind": "reading", "adapter": key, "at": now.isoformat()}]
+    Reading.objects.create(adapter_id=adapter, counter=int(now.timestamp()), register=1, measured_at=now, value=value)
+    status = AdapterStatus.objects.select_related("adapter").get(adapter_id=adapter)
+    AdapterStatus.objects.filter(pk=adapter).update(state="heard", last_seen=now)
+    Silence.objects.filter(adapter_id=adapter, until=None).update(until=now)
+    changes = [{"kind": "reading", "adapter": adapter, "at": now.isoformat()}]
     if status.state == "silent":
-        changes.append({"kind": "status", "adapter": key})
+        changes.append({"kind": "status", "adapter": adapter})
     _publish(status.organisation_id, changes)
     return {}
 
 
-def silence(adapter: str) -> dict[str, Any]:
+def silence(adapter: int) -> dict[str, Any]:
     """An adapter falls silent."""
     from django.utils import timezone
 
     from portal.telemetry.models import AdapterStatus, Silence
 
-    status = AdapterStatus.objects.get(adapter_id=int(adapter))
+    status = AdapterStatus.objects.get(adapter_id=adapter)
     AdapterStatus.objects.filter(pk=status.pk).update(state="silent")
     Silence.objects.create(organisation_id=status.organisation_id, adapter_id=status.pk, since=timezone.now())
     _publish(status.organisation_id, [{"kind": "status", "adapter": status.pk}])
@@ -112,7 +104,3 @@ def _publish(organisation: int, changes: list[dict[str, Any]]) -> None:
     from django.conf import settings
 
     redis.from_url(settings.REDIS_URL).publish(f"mspan:org:{organisation}", json.dumps(changes))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,5 @@
 """Signed days in a real browser: the card comes by itself, the list fits a phone, the proof convinces as a file."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,31 +9,26 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, ROOT, Portal, log_in, serving
+from tests.browser.axe import WIDE
+from tests.browser.conftest import DESKTOP, PHONE, ROOT, Portal, logged_in, serving
 from tests.browser.days_stage import OPERATOR
-from tests.browser.test_pages import WIDE
 
 
 @pytest.fixture(scope="module")
-def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("days"), seeded) as portal:
+def signed(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("days"), tables, "days_stage.seed") as portal:
         yield portal
 
 
-def seeded(portal: Portal) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.browser.days_stage"]
-    run = subprocess.run(command, cwd=ROOT, env=portal.environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    rows: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return rows
+@pytest.fixture(scope="module")
+def operator(signed: Portal, chromium: Browser) -> dict[str, Any]:
+    return logged_in(chromium, signed, OPERATOR)
 
 
 @pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def page(request: Any, signed: Portal, chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(locale="en-GB", viewport=request.param)
-    opened = context.new_page()
-    log_in(opened, signed, OPERATOR)
-    yield opened
+def page(request: Any, operator: dict[str, Any], chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(locale="en-GB", viewport=request.param, storage_state=operator)  # type: ignore[arg-type]
+    yield context.new_page()
     context.close()
 
 

@@ -1,21 +1,17 @@
 """Second factors in a real browser, whose own virtual authenticator judges the portal's passkeys."""
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, ROOT, Open, Portal, watched
+from tests.browser.axe import WIDE, barriers, needs_axe
+from tests.browser.conftest import DESKTOP, PHONE, Open, Portal, watched
 from tests.browser.stage import PASSWORD
-from tests.browser.test_pages import AXE, WIDE, needs_axe
 from tests.support.app_codes import shown_by_app
 
 _numbers = count(1)
@@ -33,17 +29,9 @@ def open_at_home(home: Portal, chromium: Browser) -> Iterator[Open]:
         yield opened
 
 
-def stage(home: Portal, *arguments: object) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.browser.factors_stage", *map(str, arguments)]
-    run = subprocess.run(command, cwd=ROOT, env=home.environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return answer
-
-
 def somebody(home: Portal, role: str) -> str:
     """The email of a new person with that role."""
-    return str(stage(home, "person", f"Person{next(_numbers)}", role)["email"])
+    return str(home.stage("factors_stage.person", f"Person{next(_numbers)}", role)["email"])
 
 
 def with_authenticator(page: Page) -> None:
@@ -172,16 +160,16 @@ def test_a_custodian_approves_with_a_fresh_passkey(home: Portal, open_at_home: O
     email = somebody(home, "custodian")
     type_password(page, home, email)
     set_up_passkey(page)
-    asked = stage(home, "ask", somebody(home, "custodian"))["approval"]
+    asked = home.stage("factors_stage.ask", somebody(home, "custodian"))["approval"]
     page.goto(home.url)
     expect(page.get_by_role("link", name=re.compile("Approvals"))).to_contain_text("1")
-    stage(home, "age", email, 6)
+    home.stage("factors_stage.age", email, 6)
     page.goto(f"{home.url}/approvals/")
     page.get_by_role("link", name="Look at it: Reveal the join key").click()
     expect(page.get_by_role("heading", name="Is it you?")).to_be_visible()
     page.get_by_role("button", name="Use the passkey").click()
     expect(page).to_have_url(f"{home.url}/approvals/{asked}/")
-    stage(home, "age", email, 6)
+    home.stage("factors_stage.age", email, 6)
     page.get_by_role("button", name="Approve", exact=True).click()
     expect(page.get_by_text("Nothing was sent yet.")).to_be_visible()
     page.get_by_role("button", name="Use the passkey").click()
@@ -199,8 +187,8 @@ def test_no_barrier_nothing_sideways_and_nothing_that_the_policy_forbids(home: P
     looked_at(page, "to be set up")
     set_up_passkey(page)
     set_up_app(page, home)
-    asked = stage(home, "ask", email)["approval"]
-    other = stage(home, "ask", somebody(home, "custodian"))["approval"]
+    asked = home.stage("factors_stage.ask", email)["approval"]
+    other = home.stage("factors_stage.ask", somebody(home, "custodian"))["approval"]
     pages = ["/account/factors/", "/account/factors/passkey/", "/account/factors/codes/", "/approvals/"]
     pages += [f"/approvals/{asked}/", f"/approvals/{other}/", "/account/factors/verify/"]
     for path in pages:
@@ -232,7 +220,5 @@ def looked_at(page: Page, name: str) -> None:
         page.set_viewport_size(viewport)  # type: ignore[arg-type]
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         assert page.evaluate(WIDE) == [], name
-        page.evaluate(AXE.read_text())
-        result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        assert [f"{v['id']}: {v['nodes'][0]['html']}" for v in result["violations"]] == [], f"{name} {scheme}"
+        assert barriers(page) == [], f"{name} {scheme}"
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]

@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser import camera
-from tests.browser.cellar import Phone, Stage, logged_in, meter_number, phone
-from tests.browser.conftest import DESKTOP, INSECURE_HOST, PHONE, Portal
+from tests.browser.axe import WIDE, barriers, needs_axe
+from tests.browser.cellar import Phone, Stage, meter_number, phone
+from tests.browser.conftest import DESKTOP, INSECURE_HOST, PHONE, Portal, logged_in
 from tests.browser.install_stage import EMAIL, OPERATOR
-from tests.browser.test_pages import AXE, WIDE, needs_axe
 
 CASES = json.loads((Path(__file__).resolve().parents[1] / "vectors" / "scans.json").read_text())
 # A tag that is tapped when the test says so, as Chrome on Android would hand it over.
@@ -28,11 +28,6 @@ window.NDEFReader = class extends EventTarget {
 };
 """
 Take = Callable[..., Phone]
-
-
-@pytest.fixture(scope="module")
-def installer(portal: Portal, stage: Stage, chromium: Browser) -> dict[str, Any]:
-    return logged_in(chromium, portal, EMAIL)
 
 
 @pytest.fixture
@@ -289,11 +284,7 @@ def test_axe_finds_no_barrier_and_nothing_is_too_wide(scheme: Any, stage: Stage,
 
     def look(name: str) -> None:
         assert held.page.evaluate(WIDE) == [], name
-        held.page.evaluate(AXE.read_text())
-        result = held.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        found.extend(
-            f"{name}: {v['id']}: {n['target']} {n['failureSummary']}" for v in result["violations"] for n in v["nodes"]
-        )
+        found.extend(f"{name}: {barrier}" for barrier in barriers(held.page))
 
     look("home")
     held.main.click()

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser import camera
 from tests.browser.camera import Held
-from tests.browser.cellar import Phone, Stage, logged_in, meter_number, phone
+from tests.browser.cellar import Phone, Stage, meter_number, phone
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, Portal
 
 SCENES = {
@@ -44,11 +44,6 @@ def browser(reel: Path, chromium: Browser) -> Iterator[Browser]:
     browser = chromium.browser_type.launch(executable_path=CHROMIUM, headless=True, args=arguments)
     yield browser
     browser.close()
-
-
-@pytest.fixture(scope="module")
-def installer(portal: Portal, stage: Stage, browser: Browser) -> dict[str, Any]:
-    return logged_in(browser, portal)
 
 
 @pytest.fixture

@@ -10,12 +10,17 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Request, Route, expect
 
 from meterwire.ids import MeterId
-from tests.browser.cellar import READY, Phone, Stage, logged_in, meter_number, phone
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, PHONE, Portal, log_in
+from tests.browser.cellar import READY, Phone, Stage, meter_number, phone
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, PHONE, Portal, log_in, logged_in
 from tests.browser.install_stage import EMAIL
 
 NETWORK_IS_BACK = "dispatchEvent(new Event('online'))"
 PAIRINGS = "**/api/v1/pairings/"
+# A wait as long as the first back-off of the outbox never ends.
+NO_BACK_OFF = """
+const wait = window.setTimeout;
+window.setTimeout = (call, ms, ...rest) => wait(call, 4_000 <= ms && ms <= 6_000 ? 2 ** 31 - 1 : ms, ...rest);
+"""
 KEPT = """
 async () => {
   const base = await new Promise((resolve) => {
@@ -29,11 +34,6 @@ async () => {
   return JSON.stringify(rows.flat());
 }
 """
-
-
-@pytest.fixture(scope="module")
-def installer(portal: Portal, stage: Stage, chromium: Browser) -> dict[str, Any]:
-    return logged_in(chromium, portal)
 
 
 @pytest.fixture
@@ -137,6 +137,24 @@ def test_an_answer_that_was_lost_is_asked_for_again_with_the_same_key(held: Phon
     held.complaints[:] = [said for said in held.complaints if "ERR_CONNECTION_RESET" not in said]
 
 
+def test_network_that_comes_back_while_an_attempt_fails_is_not_forgotten(held: Phone, stage: Stage) -> None:
+    lost: list[Route] = []
+
+    def lose(route: Route) -> None:
+        if lost:
+            return route.continue_()
+        lost.append(route)
+        held.page.evaluate(NETWORK_IS_BACK)
+        return route.abort("connectionreset")
+
+    held.page.add_init_script(NO_BACK_OFF)
+    held.open()
+    held.page.route(PAIRINGS, lose)
+    held.install(stage.label()["text"], meter_number(), answered=False)
+    expect(held.station("paired")).to_have_class("done")
+    held.complaints[:] = [said for said in held.complaints if "ERR_CONNECTION_RESET" not in said]
+
+
 @pytest.mark.parametrize("status", [429, 502, 503])
 def test_a_portal_in_trouble_is_no_refusal(status: int, held: Phone, stage: Stage) -> None:
     held.complaints.clear()
@@ -149,25 +167,23 @@ def test_a_portal_in_trouble_is_no_refusal(status: int, held: Phone, stage: Stag
     held.complaints[:] = [said for said in held.complaints if f"status of {status}" not in said]
 
 
-def test_an_ended_session_keeps_the_scans_until_one_signs_in(portal: Portal, chromium: Browser, stage: Stage) -> None:
-    with phone(chromium, portal, logged_in(chromium, portal)) as held:
-        held.open()
-        kept(held)
-        held.page.context.clear_cookies()
-        held.install(stage.label()["text"], meter_number(), answered=False)
-        expect(held.page.get_by_role("heading", name="Waits until you sign in")).to_be_visible()
-        held.page.get_by_role("link", name="Sign in").click()
-        held.page.get_by_label("Email").fill(EMAIL)
-        held.page.get_by_label("Password").fill("a long and quiet password")
-        held.page.get_by_role("button", name="Log in").click()
-        held.page.locator(READY).wait_for(state="attached")
-        expect(held.page.locator(".item").first).not_to_contain_text("waits for network")
-        expect(held.page.locator("#banner")).to_have_count(0)
+def test_an_ended_session_keeps_the_scans_until_one_signs_in(held: Phone, stage: Stage) -> None:
+    held.page.context.clear_cookies()
+    held.install(stage.label()["text"], meter_number(), answered=False)
+    expect(held.page.get_by_role("heading", name="Waits until you sign in")).to_be_visible()
+    held.page.get_by_role("link", name="Sign in").click()
+    held.page.get_by_label("Email").fill(EMAIL)
+    held.page.get_by_label("Password").fill("a long and quiet password")
+    held.page.get_by_role("button", name="Log in").click()
+    held.page.locator(READY).wait_for(state="attached")
+    expect(held.page.locator(".item").first).not_to_contain_text("waits for network")
+    expect(held.page.locator("#banner")).to_have_count(0)
 
 
 def test_two_tabs_send_a_scan_once(held: Phone, portal: Portal, stage: Stage) -> None:
     other = Phone.on(portal, held.page.context).open()
     adapter, seen, more = stage.label(), claims(held), claims(other)
+    held.page.bring_to_front()  # else the browser draws it rarely
     held.page.context.set_offline(True)
     held.install(adapter["text"], meter_number(), answered=False)
     expect(other.page.locator("#banner")).to_contain_text("1 installation waits")
@@ -179,7 +195,7 @@ def test_two_tabs_send_a_scan_once(held: Phone, portal: Portal, stage: Stage) ->
 
 
 def test_signing_out_asks_and_wipes(portal: Portal, chromium: Browser, stage: Stage) -> None:
-    with phone(chromium, portal, logged_in(chromium, portal)) as held:
+    with phone(chromium, portal, logged_in(chromium, portal, EMAIL)) as held:
         held.open()
         adapter = stage.label()
         held.page.route(PAIRINGS, lambda route: route.abort("connectionfailed"))

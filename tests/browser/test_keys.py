@@ -1,10 +1,7 @@
 """The custodian's pages in a real browser: no barrier, nothing sideways, a campaign from the look to its page."""
 
-import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,26 +10,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PHONE, ROOT, Portal, serving, watched
+from tests.browser.axe import needs_axe
+from tests.browser.conftest import PHONE, Portal, serving, watched
 from tests.browser.keys_stage import CUSTODIAN
 from tests.browser.test_factors import looked_at, set_up_passkey, type_password, with_authenticator
-from tests.browser.test_pages import needs_axe
-from tests.browser.test_sealed import vault
+from tests.browser.vault import vault
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+def home(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
     """Under a name: a passkey belongs to a domain."""
-    with serving(tmp_path_factory.mktemp("keys"), lambda portal: stage(portal, "seed")) as portal:
+    with serving(tmp_path_factory.mktemp("keys"), tables, "keys_stage.seed") as portal:
         yield replace(portal, url=portal.url.replace("127.0.0.1", "localhost"))
-
-
-def stage(portal: Portal, command: str) -> dict[str, Any]:
-    words = [sys.executable, "-m", "tests.browser.keys_stage", command]
-    run = subprocess.run(words, cwd=ROOT, env=portal.environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return answer
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +92,7 @@ def test_a_revealed_key_leaves_the_page_a_minute_after_it_was_opened(home: Porta
     page.goto(address)
     page.get_by_label("Reason").fill("The meter is read on the spot")
     page.get_by_role("button", name="Ask a second custodian").click()
-    stage(home, "approve")
+    home.stage("keys_stage.approve")
     page.clock.install()
     with vault(home):
         page.goto(address)

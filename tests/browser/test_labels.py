@@ -1,7 +1,5 @@
 """Labels on a screen: a scanner reads what the browser drew, in both themes; the web worker asks the vault process."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -13,26 +11,15 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from meterwire import label as tr005
-from tests.browser.conftest import DESKTOP, PHONE, ROOT, Open, Portal
-from tests.browser.test_pages import AXE, WIDE, needs_axe
+from tests.browser.axe import WIDE, barriers, needs_axe
+from tests.browser.conftest import DESKTOP, PHONE, Open, Portal
+from tests.browser.vault import vault as vault_of
 
 
 @pytest.fixture
 def vault(portal: Portal) -> Iterator[None]:
-    """The vault process of this portal; it alone has the key-encryption key."""
-    key = Path(portal.environment["MSPAN_KEK_PUBLIC_FILE"]).with_suffix("")
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "run_vault"],
-        cwd=ROOT,
-        env={**portal.environment, "MSPAN_KEK_FILE": str(key)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert "listens" in process.stdout.readline()
-    yield
-    process.terminate()
-    process.wait(10)
+    with vault_of(portal):
+        yield
 
 
 def show(page: Page) -> str:
@@ -82,10 +69,8 @@ def test_ticked_labels_are_downloaded_by_keyboard_alone(portal: Portal, window: 
 def test_the_shown_label_has_no_barrier(scheme: Any, viewport: Any, portal: Portal, window: Open, vault: None) -> None:
     page = window(f"/labels/{portal.rows['silent']}/", color_scheme=scheme, viewport=viewport)
     show(page)
-    page.evaluate(AXE.read_text())
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
 
-    assert [v["id"] for v in result["violations"]] == []
+    assert barriers(page) == []
     assert page.evaluate(WIDE) == []
 
 

@@ -1,5 +1,7 @@
 """Charts are drawn, and what happens in the cellar appears on the open page."""
 
+from datetime import UTC, datetime, timedelta
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, Open, Portal
@@ -23,6 +25,13 @@ INK = """
   return count;
 }
 """
+
+# The stream tells of a reading.
+READ = """
+(adapter) => document.dispatchEvent(new CustomEvent("live-changes", { detail: [{ kind: "reading", adapter }] }))
+"""
+# At the pace of the overview for every part: what a page asks for may be a snapshot of up to a second ago.
+SOONER = "for (const part of document.querySelectorAll('[data-live]')) part.dataset.livePace = 2"
 
 
 def drawn(page: Page) -> int:
@@ -75,8 +84,25 @@ def test_a_reading_appears_on_the_open_page_of_its_adapter(portal: Portal, windo
     expect(page.locator(".live")).to_have_text("live")
     drawn(page)
     with page.expect_response("**/series/**", timeout=SOON_MS):
-        portal.stage("reading", portal.rows["adapter"], 987_654_321)
+        portal.stage("stage.reading", portal.rows["adapter"], 987_654_321)
     expect(page.locator("#latest")).to_contain_text("987,654.321", timeout=SOON_MS)
+
+
+def test_a_chart_follows_the_first_reading_at_once_and_further_ones_at_its_pace(portal: Portal, window: Open) -> None:
+    page = window(f"/adapters/{portal.rows['adapter']}/")
+    drawn(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/series/" in request.url else None)
+    page.clock.install()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
+    with page.expect_response("**/series/**"):
+        page.evaluate(READ, portal.rows["adapter"])
+        page.clock.run_for(10)
+    page.evaluate(READ, portal.rows["adapter"])
+    page.clock.run_for(2_900)
+    assert len(asked) == 1
+    with page.expect_response("**/series/**"):
+        page.clock.run_for(200)
 
 
 def test_a_list_and_the_overview_follow_silence_and_return(portal: Portal, window: Open) -> None:
@@ -85,12 +111,13 @@ def test_a_list_and_the_overview_follow_silence_and_return(portal: Portal, windo
     listed = window("/adapters/")
     for page in (overview, listed):
         expect(page.locator(".live")).to_have_text("live")
+        page.evaluate(SOONER)
     row = listed.locator(f'tr[data-adapter="{adapter}"]')
     expect(row.locator(".st")).to_have_text("silent")
-    portal.stage("reading", adapter, 1000)
+    portal.stage("stage.reading", adapter, 1000)
     expect(row.locator(".st")).to_have_text("on time", timeout=SOON_MS)
     expect(overview.locator(".tile").first).to_contain_text("3 of 3", timeout=SOON_MS)
-    portal.stage("silence", adapter)
+    portal.stage("stage.silence", adapter)
     expect(overview.locator(".tile").first).to_contain_text("2 of 3", timeout=SOON_MS)
     expect(row.locator(".st")).to_have_text("silent", timeout=SOON_MS)
 

@@ -1,22 +1,36 @@
 """Every page in a real browser: on a phone, in both themes and languages, by keyboard, without scripts."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, Open, Portal, log_in
+from tests.browser.axe import AXE, WIDE, barriers, needs_axe
+from tests.browser.conftest import DESKTOP, PHONE, Open, Portal, log_in, watched
 
-# What reaches beyond the right edge, when the page scrolls sideways at all.
-WIDE = """
-() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('main *')]
-  .filter((e) => e.getBoundingClientRect().right > innerWidth)
-  .map((e) => `${e.tagName}.${e.className} ${e.textContent.trim().slice(0, 40)}`)
-"""
-AXE = Path(__file__).resolve().parents[1] / "judges" / "node_modules" / "axe-core" / "axe.min.js"
-needs_axe = pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: npm ci --prefix tests/judges")
+
+@pytest.fixture(scope="module")
+def found(portal: Portal, chromium: Browser, session: dict[str, Any]) -> dict[str, list[str]]:
+    """What axe finds on any page in each look, and what is too wide on a phone; pages are loaded once per screen."""
+    found: dict[str, list[str]] = {"light": [], "dark": [], "phone": [], "sideways": []}
+    with watched(portal, chromium, session) as opened:
+        desk, phone = opened(viewport=DESKTOP), opened(viewport=PHONE)
+        looks: list[tuple[str, Page, Any]] = [
+            ("light", desk, "light"),
+            ("dark", desk, "dark"),
+            ("phone", phone, "light"),
+        ]
+        for name, path in portal.pages().items():
+            for page in (desk, phone):
+                visit(page, portal, path)
+                if name == "adapter":
+                    page.locator(".plot canvas").first.wait_for()
+            found["sideways"] += [f"{name}: {wide}" for wide in phone.evaluate(WIDE)]
+            for look, page, scheme in looks if AXE.exists() else []:
+                page.emulate_media(color_scheme=scheme)
+                found[look] += [f"{name}: {barrier}" for barrier in barriers(page)]
+    return found
 
 
 def visit(page: Page, portal: Portal, path: str) -> None:
@@ -32,34 +46,19 @@ def test_logging_in_leads_to_the_overview(portal: Portal, window: Open) -> None:
     expect(page.get_by_role("link", name="Kastanienhof 7").first).to_be_visible()
 
 
-def test_no_page_scrolls_sideways_on_a_phone(portal: Portal, window: Open) -> None:
+def test_no_page_scrolls_sideways_on_a_phone(portal: Portal, window: Open, found: dict[str, list[str]]) -> None:
+    assert found["sideways"] == []
     page = window("/", viewport=PHONE)
-    for language in ("en", "de"):
-        page.context.add_cookies([{"name": "django_language", "value": language, "url": portal.url}])
-        for name, path in portal.pages().items():
-            visit(page, portal, path)
-            assert page.evaluate(WIDE) == [], f"{name} ({language})"
+    page.context.add_cookies([{"name": "django_language", "value": "de", "url": portal.url}])
+    for name, path in portal.pages().items():
+        visit(page, portal, path)
+        assert page.evaluate(WIDE) == [], f"{name} in German"
 
 
 @needs_axe
-@pytest.mark.parametrize(
-    ("scheme", "viewport"), [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)], ids=["light", "dark", "phone"]
-)
-def test_axe_finds_no_barrier(scheme: Any, viewport: Any, portal: Portal, window: Open) -> None:
-    page = window("/", color_scheme=scheme, viewport=viewport)
-    found = []
-    for name, path in portal.pages().items():
-        visit(page, portal, path)
-        if name == "adapter":
-            page.locator(".plot canvas").first.wait_for()
-        page.evaluate(AXE.read_text())
-        result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        found += [
-            f"{name}: {v['id']}: {node['target']} {node['failureSummary']}"
-            for v in result["violations"]
-            for node in v["nodes"]
-        ]
-    assert not found, "\n".join(found)
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_axe_finds_no_barrier(look: str, found: dict[str, list[str]]) -> None:
+    assert not found[look], "\n".join(found[look])
 
 
 def test_the_theme_follows_the_device_and_can_be_chosen(portal: Portal, window: Open) -> None:

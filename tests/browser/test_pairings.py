@@ -1,48 +1,26 @@
 """The operator's pages for pairing in a real browser: no barriers, on a phone, by keyboard, and live."""
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, ROOT, Open, Portal
+from tests.browser.axe import WIDE, barriers, needs_axe
+from tests.browser.conftest import DESKTOP, PHONE, Open, Portal, logged_in, watched
 from tests.browser.pairing_stage import EMAIL
-from tests.browser.stage import PASSWORD
-from tests.browser.test_pages import AXE, WIDE, needs_axe
-
-
-def stage(portal: Portal, *arguments: object) -> dict[str, Any]:
-    """Run a command of the stage on the portal's database."""
-    command = [sys.executable, "-m", "tests.browser.pairing_stage", *map(str, arguments)]
-    run = subprocess.run(command, cwd=ROOT, env=portal.environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return answer
 
 
 @pytest.fixture(scope="module")
 def rows(portal: Portal) -> dict[str, Any]:
-    return stage(portal, "seed")
+    return portal.stage("pairing_stage.seed")
 
 
 @pytest.fixture(scope="module")
 def dispatcher(portal: Portal, rows: dict[str, Any], chromium: Browser) -> dict[str, Any]:
     """The cookies of the operator of that organisation."""
-    context = chromium.new_context()
-    page = context.new_page()
-    page.goto(f"{portal.url}/login/")
-    page.get_by_label("Email").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    page.get_by_role("heading", name="Overview").wait_for()
-    state: dict[str, Any] = dict(context.storage_state())
-    context.close()
-    return state
+    return logged_in(chromium, portal, EMAIL)
 
 
 @pytest.fixture
@@ -82,29 +60,31 @@ def pages(rows: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="module")
+def found(
+    portal: Portal, rows: dict[str, Any], chromium: Browser, dispatcher: dict[str, Any]
+) -> dict[str, dict[str, list[str]]]:
+    """By look: the barriers of any page, and what is too wide; each page is loaded once for both themes of a screen."""
+    found: dict[str, dict[str, list[str]]] = {}
+    with watched(portal, chromium, dispatcher) as opened:
+        for viewport, day, night in ((DESKTOP, "light", "dark"), (PHONE, "phone", "phone at night")):
+            page = opened("/pairings/", viewport=viewport)
+            found |= {look: {"barriers": [], "wide": []} for look in (day, night)}
+            for name, path in pages(rows).items():
+                page.goto(portal.url + path)
+                page.locator("#main").wait_for()
+                for look in (day, night):
+                    page.emulate_media(color_scheme="light" if look == day else "dark")
+                    found[look]["wide"] += [f"{name}: {wide}" for wide in page.evaluate(WIDE)]
+                    found[look]["barriers"] += [f"{name}: {barrier}" for barrier in barriers(page)]
+    return found
+
+
 @needs_axe
-@pytest.mark.parametrize(
-    ("scheme", "viewport"),
-    [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE), ("dark", PHONE)],
-    ids=["light", "dark", "phone", "phone at night"],
-)
-def test_axe_finds_no_barrier_and_nothing_scrolls_sideways(
-    scheme: str, viewport: Any, portal: Portal, rows: dict[str, Any], desk: Callable[..., Page]
-) -> None:
-    page = desk("/pairings/", color_scheme=scheme, viewport=viewport)
-    found = []
-    for name, path in pages(rows).items():
-        page.goto(portal.url + path)
-        page.locator("#main").wait_for()
-        assert page.evaluate(WIDE) == [], name
-        page.evaluate(AXE.read_text())
-        result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        found += [
-            f"{name}: {v['id']}: {node['target']} {node['failureSummary']}"
-            for v in result["violations"]
-            for node in v["nodes"]
-        ]
-    assert found == []
+@pytest.mark.parametrize("look", ["light", "dark", "phone", "phone at night"])
+def test_axe_finds_no_barrier_and_nothing_scrolls_sideways(look: str, found: dict[str, dict[str, list[str]]]) -> None:
+    assert found[look]["wide"] == []
+    assert found[look]["barriers"] == []
 
 
 def test_a_step_appears_while_one_looks(portal: Portal, rows: dict[str, Any], desk: Callable[..., Page]) -> None:
@@ -113,7 +93,7 @@ def test_a_step_appears_while_one_looks(portal: Portal, rows: dict[str, Any], de
     joined = page.locator(".life li", has_text="Adapter joined")
     expect(joined).to_contain_text("not yet")
     expect(page.get_by_role("status").filter(has_text="Not heard yet")).to_be_visible()
-    stage(portal, "join", rows["joining"])
+    portal.stage("pairing_stage.join", rows["joining"])
     expect(joined).to_contain_text("+ ")
     expect(joined).to_have_class("done")
 

@@ -1,64 +1,35 @@
 """Sealed values on an open page: the web worker holds no key, the vault is a process of its own."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import ROOT, START_DEADLINE_S, Portal, log_in, serving, watched
+from tests.browser.conftest import Portal, logged_in, serving, watched
 from tests.browser.sealed_stage import CANARY, COUNT, OPERATOR
 from tests.browser.test_live import drawn
+from tests.browser.vault import vault
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("sealed"), seeded) as portal:
+def sealed(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("sealed"), tables, "sealed_stage.seed") as portal:
         yield portal
 
 
-def seeded(portal: Portal) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.browser.sealed_stage"]
-    run = subprocess.run(command, cwd=ROOT, env=portal.environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    rows: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return rows
+@pytest.fixture(scope="module")
+def operator(sealed: Portal, chromium: Browser) -> dict[str, Any]:
+    return logged_in(chromium, sealed, OPERATOR)
 
 
 @pytest.fixture
-def page(sealed: Portal, chromium: Browser) -> Iterator[Page]:
+def page(operator: dict[str, Any], chromium: Browser) -> Iterator[Page]:
     """An operator's page; a refused opening is no complaint of the browser's."""
-    context = chromium.new_context(locale="en-GB")
-    opened = context.new_page()
-    log_in(opened, sealed, OPERATOR)
-    yield opened
+    context = chromium.new_context(locale="en-GB", storage_state=operator)  # type: ignore[arg-type]
+    yield context.new_page()
     context.close()
-
-
-@contextmanager
-def vault(portal: Portal) -> Iterator[None]:
-    folder = Path(portal.environment["MSPAN_DATA_DIR"])
-    environment = {**portal.environment, "MSPAN_KEK_FILE": str(folder / "kek")}
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "run_vault"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
-    )
-    try:
-        end = monotonic() + START_DEADLINE_S
-        while not (folder / "vault").is_socket():
-            assert process.poll() is None
-            assert monotonic() < end
-            sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
-        (folder / "vault").unlink(missing_ok=True)
 
 
 def opened(page: Page, purpose: str) -> None:
@@ -93,10 +64,10 @@ def test_neither_database_nor_logs_nor_redis_hold_a_value(sealed: Portal) -> Non
             assert str(value).encode() not in content, name
 
 
-def test_the_list_says_sealed_and_the_export_asks_what_for(sealed: Portal, chromium: Browser) -> None:
-    with watched(sealed, chromium) as window:
-        page = window("/login/", logged_in=False)
-        log_in(page, sealed, OPERATOR)
-        page.goto(f"{sealed.url}/readings/")
+def test_the_list_says_sealed_and_the_export_asks_what_for(
+    sealed: Portal, chromium: Browser, operator: dict[str, Any]
+) -> None:
+    with watched(sealed, chromium, operator) as window:
+        page = window("/readings/")
         expect(page.get_by_text("sealed", exact=True).first).to_be_visible()
         expect(page.get_by_label("Sealed values")).to_be_visible()

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, Open, Portal, log_in, serving, watched
-from tests.browser.slots_stage import OPERATOR, seeded
-from tests.browser.test_pages import AXE, WIDE, needs_axe
+from tests.browser.axe import WIDE, barriers, needs_axe
+from tests.browser.conftest import DESKTOP, PHONE, Open, Portal, logged_in, serving, watched
+from tests.browser.slots_stage import OPERATOR
 
 SLOTS = 600
 READY = '[data-slotmap][data-ready="yes"]'
@@ -25,18 +26,14 @@ DRAWN = """
 
 
 @pytest.fixture(scope="module")
-def slotted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("slots"), lambda portal: seeded(portal, SLOTS)) as portal:
+def slotted(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("slots"), tables, "slots_stage.seed", SLOTS) as portal:
         yield portal
 
 
 @pytest.fixture(scope="module")
 def arrived(slotted: Portal, chromium: Browser) -> dict[str, Any]:
-    context = chromium.new_context(locale="en-GB")
-    log_in(context.new_page(), slotted, OPERATOR)
-    state: dict[str, Any] = dict(context.storage_state())
-    context.close()
-    return state
+    return logged_in(chromium, slotted, OPERATOR)
 
 
 @pytest.fixture
@@ -190,9 +187,5 @@ def test_axe_finds_no_barrier(scheme: Any, viewport: Any, slotted: Portal, opene
         if path:
             page.goto(slotted.url + path)
         assert page.evaluate(WIDE) == [], path
-        page.evaluate(AXE.read_text())
-        result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        found += [
-            f"{path}: {v['id']}: {n['target']} {n['failureSummary']}" for v in result["violations"] for n in v["nodes"]
-        ]
+        found += [f"{path}: {barrier}" for barrier in barriers(page)]
     assert not found, "\n".join(found)

@@ -1,13 +1,14 @@
 """The slot map follows what happens at its concentrator, and stays where the person who looks has moved it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Open, Portal, log_in, serving, watched
-from tests.browser.slots_stage import OPERATOR, happens, seeded
+from tests.browser.conftest import Open, Portal, logged_in, serving, watched
+from tests.browser.slots_stage import OPERATOR
 
 READY = '[data-slotmap][data-ready="yes"]'
 SEEN = "() => { const {start, span} = document.querySelector('[data-slotmap]').slotmap.view; return {start, span} }"
@@ -23,18 +24,19 @@ AT_ONCE = "for (const part of document.querySelectorAll('[data-live-concentrator
 
 
 @pytest.fixture(scope="module")
-def slotted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("slots-live"), lambda portal: seeded(portal, 60)) as portal:
+def slotted(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("slots-live"), tables, "slots_stage.seed", 60) as portal:
         yield portal
 
 
+@pytest.fixture(scope="module")
+def operator(slotted: Portal, chromium: Browser) -> dict[str, Any]:
+    return logged_in(chromium, slotted, OPERATOR)
+
+
 @pytest.fixture
-def opened(slotted: Portal, chromium: Browser) -> Iterator[Open]:
-    context = chromium.new_context(locale="en-GB")
-    log_in(context.new_page(), slotted, OPERATOR)
-    state: dict[str, Any] = dict(context.storage_state())
-    context.close()
-    with watched(slotted, chromium, state) as window:
+def opened(slotted: Portal, chromium: Browser, operator: dict[str, Any]) -> Iterator[Open]:
+    with watched(slotted, chromium, operator) as window:
         yield window
 
 
@@ -55,7 +57,7 @@ def test_what_an_adapter_says_of_its_slot_shows_on_the_open_map_and_in_the_list(
     page.get_by_role("button", name="Later", exact=True).click()
     moved = page.evaluate(SEEN)
     assert page.evaluate(STATE, adapter) == ["ok", 1]
-    happens(slotted, "refused", adapter)
+    slotted.stage("slots_stage.refused", adapter)
     expect(page.locator(f'[data-slot-of="{adapter}"]')).to_contain_text("refused its slot")
     assert page.evaluate(STATE, adapter) == ["bad", 1]  # still marked
     assert page.evaluate(SEEN) == moved != seen  # and nobody was taken back to it
@@ -67,7 +69,7 @@ def test_a_slot_that_is_released_leaves_map_list_and_figures(slotted: Portal, op
     count = page.locator("#room dd").first
     before = int(count.inner_text())
     expect(page.locator(f'[data-slot-of="{adapter}"]')).to_have_count(1)
-    happens(slotted, "released", adapter)
+    slotted.stage("slots_stage.released", adapter)
     expect(page.locator(f'[data-slot-of="{adapter}"]')).to_have_count(0)
     assert page.evaluate(STATE, adapter) is None
     expect(count).to_have_text(str(before - 1))
@@ -78,7 +80,9 @@ def test_the_map_is_fetched_for_news_of_its_own_concentrator_only(slotted: Porta
     page = the_map(opened, slotted)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    happens(slotted, "elsewhere", adapter)
-    happens(slotted, "refused", adapter)
+    page.evaluate("document.addEventListener('live-changes', () => document.body.setAttribute('data-told', ''))")
+    slotted.stage("slots_stage.elsewhere", adapter)
+    expect(page.locator("body[data-told]")).to_have_count(1)  # else both were told in one, and fetched once anyhow
+    slotted.stage("slots_stage.refused", adapter)
     expect(page.locator(f'[data-slot-of="{adapter}"]')).to_contain_text("refused its slot")
     assert sum(url.endswith("/slots/map/") for url in asked) == 1
