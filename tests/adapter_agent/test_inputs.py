@@ -1,16 +1,16 @@
 """Meters are read for as long as the device runs, whatever happens to their lines."""
 
 import asyncio
-import os
-import pty
 from contextlib import asynccontextmanager
 
 from adapter_agent.config import Input
 from adapter_agent.inputs import RECENT, Decoding, read_inputs
 from edge.clock import ManualClock
 from tests.adapter_agent.meter.build import energy, telegram, values
+from tests.adapter_agent.meter_line import MeterLine
 
 IMPORT = "0100010800ff"
+DEADLINE_S = 30.0
 
 
 class Reader:
@@ -33,12 +33,11 @@ class Reader:
             await asyncio.gather(task, return_exceptions=True)
 
     async def until(self, count: int) -> list[tuple[int, str]]:
-        for _ in range(500):
-            if len(self.seen) >= count:
-                return self.seen
-            await self.clock.advance(1)
-            await asyncio.sleep(0.002)
-        raise AssertionError(f"only {self.seen}")
+        async with asyncio.timeout(DEADLINE_S):
+            while len(self.seen) < count:
+                await self.clock.advance(1)
+                await asyncio.sleep(0.002)
+        return self.seen
 
 
 async def test_several_meters_are_told_apart(tmp_path):
@@ -80,20 +79,16 @@ async def test_a_line_that_breaks_is_opened_again(tmp_path, caplog):
         await reader.clock.advance(100)
         assert caplog.text.count("cannot be opened") == 1
         for number in (1, 2):
-            master, slave = pty.openpty()
+            line = MeterLine()
             device.unlink(missing_ok=True)
-            device.symlink_to(os.ttyname(slave))
+            device.symlink_to(line.device)
             for _ in range(200):
                 if len(reader.seen) == number:
                     break
-                os.write(master, telegram(energy(IMPORT, number)))
+                line.say(telegram(energy(IMPORT, number)))
                 await reader.clock.advance(1)
-                await asyncio.sleep(0.002)
-            reader.seen = reader.seen[:number]
-            os.close(slave)
-            os.close(master)
+            line.close()
             await reader.clock.advance(1)
-            await asyncio.sleep(0.01)
     assert [value for _, value in reader.seen] == ["0.1", "0.2"]
 
 

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def test_a_pseudo_terminal_is_read_as_a_serial_line_and_ends_with_the_other_side
     process = agent("read", os.ttyname(slave))
     while not _raw(slave):
         assert process.poll() is None
+        time.sleep(0.01)
     os.write(master, meter)
     assert json.loads(process.stdout.readline())["registers"]["1-0:1.8.0*255"]["value"] == "1739862913.7"
     os.close(slave)

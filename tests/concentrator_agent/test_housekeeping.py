@@ -19,7 +19,17 @@ from edge.outbox import Entry
 from edge.timesync import HostClock
 from meterwire import messages
 from meterwire.lorawan.frame import MAX_PHY
-from tests.concentrator_agent.field import EUI, GATEWAY, Gateway, Portal, config_for, eventually, join, running
+from tests.concentrator_agent.field import (
+    DEADLINE_S,
+    EUI,
+    GATEWAY,
+    Gateway,
+    Portal,
+    config_for,
+    eventually,
+    join,
+    running,
+)
 from tests.concentrator_agent.lab import Mote
 from tests.support.mosquitto import mosquitto
 
@@ -40,7 +50,7 @@ async def app(tmp_path: Path, clock: ManualClock) -> AsyncIterator[ConcentratorA
 
 async def reported(app: ConcentratorApp, clock: ManualClock, kind: str) -> messages.Event:
     """The first event of that kind; time goes on until it is stored."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while True:
             for stored in app.outbox.after(0, 1000):
                 if stored.kind == "event" and (event := messages.decode_event(stored.body)).kind == kind:
@@ -58,7 +68,7 @@ async def passing(clock: ManualClock, seconds: float) -> None:
 
 async def falling_silent(app: ConcentratorApp, clock: ManualClock) -> None:
     await passing(clock, ONLINE_WITHIN_S + 2)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         while app.forwarders.gateways_online():  # housekeeping may still be at its durable commit
             await passing(clock, 1)
 

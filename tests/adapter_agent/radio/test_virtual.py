@@ -28,7 +28,7 @@ def link_to(port: int) -> AirLink:
 
 
 async def exchange(link: AirLink, frame: bytes = REQUEST):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return await link.exchange(frame, freq_hz=868_100_000, dr=5, power_dbm=14, windows=WINDOWS)
 
 
@@ -86,7 +86,9 @@ async def test_waits_for_an_air_that_is_not_there_yet_and_finds_it_again(caplog)
     await server.stop()
     link = link_to(port)
     waiting = asyncio.create_task(exchange(link))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(20):
+        while "no air at" not in caplog.text:
+            await asyncio.sleep(0.01)
     await server.start(port)
     assert (await waiting).heard is not None
     assert caplog.text.count("no air at") == 1
