@@ -180,4 +180,4 @@ class Outbox:
             self._recount = False
 
     def _count_anew(self) -> None:
-        self._recount = True
+        self._recount, self._none_before = True, -math.inf
