@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 READY_DEADLINE_S = 120.0
+RESEND_S = 3.0
 READY = "select 1 from fleet_concentrator where online and running_revision = desired_revision"
 
 
@@ -85,8 +86,8 @@ def standing(
     """Everything but the building: database, cache, broker, bridge, concentrator; adapters are provisioned.
 
     The first `paired` adapters (None: all) are paired with their meters. Without `slots` everybody sends at any time
-    and asks for an answer then, which takes seconds where slots take minutes. One gateway may answer about once in a
-    second, by its duty cycle: whoever needs more answers takes more `gateways`.
+    and asks for an answer then, which takes seconds where slots take minutes. A gateway gives one answer at a time and
+    hears nothing meanwhile: whoever needs many answers takes more `gateways`.
     """
     folder = Path(tempfile.mkdtemp(prefix="mspan-stand-"))
     started: list[Service | Console] = []
@@ -132,6 +133,7 @@ def _stand(
     seed += ["--paired", str(paired), *([] if slots else ["--without-slots"])]
     seed += [part for name, port in ports.items() for part in (f"--{name}-port", str(port))]
     console.manage("demo_seed", *seed)
+    _hasten(agents / "concentrator.toml")
     console.manage("broker_config", "--out", str(folder / "broker"), "--port", str(ports["mqtt"]))
     flats = house.flats(agents / "building.toml")
     for flat in flats:
@@ -174,6 +176,11 @@ def _environment(folder: Path, ports: Mapping[str, int], parts: Mapping[str, Ser
         "DJANGO_SETTINGS_MODULE": "portal.settings",
         "PYTHONPATH": str(ROOT),
     }
+
+
+def _hasten(config: Path) -> None:
+    """The same concentrator, delivering again soon what found the portal or its broker away."""
+    config.write_text(config.read_text() + f"\n[outbox]\nresend_s = {RESEND_S}\n")
 
 
 def _quicken(config: Path, period_s: float, confirm_every: int, *, hurried: bool) -> None:
