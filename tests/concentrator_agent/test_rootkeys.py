@@ -60,7 +60,8 @@ async def test_a_damaged_private_key_is_named_and_nothing_else_shown(config: Con
     keys = KeyProcess(config)
     await keys.public_key()
     path = config.concentrator.state_dir / "transport.key"
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    sealed = path.read_bytes()
+    path.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     with pytest.raises(KeyServiceFailed, match=r"transport\.key does not open") as caught:
         await keys.public_key()
     assert caught.value.temporary
