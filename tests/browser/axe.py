@@ -14,6 +14,7 @@ WIDE = """
 """
 AXE = Path(__file__).resolve().parents[1] / "judges" / "node_modules" / "axe-core" / "axe.min.js"
 needs_axe = pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: npm ci --prefix tests/judges")
+judges_all = pytest.mark.timeout(600)  # whoever looks at every page in every look may take long on a busy machine
 RUN = "axe.run(document, {resultTypes: ['violations']}).then((result) => result.violations)"
 
 

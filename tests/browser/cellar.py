@@ -46,7 +46,7 @@ class Stage:
 
     def label(self) -> dict[str, str]:
         """Of an adapter that no other test uses: dev_eui, text and svg."""
-        return next(self._labels)  # type: ignore[no-any-return]
+        return next(self._labels)
 
     def reach(self, dev_eui: str, outcome: str, value: str = "") -> None:
         """Let the bridge record what the adapter has come to."""

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.axe import WIDE
-from tests.browser.conftest import DESKTOP, PHONE, ROOT, Portal, logged_in, serving
+from tests.browser.backstage import ROOT
+from tests.browser.conftest import DESKTOP, PHONE, Portal, logged_in, serving
 from tests.browser.days_stage import OPERATOR
 
 

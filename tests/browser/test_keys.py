@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.axe import needs_axe
+from tests.browser.axe import judges_all, needs_axe
 from tests.browser.conftest import PHONE, Portal, serving, watched
 from tests.browser.keys_stage import CUSTODIAN
 from tests.browser.test_factors import looked_at, set_up_passkey, type_password, with_authenticator
@@ -47,6 +47,7 @@ def pages(rows: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
+@judges_all
 @needs_axe
 def test_no_barrier_and_nothing_sideways(home: Portal, page: Page) -> None:
     shots = os.environ.get("MSPAN_SHOTS")

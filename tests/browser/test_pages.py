@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.axe import AXE, WIDE, barriers, needs_axe
+from tests.browser.axe import AXE, WIDE, barriers, judges_all, needs_axe
 from tests.browser.conftest import DESKTOP, PHONE, Open, Portal, log_in, watched
 
 
@@ -46,6 +46,7 @@ def test_logging_in_leads_to_the_overview(portal: Portal, window: Open) -> None:
     expect(page.get_by_role("link", name="Kastanienhof 7").first).to_be_visible()
 
 
+@judges_all
 def test_no_page_scrolls_sideways_on_a_phone(portal: Portal, window: Open, found: dict[str, list[str]]) -> None:
     assert found["sideways"] == []
     page = window("/", viewport=PHONE)
@@ -55,6 +56,7 @@ def test_no_page_scrolls_sideways_on_a_phone(portal: Portal, window: Open, found
         assert page.evaluate(WIDE) == [], f"{name} in German"
 
 
+@judges_all
 @needs_axe
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
 def test_axe_finds_no_barrier(look: str, found: dict[str, list[str]]) -> None:

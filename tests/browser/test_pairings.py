@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.axe import WIDE, barriers, needs_axe
+from tests.browser.axe import WIDE, barriers, judges_all, needs_axe
 from tests.browser.conftest import DESKTOP, PHONE, Open, Portal, logged_in, watched
 from tests.browser.pairing_stage import EMAIL
 
@@ -80,6 +80,7 @@ def found(
     return found
 
 
+@judges_all
 @needs_axe
 @pytest.mark.parametrize("look", ["light", "dark", "phone", "phone at night"])
 def test_axe_finds_no_barrier_and_nothing_scrolls_sideways(look: str, found: dict[str, dict[str, list[str]]]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.browser.conftest import ROOT, Portal
+from tests.browser.backstage import ROOT
+from tests.browser.conftest import Portal
 
 
 @contextmanager
