@@ -22,6 +22,7 @@ from provisioning.keys import services as keys
 from provisioning.keys.models import DeviceKey
 from provisioning.pairing import services as pairing
 from provisioning.pairing.models import Pairing
+from tests.support.kept import kept
 
 STAGE = System("test stage")
 JOIN_EUI = "70b3d57ed0000001"
@@ -128,4 +129,4 @@ def company(name: str) -> Company:
 @pytest.fixture
 def cast(db: None) -> Cast:
     """The cast, in a test with the database."""
-    return Cast.assemble()
+    return kept("cast", Cast.assemble)

@@ -42,12 +42,19 @@ class World:
     """Names of the home organisation carry `mark`, so that a page of another one can be searched for it."""
 
     cast: Cast
-    now: datetime = field(default_factory=timezone.now)
+    now: datetime = field(init=False)
     mark: str = "Kastanienhof"
 
     def __post_init__(self) -> None:
         self.site = self.cast.site(f"{self.mark} 7")
         self.concentrator = self.cast.concentrator(self.site)
+        self.awake()
+        self.adapter, self.pairing = self.paired_adapter()
+        self.token: ApiToken = create_token(self.cast.owner, self.cast.organisation, f"{self.mark} script").token
+
+    def awake(self) -> "World":
+        """It is now, and the concentrator has just told how it is."""
+        self.now = timezone.now()
         Concentrator.objects.filter(pk=self.concentrator.pk).update(
             name=f"{self.mark} attic",
             online=True,
@@ -57,8 +64,7 @@ class World:
             gateways=[{"gw": GATEWAY, "online": True, "last_seen": self.now.isoformat()}],
         )
         self.concentrator.refresh_from_db()
-        self.adapter, self.pairing = self.paired_adapter()
-        self.token: ApiToken = create_token(self.cast.owner, self.cast.organisation, f"{self.mark} script").token
+        return self
 
     @cached_property
     def batch(self) -> Batch:
