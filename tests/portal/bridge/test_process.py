@@ -20,7 +20,9 @@ from meterwire.values_telegram import Value
 from tests.portal.bridge.conftest import PORTAL_PASSWORD, Broker
 from tests.portal.bridge.peer import Peer
 from tests.portal.stage import telegram
-from tests.support.processes import Service, free_port, postgres, redis
+from tests.support.console import Console
+from tests.support.migrated import migrated_postgres
+from tests.support.processes import Service, free_port, redis
 
 pytestmark = pytest.mark.flow
 ROOT = Path(__file__).resolve().parents[3]
@@ -53,10 +55,6 @@ class House:
     redis: Service
     broker: Service
 
-    def manage(self, *arguments: str) -> None:
-        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        subprocess.run(command, env=self.environment, check=True, capture_output=True)
-
     def bridge(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen([sys.executable, str(ROOT / "manage.py"), "run_bridge"], env=self.environment)
 
@@ -73,7 +71,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    database, cache = postgres({"fsync": "on"}), redis()
+    database, cache = migrated_postgres({"fsync": "on"}), redis()
     kek = tmp_path / "kek"
     kek.touch(mode=0o600)
     kek.write_bytes(secrets.token_bytes(32))
@@ -89,9 +87,9 @@ def house(tmp_path: Path) -> Iterator[House]:
     broker = Broker("mosquitto", port, folder, ["mosquitto", "-c", str(folder / "mosquitto.conf")])
     made = House(environment, database, cache, broker)
     try:
-        made.manage("migrate", "--verbosity", "0")
-        made.manage("shell", "--no-imports", "-c", SEED)
-        made.manage("broker_config", "--out", str(folder))
+        with Console(environment) as console:
+            console.manage("shell", "--no-imports", "-c", SEED)
+            console.manage("broker_config", "--out", str(folder))
         broker.start()
         yield made
     finally:
