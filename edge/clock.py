@@ -92,10 +92,10 @@ class ManualClock:
         await _turns(settle)
         while self._sleepers and self._sleepers[0][0] <= until:
             at, _, future = heapq.heappop(self._sleepers)
-            self._step(at)
-            if not future.done():
+            if not future.done():  # else it was given up
+                self._step(at)
                 future.set_result(None)
-            await _turns(settle)
+                await _turns(settle)
         self._step(until)
         await _turns(settle)
 

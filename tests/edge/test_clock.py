@@ -66,3 +66,13 @@ async def test_who_never_sleeps_does_not_hold_it_up(clock: ManualClock) -> None:
     await clock.advance(5.0)
     assert clock.monotonic() == 5.0
     task.cancel()
+
+
+async def test_a_sleep_that_was_given_up_wakes_nobody_and_the_others_in_time(clock: ManualClock) -> None:
+    given_up, kept = asyncio.ensure_future(clock.sleep(1.0)), asyncio.ensure_future(clock.sleep(2.0))
+    await clock.advance(0.5)
+    given_up.cancel()
+    await clock.advance(1.0)
+    assert (clock.monotonic(), given_up.cancelled(), kept.done()) == (1.5, True, False)
+    await clock.advance(0.5)
+    assert kept.done()
