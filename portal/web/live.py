@@ -100,8 +100,8 @@ async def _events(organisation: int, reach: frozenset[int] | None) -> AsyncItera
 
 async def _gathered(channel: Any, reach: frozenset[int] | None, ends: float) -> AsyncIterator[bytes]:
     quiet_since = monotonic()
-    while monotonic() < ends:
-        first = await channel.get_message(ignore_subscribe_messages=True, timeout=1.0)
+    while (left := ends - monotonic()) > 0:
+        first = await channel.get_message(ignore_subscribe_messages=True, timeout=min(1.0, left))
         if first is None:
             if monotonic() - quiet_since > HEARTBEAT_S:
                 quiet_since = monotonic()

@@ -110,7 +110,7 @@ def _at_once(work: Callable[[int], T]) -> list[T]:
 
     def run(number: int) -> None:
         try:
-            start.wait(10)
+            start.wait(60)
             results.append(work(number))
         except BaseException as failure:
             failures.append(failure)

@@ -158,7 +158,7 @@ def test_too_many_adapters_at_once_are_no_question() -> None:
 
 
 def test_many_are_served_at_the_same_time(web: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    together = threading.Barrier(8, timeout=20)
+    together = threading.Barrier(8, timeout=60)
 
     def run(_vault: Vault, asked: Echo) -> str:
         together.wait()
@@ -234,14 +234,14 @@ def test_the_real_process_serves_is_restarted_after_a_kill_and_ends_clean(settin
     assert answers()
     assert b"no question" in said(settings.VAULT_SOCKET, b"\x00\n")
     first.kill()
-    first.wait(20)
+    first.wait(60)
     assert not answers()
     assert Path(settings.VAULT_SOCKET).exists(), "a killed process leaves its socket"
 
     second = _process(own, settings.VAULT_SOCKET)
     assert answers()
     second.send_signal(signal.SIGTERM)
-    assert second.wait(20) == 0
+    assert second.wait(60) == 0
     assert not Path(settings.VAULT_SOCKET).exists()
 
 
@@ -255,7 +255,7 @@ def test_the_real_process_serves_with_its_key_in_a_token(settings: Any, tmp_path
     process = _process(tmp_path / "none", settings.VAULT_SOCKET, environment)
     assert answers()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def _process(own: Path, path: str, other: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

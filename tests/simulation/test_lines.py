@@ -21,7 +21,7 @@ def opened(path: Path) -> int:
 def received(fd: int, count: int) -> bytes:
     """Exactly `count` octets and nothing behind them; the kernel hands them over a moment after they were written."""
     data = b""
-    while len(data) < count and select.select([fd], [], [], 5.0)[0]:
+    while len(data) < count and select.select([fd], [], [], 60.0)[0]:
         data += os.read(fd, count - len(data))
     assert not select.select([fd], [], [], 0.02)[0]
     return data

@@ -118,7 +118,7 @@ def _at_once(work: Callable[[int], Any]) -> list[Any]:
 
     def run(number: int) -> None:
         try:
-            start.wait(10)
+            start.wait(60)
             outcomes[number] = work(number)
         except Exception as failure:
             outcomes[number] = failure
