@@ -3,8 +3,9 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ from tests.concentrator_agent.lab import Mote
 from tests.support.mosquitto import mosquitto
 
 ADDRESS = ("127.0.0.1", 9)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_what_pytest_holds() -> Iterator[None]:
+    """Every ten seconds of its time the agent looks for garbage: in what is its own."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
