@@ -23,7 +23,7 @@ from provisioning.keys.services import issue_root_key
 from provisioning.keys.services.lifecycle import activate
 from tests.cast import STAGE
 from tests.portal.bridge.conftest import Broker, running_bridge
-from tests.portal.bridge.peer import Peer, batch, new_id, now, state
+from tests.portal.bridge.peer import DEADLINE_S, Peer, batch, new_id, now, state
 from tests.portal.stage import Stage
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,11 +78,14 @@ async def _note(heard: list[str], topic: str) -> None:
     heard.append(topic)
 
 
-async def test_wrong_passwords_do_not_connect(live_stage: Stage, broker: Broker) -> None:
+async def test_wrong_passwords_do_not_connect(
+    live_stage: Stage, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
     peer = Peer(broker.port, live_stage.concentrator.eui, "wrong")
     task = asyncio.ensure_future(peer.link.run())
-    await asyncio.sleep(0.5)
+    await peer.expect(lambda: caplog.messages.count("no connection to the broker") >= 3)
     assert not peer.link.connected
+    assert peer.link.connections == 0
     peer.link.stop()
     await task
 
@@ -121,7 +124,8 @@ async def test_events_are_receipted_and_states_update_the_concentrator(live_stag
 async def test_the_device_table_is_sent_until_the_concentrator_runs_it(
     live_stage: Stage, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.bridge.commands.RESEND_S", 0.5)
+    monkeypatch.setattr("portal.bridge.commands.RESEND_S", 0.3)
+    monkeypatch.setattr(app, "COMMAND_S", 0.1)
     device = await db(live_stage.device)()
     await db(_serve)(live_stage, device.row.dev_eui)
     async with running_bridge(broker.port), broker.peer(live_stage) as peer:
@@ -135,14 +139,24 @@ async def test_the_device_table_is_sent_until_the_concentrator_runs_it(
 
         await peer.send(topics.UP_RECEIPT, Receipt(new_id(), now(), (Result(peer.commands[-1].id),)))
         await peer.send(topics.STATE, state(revision=first.revision))
+        await _runs(live_stage, first.revision)
         await db(_more)(live_stage)
         await peer.expect(lambda: peer.commands[-1].revision > first.revision)
         assert peer.commands[-1].base == first.revision
 
         seen = len(peer.commands)
-        gap = Result(peer.commands[-1].id, "revision_gap", "I run something else")
-        await peer.send(topics.UP_RECEIPT, Receipt(new_id(), now(), (gap,)))
-        await peer.expect(lambda: any(command.base is None for command in peer.commands[seen:]))
+        async with asyncio.timeout(DEADLINE_S):
+            while not any(command.base is None for command in peer.commands[seen:]):
+                gap = Result(peer.commands[-1].id, "revision_gap", "I run something else")
+                await peer.send(topics.UP_RECEIPT, Receipt(new_id(), now(), (gap,)))
+                await asyncio.sleep(0.05)
+
+
+async def _runs(stage: Stage, revision: int) -> None:
+    """Wait until the portal has heard that the concentrator runs this."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not await db(Concentrator.objects.filter(pk=stage.concentrator.pk, running_revision=revision).exists)():
+            await asyncio.sleep(0.02)
 
 
 def _serve(stage: Stage, dev_eui: str) -> None:

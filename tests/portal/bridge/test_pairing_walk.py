@@ -16,6 +16,7 @@ from meterwire.config_records import CounterReport, FirmwareReport, ReadIdentity
 from meterwire.ids import DevEUI
 from meterwire.messages import Event, Receipt, Result, Telegram
 from meterwire.registers import register_number
+from portal.bridge import app
 from portal.bridge.heartbeat import Heartbeat
 from provisioning.fleet.models import Concentrator
 from provisioning.pairing.models import Pairing, PairingStep
@@ -66,11 +67,16 @@ async def test_a_pairing_reaches_its_first_reading_although_everything_fails_onc
     live_stage: Stage, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Heartbeat, "CHORES_S", 1e9)
+    monkeypatch.setattr(app, "PAIR_S", 0.1)
+    monkeypatch.setattr(app, "COMMAND_S", 0.1)
     installed = await db(paired)(live_stage)
     revision = live_stage.concentrator.desired_revision
 
     # The concentrator was off while the installer paired.
     async with running_bridge(broker.port), broker.peer(live_stage) as peer:
+        await peer.send(topics.STATE, state(revision=revision), retain=True)
+        await peer.expect(lambda: peer.commands)  # the adapter has got a slot, which the table tells
+        revision = peer.commands[-1].revision
         await peer.send(topics.STATE, state(revision=revision), retain=True)
         await reached("informed")
         await peer.send(topics.UP_EVENT, joined(installed))
