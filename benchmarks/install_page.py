@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser import camera
 from tests.browser.cellar import READY
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, PHONE, Portal, logged_in, migrate, serving
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, PHONE, SETTINGS, Portal, logged_in, serving
 from tests.browser.install_stage import EMAIL
 
 ROUNDS = 60
@@ -20,11 +20,8 @@ def measure() -> dict[str, float]:
     """`decode_median_ms` of one picture of the camera, `install_first_load_kb` (1000 bytes) without the decoder."""
     with tempfile.TemporaryDirectory(prefix="mspan-install-") as name:
         folder = Path(name)
-        migrate(folder / "tables.sqlite3")
-        with (
-            serving(folder, folder / "tables.sqlite3", "install_stage.seed") as portal,
-            sync_playwright() as playwright,
-        ):
+        os.environ.update(SETTINGS, MSPAN_TEST_FOLDER=name)
+        with serving(folder, "install_stage.seed") as portal, sync_playwright() as playwright:
             label = camera.printed(portal.rows["labels"][0]["svg"])
             reel = camera.film(folder / "camera.y4m", (camera.scene(label, HELD), 1))
             arguments = [*ARGUMENTS, *camera.flags(reel), *(["--no-sandbox"] if os.geteuid() == 0 else [])]

@@ -14,7 +14,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.support import arguments, report
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, Portal, log_in, migrate, serving
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, SETTINGS, Portal, log_in, serving
 from tests.browser.slots_stage import OPERATOR
 
 SLOTS = 30_000
@@ -51,8 +51,8 @@ def main() -> None:
 def measure() -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="mspan-slotmap-") as name:
         folder = Path(name)
-        migrate(folder / "tables.sqlite3")
-        seeded = serving(folder, folder / "tables.sqlite3", "slots_stage.seed", SLOTS)
+        os.environ.update(SETTINGS, MSPAN_TEST_FOLDER=name)
+        seeded = serving(folder, "slots_stage.seed", SLOTS)
         with seeded as portal, sync_playwright() as playwright:
             sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
             browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=[*ARGUMENTS, *sandbox])

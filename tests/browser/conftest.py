@@ -1,6 +1,5 @@
 """A portal served by uvicorn on a database of its own, and a headless Chromium that looks at it."""
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import copyfile
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from tests.browser.backstage import ROOT, Backstage
 from tests.browser.install_stage import EMAIL as INSTALLER
 from tests.browser.stage import EMAIL, PASSWORD
+from tests.support.migrated import migrated_sqlite
 from tests.support.processes import Service, free_port, redis
 
 if TYPE_CHECKING:
@@ -97,36 +96,15 @@ class Portal:
         }
 
 
-@pytest.fixture(scope="session")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with all tables and nothing in them, migrated once for all workers of a run, to be copied."""
-    own = tmp_path_factory.getbasetemp()
-    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    made = folder / "tables.sqlite3"
-    with (folder / "tables.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            migrate(made)
-    return made
-
-
 @pytest.fixture(scope="package")
-def portal(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("portal"), tables, "stage.seed") as started:
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("portal"), "stage.seed") as started:
         yield started
 
 
-def migrate(made: Path) -> None:
-    """Write a database with all tables; the file appears when it is whole."""
-    part = made.with_suffix(".part")
-    environment = {**os.environ, **SETTINGS, "MSPAN_DATABASE_URL": f"sqlite:///{part}"}
-    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
-    part.replace(made)
-
-
 @contextmanager
-def serving(folder: Path, tables: Path, seed: str, *arguments: object) -> Iterator[Portal]:
-    """A portal that writes everything into `folder`, on a copy of `tables` that `seed`, a stage's function, fills."""
+def serving(folder: Path, seed: str, *arguments: object) -> Iterator[Portal]:
+    """A portal that writes everything into `folder`, on a database that `seed`, a function of a stage, fills."""
     cache = redis()
     port = free_port()
     environment = {
@@ -137,7 +115,7 @@ def serving(folder: Path, tables: Path, seed: str, *arguments: object) -> Iterat
         "MSPAN_DATABASE_URL": f"sqlite:///{folder / 'portal.sqlite3'}",
         "MSPAN_REDIS_URL": f"redis://127.0.0.1:{cache.port}/0",
     }
-    copyfile(tables, folder / "portal.sqlite3")
+    migrated_sqlite(folder / "portal.sqlite3")
     with closing(Backstage({**environment, "MSPAN_KEK_FILE": str(folder / "kek")})) as holder:
         holder("backstage.make_kek", str(folder / "kek"))
         rows = holder(seed, *arguments)

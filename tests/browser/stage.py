@@ -99,6 +99,14 @@ def silence(adapter: int) -> dict[str, Any]:
     return {}
 
 
+def tell(adapter: int) -> dict[str, Any]:
+    """The pages are told of that adapter again, as they are of every further change."""
+    from portal.telemetry.models import AdapterStatus
+
+    _publish(AdapterStatus.objects.get(adapter_id=adapter).organisation_id, [{"kind": "status", "adapter": adapter}])
+    return {}
+
+
 def _publish(organisation: int, changes: list[dict[str, Any]]) -> None:
     import redis
     from django.conf import settings

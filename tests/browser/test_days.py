@@ -16,8 +16,8 @@ from tests.browser.days_stage import OPERATOR
 
 
 @pytest.fixture(scope="module")
-def signed(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("days"), tables, "days_stage.seed") as portal:
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("days"), "days_stage.seed") as portal:
         yield portal
 
 

@@ -18,9 +18,9 @@ from tests.browser.vault import vault
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     """Under a name: a passkey belongs to a domain."""
-    with serving(tmp_path_factory.mktemp("keys"), tables, "keys_stage.seed") as portal:
+    with serving(tmp_path_factory.mktemp("keys"), "keys_stage.seed") as portal:
         yield replace(portal, url=portal.url.replace("127.0.0.1", "localhost"))
 
 

@@ -14,8 +14,8 @@ from tests.browser.vault import vault
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("sealed"), tables, "sealed_stage.seed") as portal:
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("sealed"), "sealed_stage.seed") as portal:
         yield portal
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +25,8 @@ DRAWN = """
 
 
 @pytest.fixture(scope="module")
-def slotted(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("slots"), tables, "slots_stage.seed", SLOTS) as portal:
+def slotted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("slots"), "slots_stage.seed", SLOTS) as portal:
         yield portal
 
 

@@ -1,7 +1,6 @@
 """The slot map follows what happens at its concentrator, and stays where the person who looks has moved it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +23,8 @@ AT_ONCE = "for (const part of document.querySelectorAll('[data-live-concentrator
 
 
 @pytest.fixture(scope="module")
-def slotted(tmp_path_factory: pytest.TempPathFactory, tables: Path) -> Iterator[Portal]:
-    with serving(tmp_path_factory.mktemp("slots-live"), tables, "slots_stage.seed", 60) as portal:
+def slotted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    with serving(tmp_path_factory.mktemp("slots-live"), "slots_stage.seed", 60) as portal:
         yield portal
 
 
