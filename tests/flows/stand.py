@@ -9,7 +9,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,9 +95,10 @@ def standing(
         count = adapters if paired is None else paired
         yield _stand(folder, started, adapters, period_s, confirm_every, count, slots=slots, gateways=gateways)
     finally:
-        for part in reversed(started):
-            part.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        with ExitStack() as ending:  # each of them, the last first, whatever becomes of the others
+            ending.callback(shutil.rmtree, folder, ignore_errors=True)
+            for part in started:
+                ending.callback(part.stop)
 
 
 def _stand(
