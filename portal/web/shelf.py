@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 FRESH_S = 1.0
 PATIENCE = 60  # a value serves this many times as long as it took to make
 QUICK_S = 0.05  # what takes longer is made behind the scenes
+SOON_S = 0.5  # asking for a newer value sooner brings nothing
 MAX_KEPT = 256
 _ONE_AT_A_TIME = threading.Lock()  # counting must not crowd out the pages
 
@@ -37,7 +38,7 @@ class Shelf(Generic[K, T]):
             row = self._rows.get(key)
             if row is not None:
                 made, took, value = row
-                if monotonic() - made < max(self._fresh_s, PATIENCE * took if took > QUICK_S else 0):
+                if monotonic() - made < self._kept_s(took):
                     return value
                 if took > QUICK_S:
                     self._refresh(key)
@@ -47,11 +48,24 @@ class Shelf(Generic[K, T]):
                 return self._first()
         return self._store(key)
 
+    def age(self, key: K) -> tuple[float, float]:
+        """Seconds since the value of `key` began to be made, and after how many it is worth asking again."""
+        with self._lock:
+            row = self._rows.get(key)
+        if row is None:
+            return 0.0, SOON_S
+        made, took, _value = row
+        since = monotonic() - made
+        return since + took, max(self._kept_s(took) - since, took) + SOON_S
+
     def forget(self, organisation: int | None = None) -> None:
         """Make the values of an organisation (None: of all) anew when they are asked for next."""
         with self._lock:
             for key in [k for k in self._rows if organisation in (None, k[0])]:
                 del self._rows[key]
+
+    def _kept_s(self, took: float) -> float:
+        return max(self._fresh_s, PATIENCE * took if took > QUICK_S else 0)
 
     def _store(self, key: K) -> T:
         began = monotonic()

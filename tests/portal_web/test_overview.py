@@ -155,3 +155,13 @@ def test_a_member_limited_to_sites_sees_only_their_figures(world: World, browse:
     page = text(browse, world.cast.viewer)
     assert '<b>1 <span class="of">of 1</span></b>' in page
     assert "Elsewhere 1" not in page
+
+
+@pytest.mark.parametrize("name", ["overview", "incidents", "sites"])
+def test_a_page_with_counts_tells_how_old_they_are_and_when_to_ask_again(
+    world: World, browse: Browse, name: str
+) -> None:
+    client = browse(world.cast.viewer)
+    first, second = (client.get(reverse(name)).headers for _ in range(2))
+    assert 0 <= float(first["X-Facts-Age"]) <= float(second["X-Facts-Age"])
+    assert float(second["X-Facts-Again"]) > 0

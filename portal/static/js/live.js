@@ -78,7 +78,8 @@ function heard(change) {
   }
 }
 
-const due = new Map();
+const due = new Map(); // parts by id: what will fetch them
+const told = new Map(); // … and when news of them came last
 
 function refresh(kinds, changes = []) {
   for (const part of document.querySelectorAll("[data-live]")) {
@@ -88,15 +89,25 @@ function refresh(kinds, changes = []) {
     if (mine && changes.length && !changes.some((c) => c.kind === "many" || String(c.adapter) === mine)) continue;
     const served = part.dataset.liveConcentrator;
     if (served && changes.length && !changes.some((c) => c.kind === "many" || String(c.concentrator) === served)) continue;
-    const pace = Number(part.dataset.livePace || 3) * 1000;
-    if (due.has(part.id)) continue;
-    due.set(part.id, setTimeout(() => {
-      due.delete(part.id);
-      const now = document.getElementById(part.id);
-      if (now && !busy(now)) now.dispatchEvent(new CustomEvent("live", { bubbles: false }));
-    }, pace));
+    told.set(part.id, performance.now());
+    fetchIn(part.id, Number(part.dataset.livePace || 3) * 1000);
   }
 }
+
+function fetchIn(id, ms) {
+  if (due.has(id)) return;
+  due.set(id, setTimeout(() => {
+    due.delete(id);
+    const now = document.getElementById(id);
+    if (now && !busy(now)) now.dispatchEvent(new CustomEvent("live", { bubbles: false }));
+  }, ms));
+}
+
+/** A large fleet is counted now and then only: who has heard of something newer than the counts asks once more. */
+document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr } }) => {
+  const age = Number(xhr?.getResponseHeader("X-Facts-Age") ?? NaN) * 1000;
+  if (performance.now() - age < told.get(elt?.id)) fetchIn(elt.id, Number(xhr.getResponseHeader("X-Facts-Again")) * 1000);
+});
 
 /** Somebody is reading or typing inside: do not pull the ground away. */
 function busy(part) {

@@ -46,7 +46,8 @@ def overview(request: PageRequest) -> HttpResponse:
         "more_sites": len(places) - SITES_SHOWN,
     }
     part = request.htmx.target if request.htmx else None
-    return render(request, "overview/live.html" if part == "overview" else "overview/overview.html", context)
+    template = "overview/live.html" if part == "overview" else "overview/overview.html"
+    return summary.dated(access, render(request, template, context))
 
 
 @require_safe
@@ -55,7 +56,8 @@ def incidents(request: PageRequest) -> HttpResponse:
     """All open incidents, by cause."""
     context = {"incidents": summary.everything(request.access), "facts": summary.snapshot(request.access)}
     part = request.htmx.target if request.htmx else None
-    return render(request, "overview/incident_list.html" if part == "incidents" else "overview/incidents.html", context)
+    template = "overview/incident_list.html" if part == "incidents" else "overview/incidents.html"
+    return summary.dated(request.access, render(request, template, context))
 
 
 def punctual(hours: list[Hour]) -> Punctual | None:

@@ -67,7 +67,8 @@ def site_list(request: PageRequest) -> HttpResponse:
         "any": bool(facts.site_names),
     }
     part = request.htmx.target if request.htmx else None
-    return render(request, "sites/table.html" if part == "sites" else "sites/list.html", context)
+    template = "sites/table.html" if part == "sites" else "sites/list.html"
+    return summary.dated(access, render(request, template, context))
 
 
 @require_safe
@@ -105,7 +106,8 @@ def site(request: PageRequest, pk: int) -> HttpResponse:
         .distinct()[:5],
     }
     part = request.htmx.target if request.htmx else None
-    return render(request, "sites/live.html" if part == "building" else "sites/site.html", context)
+    template = "sites/live.html" if part == "building" else "sites/site.html"
+    return summary.dated(access, render(request, template, context))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
