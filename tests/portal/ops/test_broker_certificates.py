@@ -240,12 +240,17 @@ async def test_a_list_that_is_over_keeps_everybody_out_and_a_fresh_one_lets_them
         await asyncio.wait_for(it.link.wait_connected(), DEADLINE_S)
 
 
-async def test_a_broker_that_runs_goes_by_a_list_it_has_read_before_the_one_that_is_over(door: Door) -> None:
-    door.write(ends=-HOUR)
-    broker.reload(door.folder)
+async def test_a_list_that_is_over_keeps_everybody_out_although_the_one_before_holds(door: Door) -> None:
     link, _ = with_certificate(door, A)
-    async with connected(link):
-        pass
+    async with connected(link) as inside:
+        await door.tell(ends=-HOUR)
+        assert inside.link.connected
+        newcomer, _ = with_certificate(door, B)
+        async with trying(newcomer) as it:
+            await never_comes_back(it, 0)
+            await door.tell()
+            await asyncio.wait_for(it.link.wait_connected(), DEADLINE_S)
+        assert inside.link.connections == 1
 
 
 @pytest.mark.parametrize("second, refused", [(0, False), (1, True)])
