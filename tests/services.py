@@ -1,7 +1,8 @@
 """Early pytest plugin: private PostgreSQL and Redis before Django reads its settings, ended when the run ends.
 
 Runs that touch only the pure packages and the agents start nothing. Mosquitto and Chromium are started by the tests
-that use them (tests/support). With xdist the controller starts the services and the workers inherit the addresses.
+that use them (tests/support). With xdist the controller starts PostgreSQL, in which each worker has a database of its
+own; a Redis has no such walls, so each worker starts one.
 """
 
 import os
@@ -32,6 +33,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
             os.environ["MSPAN_KEK_FILE"] = _kek_file()
         if "MSPAN_DATABASE_URL" not in os.environ:
             _point_at_services(needed=not _only_pure(args))
+    elif "MSPAN_TEST_REDIS" in os.environ:
+        _start_redis()
     return (yield)
 
 
@@ -50,9 +53,14 @@ def _point_at_services(needed: bool) -> None:
     _started.append(database)
     os.environ["MSPAN_DATABASE_URL"] = f"postgres://mspan@127.0.0.1:{database.port}/mspan"
     if "MSPAN_REDIS_URL" not in os.environ:
-        cache = redis()
-        _started.append(cache)
-        os.environ["MSPAN_REDIS_URL"] = f"redis://127.0.0.1:{cache.port}/0"
+        os.environ["MSPAN_TEST_REDIS"] = "our own"
+        _start_redis()
+
+
+def _start_redis() -> None:
+    cache = redis()
+    _started.append(cache)
+    os.environ["MSPAN_REDIS_URL"] = f"redis://127.0.0.1:{cache.port}/0"
 
 
 def _only_pure(args: list[str]) -> bool:
