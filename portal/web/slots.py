@@ -115,7 +115,7 @@ def of_adapter(adapter: Adapter) -> Slot:
 def moment_in(phase_ms: int, period_s: int) -> str:
     """Where in its period a slot begins: "0:07.512", with hours where the period has some."""
     minutes, ms = divmod(phase_ms, 60_000)
-    seconds = f"{ms // 1000:02d}.{ms % 1000:03d}"
+    seconds = figures.figure(ms / 1000, 3).zfill(6)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds}" if period_s > 3600 else f"{minutes}:{seconds}"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from portal.telemetry.models import SlotDay
 from portal.web import slots_course, slots_states
@@ -283,6 +284,8 @@ def test_an_adapter_without_a_slot_says_why(world: World, browse: Browse, held: 
 )
 def test_a_moment_is_written_as_its_period_needs(phase_ms: int, period_s: int, text: str) -> None:
     assert moment_in(phase_ms, period_s) == text
+    with translation.override("de"):
+        assert moment_in(phase_ms, period_s) == text.replace(".", ",")
 
 
 def test_a_course_breaks_where_nothing_was_measured(held: Assignment) -> None:

@@ -1,4 +1,5 @@
 // What stands around the slots of a map: channels, time, and the time that is closed to slots.
+import { number } from "./format.js";
 import { LEFT, TOP } from "./slotmap_view.js";
 
 const STEPS_MS = [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000, 120_000, 300_000];
@@ -57,7 +58,7 @@ export function frame({ context, view, boxes, colours, font }) {
     context.moveTo(0, y);
     context.lineTo(view.width, y);
     context.stroke();
-    if (lane < view.lanes) context.fillText(boxes.data.channels[lane].toFixed(1), 6, view.y(lane) + view.laneHeight / 2 + 4);
+    if (lane < view.lanes) context.fillText(number(boxes.data.channels[lane], 1), 6, view.y(lane) + view.laneHeight / 2 + 4);
   }
   context.fillText("MHz", 6, 14);
   const step = STEPS_MS.find((ms) => (ms / view.span) * view.plotted >= LEAST_TICK_PX) ?? STEPS_MS.at(-1);
@@ -75,6 +76,6 @@ export function frame({ context, view, boxes, colours, font }) {
 /** Minutes and seconds in the frame, as fine as `step` (ms) needs. */
 export function time(ms, step = 1) {
   const digits = step >= 1000 ? 0 : step >= 100 ? 1 : step >= 10 ? 2 : 3;
-  const seconds = ((ms % 60_000) / 1000).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
+  const seconds = number((ms % 60_000) / 1000, digits).padStart(digits ? 3 + digits : 2, "0");
   return `${Math.floor(ms / 60_000)}:${seconds}`;
 }
