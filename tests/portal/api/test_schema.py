@@ -50,6 +50,7 @@ def headers(cast: Cast, by_token: As, open_connections: None) -> dict[str, str]:
     return {"Authorization": by_token(cast.operator)._credentials["HTTP_AUTHORIZATION"]}
 
 
+@pytest.mark.timeout(600)  # hundreds of requests, on a machine that may be busy
 @pytest.mark.django_db
 def test_no_request_makes_the_server_fail_or_answer_undescribed(headers: dict[str, str]) -> None:
     tried = 0
