@@ -42,10 +42,11 @@ class SlotMap {
   async follow() {
     const answer = await this.fetched().catch(() => undefined);
     const edition = answer?.headers.get("ETag");
-    if (!edition || edition === this.edition) return;
+    const data = edition && edition !== this.edition ? await answer.json().catch(() => undefined) : undefined;
+    if (!data) return;
     const marked = this.adapters(this.chosen);
     const opened = this.adapters(this.opened >= 0 ? [this.opened] : []);
-    this.boxes = new Boxes(await answer.json());
+    this.boxes = new Boxes(data);
     this.edition = edition;
     this.chosen = new Set(marked.flatMap((adapter) => this.boxes.of(adapter)));
     this.opened = opened.flatMap((adapter) => this.boxes.of(adapter))[0];

@@ -27,12 +27,13 @@ GRACE: Final = timedelta(hours=72)  # so long a replaced key opens late telegram
 STEPS: Final[Mapping[KeyState, frozenset[KeyState]]] = {
     KeyState.DELIVERING: frozenset({KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING}),
     KeyState.ACTIVE: frozenset({KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING}),
-    KeyState.RETIRING: frozenset({KeyState.DELIVERING, KeyState.ACTIVE}),
+    KeyState.RETIRING: frozenset({KeyState.ACTIVE}),
     KeyState.REVOKED: frozenset(
         {KeyState.GENERATED, KeyState.IMPORTED, KeyState.DELIVERING, KeyState.ACTIVE, KeyState.RETIRING}
     ),
     KeyState.DESTROYED: frozenset({KeyState.REVOKED}),
 }
+_REPLACED: Final = frozenset({KeyState.DELIVERING, KeyState.ACTIVE})  # what retires when a later key takes its place
 NEVER_LEFT: Final = frozenset({KeyState.GENERATED, KeyState.IMPORTED})
 _BRIDGE = System("bridge")
 
@@ -109,7 +110,9 @@ def make_active(actor: Actor, key: DeviceKey, reason: str, grace: timedelta = GR
     before = Q(state=KeyState.ACTIVE) | Q(state=KeyState.DELIVERING, version__lt=key.version)
     now = timezone.now()
     for sibling in siblings.filter(before).exclude(pk=key.pk):
-        step(actor, sibling, KeyState.RETIRING, reason="replaced", at=now, grace_until=now + grace)
+        step(
+            actor, sibling, KeyState.RETIRING, reason="replaced", at=now, leaving=_REPLACED, grace_until=now + grace
+        )  # fmt: skip
     step(actor, key, KeyState.ACTIVE, reason=reason, told=told)
 
 
@@ -142,12 +145,13 @@ def step(
     reason: str,
     told: bool = False,
     at: datetime | None = None,
+    leaving: Collection[KeyState] | None = None,
     **fields: Any,
 ) -> None:
-    """One transition, `at` a time or now. Conflict when the key is in no state from which it leads there."""
+    """One transition, `at` a time or now. Conflict when the key is in no state of `leaving` (None: those of STEPS)."""
     now = at or timezone.now()
     before = DeviceKey.objects.values_list("state", flat=True).get(pk=key.pk)
-    moved = before in STEPS[to] and DeviceKey.objects.filter(pk=key.pk, state=before).update(
+    moved = before in (leaving or STEPS[to]) and DeviceKey.objects.filter(pk=key.pk, state=before).update(
         state=to, state_at=now, **fields
     )
     if not moved:
