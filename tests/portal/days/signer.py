@@ -18,7 +18,6 @@ from meterwire.values_telegram import Mode
 from portal.bridge.days import Days, look_again
 from portal.bridge.key_port import KeyPort, deliver
 from portal.days.models import SignedDay
-from portal.telemetry.arrivals import moment
 from provisioning.keys.models import DeviceKey, KeyState, Purpose
 from tests.adapter_agent.radio.network import Memory as File
 from tests.portal.stage import NOON, Device, Stage
@@ -152,7 +151,7 @@ class Portal:
         if telegrams:
             arrivals = self.stage.run(*telegrams, now=signer.clock.time())
             deliver(arrivals)
-            look_again(arrivals, moment(round(signer.clock.time() * 1e6)))
+            look_again(arrivals, datetime.fromtimestamp(signer.clock.time(), UTC))  # the very moment of the turn
         self.turn(signer)
 
     def hear_uplinks(self, signer: Signer, uplinks: Iterable[Uplink]) -> None:
