@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.axe import AXE, WIDE
 from tests.browser.axe import barriers as found
@@ -57,6 +57,21 @@ def test_a_file_is_chosen_once_looked_at_checked_and_released(
     portal.stage("batches_stage.work")
     expect(page.get_by_text("imported in part")).to_be_visible()
     assert (barriers(page), page.evaluate(WIDE)) == ([], [])
+
+
+def test_a_file_that_was_chosen_before_the_page_was_ready_is_looked_at(
+    warehouse: dict[str, Any], window: Open, tmp_path: Path
+) -> None:
+    page = window("/batches/", storage_state=warehouse)
+    held: list[Route] = []
+    page.route("**/htmx*.js", lambda route: held.append(route))
+    with page.expect_request("**/htmx*.js"):
+        page.get_by_role("link", name="Import a file").first.click()
+    path = tmp_path / "early.csv"
+    path.write_bytes(csv_file(list(adapters(3, first=0x70B3D57E30000000, seed=1))).getvalue())
+    page.get_by_label("File").set_input_files(path)
+    held[0].continue_()
+    expect(page.get_by_text("Which column is what?")).to_be_visible()
 
 
 def test_a_file_that_is_too_large_is_not_sent(warehouse: dict[str, Any], window: Open, tmp_path: Path) -> None:

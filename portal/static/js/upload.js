@@ -13,3 +13,8 @@ file?.addEventListener("change", (event) => {
 document.addEventListener("htmx:beforeSwap", (event) => {
   if ([400, 413].includes(event.detail.xhr.status)) event.detail.shouldSwap = true;
 });
+
+// A file may have been chosen before this page was ready to look at it, or the browser has kept it over a reload.
+document.addEventListener("DOMContentLoaded", () => {
+  if (file?.files.length) file.dispatchEvent(new Event("change", { bubbles: true }));
+});
