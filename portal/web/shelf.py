@@ -12,7 +12,8 @@ from django.db import DatabaseError, connection
 logger = logging.getLogger(__name__)
 
 FRESH_S = 1.0
-PATIENCE = 60  # a value serves this many times as long as it took to make
+PATIENCE = 60  # a value serves this many times as long as it took to make …
+LONGEST_S = 60.0  # … but no longer: somebody is looking at it, and a busy moment may have made it slow
 QUICK_S = 0.05  # what takes longer is made behind the scenes
 SOON_S = 0.5  # asking for a newer value sooner brings nothing
 MAX_KEPT = 256
@@ -65,7 +66,7 @@ class Shelf(Generic[K, T]):
                 del self._rows[key]
 
     def _kept_s(self, took: float) -> float:
-        return max(self._fresh_s, PATIENCE * took if took > QUICK_S else 0)
+        return max(self._fresh_s, min(LONGEST_S, PATIENCE * took) if took > QUICK_S else 0.0)
 
     def _store(self, key: K) -> T:
         began = monotonic()
