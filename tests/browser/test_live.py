@@ -36,6 +36,15 @@ HEARD = """
   window.heard = new Promise((done) => document.addEventListener("live-changes", () => done(true), { once: true }));
 }
 """
+# An answer of the server that was none.
+TROUBLE = """
+() => {
+  const detail = { elt: document.getElementById("overview"), xhr: { status: 503, getResponseHeader: () => null } };
+  for (const name of ["htmx:beforeRequest", "htmx:afterRequest"]) {
+    document.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+"""
 LATE_MS = 120_000  # what a busy machine counts slowly serves for a minute before the page asks once more
 
 
@@ -134,6 +143,58 @@ def test_who_has_heard_of_something_newer_than_the_counts_asks_once_more(portal:
     page.clock.run_for(1_100)
     expect(page.locator("#overview")).to_have_text("counted 2")
     page.clock.run_for(300_000)
+    assert len(asked) == 2
+
+
+def test_counts_whose_answer_was_long_on_its_way_are_not_taken_for_newer_than_they_are(
+    portal: Portal, window: Open
+) -> None:
+    page = window("/")
+    expect(page.locator(".live")).to_have_text("live")
+    page.evaluate(HEARD)
+    routes: list[Route] = []
+    page.route(lambda url: url == f"{portal.url}/", lambda route: routes.append(route))
+    page.clock.install()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
+    portal.stage("stage.tell", portal.rows["adapter"])
+    page.evaluate("() => window.heard")
+    for number, age in ((1, "3"), (2, "0.01")):
+        with page.expect_request(f"{portal.url}/"):
+            page.clock.run_for(2_100)
+        page.clock.run_for(5_000)
+        headers = {"X-Facts-Age": age, "X-Facts-Again": "1", "Content-Type": "text/html"}
+        routes.pop().fulfill(body=f"<p>counted {number}</p>", headers=headers)
+        expect(page.locator("#overview")).to_have_text(f"counted {number}")
+    page.clock.run_for(300_000)
+    assert routes == []
+
+
+def test_a_part_is_asked_for_again_after_an_answer_that_was_none_and_after_somebody_has_read_in_it(
+    portal: Portal, window: Open
+) -> None:
+    page = window("/")
+    expect(page.locator(".live")).to_have_text("live")
+    page.evaluate(HEARD)
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(body="<details><summary>More</summary>counted</details>", content_type="text/html")
+
+    page.route(lambda url: url == f"{portal.url}/", answer)
+    page.clock.install()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
+    portal.stage("stage.tell", portal.rows["adapter"])
+    page.evaluate("() => window.heard")
+    page.clock.run_for(2_100)
+    page.locator("#overview summary").click()
+    page.evaluate(TROUBLE)
+    page.clock.run_for(60_000)
+    assert len(asked) == 1, "not while it is open"
+    page.locator("#overview summary").click()
+    with page.expect_response(f"{portal.url}/"):
+        page.clock.run_for(2_100)
+    page.clock.run_for(60_000)
     assert len(asked) == 2
 
 

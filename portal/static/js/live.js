@@ -4,6 +4,7 @@ import { ago, moment } from "./format.js";
 import { word } from "./words.js";
 
 const RETRY_MS = [1000, 2000, 5000, 10000, 30000];
+const TROUBLE_MS = 10000; // after an answer that was none
 let failures = 0;
 let source;
 
@@ -80,6 +81,8 @@ function heard(change) {
 
 const due = new Map(); // parts by id: what will fetch them
 const told = new Map(); // … and when news of them came last
+const asked = new WeakMap(); // requests: when they left
+const pace = (part) => Number(part.dataset.livePace || 3) * 1000;
 
 function refresh(kinds, changes = []) {
   for (const part of document.querySelectorAll("[data-live]")) {
@@ -90,7 +93,7 @@ function refresh(kinds, changes = []) {
     const served = part.dataset.liveConcentrator;
     if (served && changes.length && !changes.some((c) => c.kind === "many" || String(c.concentrator) === served)) continue;
     told.set(part.id, performance.now());
-    fetchIn(part.id, Number(part.dataset.livePace || 3) * 1000);
+    fetchIn(part.id, pace(part));
   }
 }
 
@@ -99,14 +102,25 @@ function fetchIn(id, ms) {
   due.set(id, setTimeout(() => {
     due.delete(id);
     const now = document.getElementById(id);
-    if (now && !busy(now)) now.dispatchEvent(new CustomEvent("live", { bubbles: false }));
+    if (!now) return;
+    if (busy(now)) fetchIn(id, pace(now));
+    else now.dispatchEvent(new CustomEvent("live", { bubbles: false }));
   }, ms));
 }
 
-/** A large fleet is counted now and then only: who has heard of something newer than the counts asks once more. */
+document.addEventListener("htmx:beforeRequest", ({ detail: { xhr } }) => asked.set(xhr, performance.now()));
+
+/**
+ * A large fleet is counted now and then only, and news may come while an answer is on its way: who has heard of something
+ * newer than what the answer shows asks once more. The counts were so old when the answer left, which is not before the
+ * question did.
+ */
 document.addEventListener("htmx:afterRequest", ({ detail: { elt, xhr } }) => {
-  const age = Number(xhr?.getResponseHeader("X-Facts-Age") ?? NaN) * 1000;
-  if (performance.now() - age < told.get(elt?.id)) fetchIn(elt.id, Number(xhr.getResponseHeader("X-Facts-Again")) * 1000);
+  const news = told.get(elt?.id);
+  if (news === undefined || !asked.has(xhr)) return;
+  if (xhr.status === 0 || xhr.status >= 500) return fetchIn(elt.id, TROUBLE_MS);
+  const seconds = (name) => Number(xhr.getResponseHeader(name)) * 1000; // 0 where it is not told
+  if (asked.get(xhr) - seconds("X-Facts-Age") < news) fetchIn(elt.id, seconds("X-Facts-Again") || pace(elt));
 });
 
 /** Somebody is reading or typing inside: do not pull the ground away. */
