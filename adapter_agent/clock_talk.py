@@ -10,8 +10,10 @@ from adapter_agent.pace import Pace
 from adapter_agent.timekeeping import Timekeeping
 from edge.clock import Clock
 from meterwire.clock_package import (
+    QUARTER_S,
     AppTimeReq,
     ClockAnswer,
+    ClockForecast,
     ClockQuality,
     DeviceAppTimePeriodicityAns,
     DeviceAppTimePeriodicityReq,
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 
 ASK_SHARE: Final = 0.5  # of the guard: a clock that will be more uncertain asks …
 URGENT_SHARE: Final = 0.8  # … and does not let the next chance pass …
+TOLD_ASK_SHARE: Final = 0.8  # … the same where the network's forecast says so, which watches all the time …
+TOLD_URGENT_SHARE: Final = 0.9
 CHECK_S: Final = 1.0  # a clock that only beacons have corrected, and that might be so wrong, asks too
 LOST_SHARE: Final = 1.0  # … and one that the slot cannot trust any more asks in every way
 AGAIN_S: Final = (60.0, 3600.0)
@@ -51,10 +55,11 @@ class ClockTalk:
         if error is not None:
             log.warning("what follows in a downlink on port 202 is refused: %s", error, extra={"code": error.code})
         taken = False
-        for command in commands:
+        for command, behind in zip(commands, [*commands, None][1:], strict=True):
             match command:
                 case ClockAnswer():
-                    taken = self._answered(command) or taken
+                    forecast = behind if isinstance(behind, ClockForecast) else None
+                    taken = self._answered(command, forecast) or taken
                 case PackageVersionReq():
                     self._answers.append(PackageVersionAns())
                 case DeviceAppTimePeriodicityReq():
@@ -72,8 +77,9 @@ class ClockTalk:
         if self._answers:
             return self._clock.monotonic()
         now = self._clock.monotonic()
-        needed = self._slot.uncertain(ASK_SHARE) or self._slot.unvouched >= CHECK_S or self._slot.strained
-        urgent = self._slot.uncertain(URGENT_SHARE)
+        ask, at_once = (ASK_SHARE, URGENT_SHARE) if not self._slot.foretold else (TOLD_ASK_SHARE, TOLD_URGENT_SHARE)
+        needed = self._slot.uncertain(ask) or self._slot.unvouched >= CHECK_S or self._slot.strained
+        urgent = self._slot.uncertain(at_once)
         if needed and not self._asking:
             self._ask.restart(now + self._random.uniform(0.0, SPREAD_S if urgent else self._spread_s))
         elif urgent and not self._urgent:
@@ -95,7 +101,7 @@ class ClockTalk:
         period_s = self._slot.open_period_s
         return SPREAD_S if period_s is None else OPEN_TIMES * period_s
 
-    def _answered(self, answer: ClockAnswer) -> bool:
+    def _answered(self, answer: ClockAnswer, forecast: ClockForecast | None) -> bool:
         if answer.quality is ClockQuality.NONE:
             log.info("a clock answer of no quality is not used")
             return False
@@ -105,6 +111,8 @@ class ClockTalk:
             answer.rate_ppb / 1e9,
             answer.uncertainty_ms / 1000,
             leap_soon=answer.leap_soon,
+            holds_s=0.0 if forecast is None else forecast.quarters * QUARTER_S,
+            drift=0.0 if forecast is None else forecast.drift_ppb / 1e9,
         )
 
     def _request(self) -> AppTimeReq:

@@ -21,6 +21,8 @@ ALIKE_S: Final = 1.0
 LEAST_SPAN_S: Final = 60.0  # answers closer together tell nothing about the rate
 RATE_SPAN_S: Final = 6 * 3600.0  # a longer span would tell the rate of another temperature
 MAX_PAST: Final = 64
+TURN: Final = 20e-6  # by which a rate that is told for the next hours may differ from the one of the last ones
+PAST_FORECAST: Final = 2.0  # times as fast a forecast goes wrong when its time is over
 HINT_SPAN_S: Final = 1800.0  # hints closer together tell less about the rate than the last answer did
 
 
@@ -38,13 +40,16 @@ class Verdict(Enum):
 class Sample:
     """UTC was `unix_s`, give or take `uncertainty_s`, when the monotonic clock stood at `monotonic_s`.
 
-    `rate`: seconds that this crystal gains per second, where the answer told it.
+    `rate`: seconds that this crystal gains per second, where the answer told it. Corrected by it, the clock will be
+    wrong by `drift` (s/s) more at most, for `holds_s`: so the network foretells that watches it all the time; 0: not.
     """
 
     monotonic_s: float
     unix_s: float
     uncertainty_s: float
     rate: float | None = None
+    holds_s: float = 0.0
+    drift: float = 0.0
 
 
 class Held(Struct, frozen=True):
@@ -78,6 +83,8 @@ class _Line:
     uncertainty_s: float
     rate: float
     rate_uncertainty: float
+    holds_s: float = 0.0
+    drift: float = 0.0
 
     def at(self, monotonic_s: float) -> float:
         return self.unix_s + (monotonic_s - self.monotonic_s) / (1 + self.rate)
@@ -150,13 +157,21 @@ class Discipline:
         return self._bound(line, monotonic_s) + strays * abs(monotonic_s - line.monotonic_s)
 
     def _bound(self, line: _Line, monotonic_s: float) -> float:
-        age = abs(monotonic_s - line.monotonic_s)
-        return line.uncertainty_s + (line.rate_uncertainty + self._wander) * age
+        age, own = abs(monotonic_s - line.monotonic_s), line.rate_uncertainty + self._wander
+        if not line.holds_s:
+            return line.uncertainty_s + own * age
+        told = min(age, line.holds_s)
+        return line.uncertainty_s + line.drift * told + max(own, PAST_FORECAST * line.drift) * (age - told)
 
     @property
     def rate(self) -> float:
         """By how much this crystal is thought to be fast, seconds per second."""
         return self._rate[0] if self._line is None else self._line.rate
+
+    def foretold(self, monotonic_s: float) -> bool:
+        """Whether the network's own forecast is what `uncertainty` goes by at that moment."""
+        line = self._line
+        return line is not None and 0.0 <= monotonic_s - line.monotonic_s <= line.holds_s
 
     @property
     def hinted(self) -> bool:
@@ -229,7 +244,8 @@ class Discipline:
             return Verdict.OLD
         error = sample.unix_s - line.at(sample.monotonic_s)
         noise = line.uncertainty_s + sample.uncertainty_s
-        likely, possible = noise + (line.rate_uncertainty + self._wander) * age, noise + 2 * MAX_RATE * age
+        likely = self._bound(line, sample.monotonic_s) + sample.uncertainty_s
+        possible = noise + 2 * MAX_RATE * age
         if self._after_leap(sample.monotonic_s) and abs(error) > likely and abs(abs(error) - 1.0) <= likely:
             self._begin(sample)
             return Verdict.STEPPED
@@ -262,19 +278,24 @@ class Discipline:
             self._rate = sample.rate, 0.0
         self._known_since = min(self._known_since, sample.monotonic_s)
         self._past = deque([sample])
-        self._line = _Line(sample.monotonic_s, sample.unix_s, sample.uncertainty_s, *self._rate)
+        self._line = self._through(sample, sample.unix_s, sample.uncertainty_s)
+
+    def _through(self, sample: Sample, unix_s: float, uncertainty_s: float) -> _Line:
+        """The line from an answer on. Its forecast is of the rate it told: of another one it says nothing."""
+        holds_s, drift = (sample.holds_s, sample.drift) if sample.rate == self._rate[0] else (0.0, 0.0)
+        return _Line(sample.monotonic_s, unix_s, uncertainty_s, *self._rate, holds_s, drift)
 
     def _learn(self, line: _Line, sample: Sample, age: float, error: float) -> None:
         if age >= LEAST_SPAN_S:
             noise = line.uncertainty_s + sample.uncertainty_s + line.rate_uncertainty * age
             self._see_wander(max(0.0, abs(error) - noise) / age, sample.monotonic_s)
         self._measure_rate(sample)
-        predicted = line.uncertainty_s + (line.rate_uncertainty + self._wander) * age
+        predicted = self._bound(line, sample.monotonic_s)
         if predicted < sample.uncertainty_s:  # the clock knows better than this answer
             unix, uncertainty = line.at(sample.monotonic_s), predicted
         else:
             unix, uncertainty = sample.unix_s, sample.uncertainty_s
-        self._line = _Line(sample.monotonic_s, unix, uncertainty, *self._rate)
+        self._line = self._through(sample, unix, uncertainty)
 
     def _measure_rate(self, sample: Sample) -> None:
         """Over the longest span that is not too long; what the network tells counts within what was measured here."""
@@ -293,7 +314,9 @@ class Discipline:
             if noise <= uncertain + self._wander:
                 rate, uncertain = measured, noise
         if sample.rate is not None:
-            rate, uncertain = min(max(sample.rate, low), high), min(uncertain, TOLD_RATE)
+            turn = TURN if sample.holds_s else 0.0
+            rate = min(max(sample.rate, low - turn), high + turn)
+            uncertain = min(uncertain, TOLD_RATE) + abs(sample.rate - rate)  # who is right is not known
         self._rate = rate, uncertain
 
     def _see_wander(self, seen: float, now: float) -> None:

@@ -161,6 +161,12 @@ class OwnSlot:
         """Whether the slot is kept by beacons since the last answer."""
         return self.next(self._clock.monotonic()) is not None and self._time.discipline.hinted
 
+    @property
+    def foretold(self) -> bool:
+        """Whether the network's forecast reaches over the next period."""
+        slot = self._slot
+        return slot is not None and self._time.discipline.foretold(self._clock.monotonic() + slot.period_s)
+
     def uncertain(self, share: float) -> bool:
         """Whether a period from now the clock may be wrong by more than `share` of the guard."""
         slot = self._slot

@@ -57,15 +57,24 @@ class Timekeeping:
         self._take(Sample(monotonic_s, unix_s + TICK_S / 2, TOLD_S), False)
 
     def answered(
-        self, fcnt_low: int, offset_s: float, rate: float, uncertainty_s: float, *, leap_soon: bool = False
+        self,
+        fcnt_low: int,
+        offset_s: float,
+        rate: float,
+        uncertainty_s: float,
+        *,
+        leap_soon: bool = False,
+        holds_s: float = 0.0,
+        drift: float = 0.0,
     ) -> bool:
         """ClockAnswer: at the start of that uplink this clock was `offset_s` ahead of UTC, and it gains `rate` per
-        second. False when that uplink is not remembered, or the answer is doubted.
+        second. ClockForecast: for `holds_s` it goes wrong by `drift` (s/s) at most. False when that uplink is not
+        remembered, or the answer is doubted.
         """
         for fcnt, monotonic_s, unix, rate_then in reversed(self._started):
             if fcnt == fcnt_low:
                 crystal = (1 + rate_then) * (1 + rate) - 1
-                sample = Sample(monotonic_s, unix - offset_s, uncertainty_s, crystal)
+                sample = Sample(monotonic_s, unix - offset_s, uncertainty_s, crystal, holds_s, drift)
                 return self._take(sample, leap_soon) in (Verdict.FIRST, Verdict.TAKEN, Verdict.STEPPED)
         log.info("a clock answer about an uplink that is not remembered", extra={"fcnt": fcnt_low})
         return False

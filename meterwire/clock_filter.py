@@ -17,10 +17,11 @@ DAY_S: Final = 86_400.0
 SIGMAS: Final = 4.0  # 99.99 % of a normal distribution, with something to spare for tails that are not
 STAMP_S: Final = 0.001  # usual standard deviation of a radio's stamp
 INITIAL_RATE: Final = 50e-6  # standard deviation: a bad crystal of 100 ppm is two of it
-INITIAL_SWING: Final = 1e-6
+INITIAL_SWING: Final = 2e-6
 WANDER: Final = 0.8e-6  # of the rate in a day, where the temperature is even
-MAX_NOISE: Final = 400.0  # how much livelier than that an adapter can be thought to be, as a variance
-LEARNING: Final = 0.03
+LEAST_NOISE: Final = 0.5  # how much quieter than that an adapter can be thought to be, as a variance …
+MAX_NOISE: Final = 400.0  # … and how much livelier
+LEARNING: Final = 0.02
 LOOSE_S: Final = 1.0
 GATE: Final = 6.0  # innovations over so many standard deviations are outliers
 OUTLIERS: Final = 4  # so many that agree begin a new track
@@ -28,6 +29,8 @@ MAX_RATE: Final = 120e-6  # crystals stay within it
 DECIDED: Final = log(1e4)  # odds at which an answer counts as arrived or lost
 MAX_UNDECIDED: Final = 12  # frames
 SETTLED: Final = 3  # frames after which an estimate is one
+FORECAST_STEP_S: Final = 900.0
+FORECAST_STEPS: Final = 96
 MAX_GAP_S: Final = 14 * DAY_S  # after a longer silence a track begins anew
 
 _W: Final = 2 * pi / DAY_S
@@ -46,6 +49,13 @@ class Estimate(msgspec.Struct, frozen=True):
     def bound(self) -> float:
         """Seconds that the offset's error exceeds in less than 1 of 10,000 cases."""
         return SIGMAS * self.offset_sd
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """For so many `seconds` the bound of a clock's error grows by at most `drift` (s/s)."""
+
+    seconds: float
+    drift: float
 
 
 class ClockFilter(msgspec.Struct):
@@ -82,6 +92,23 @@ class ClockFilter(msgspec.Struct):
         """The rate (s/s) that the clock will have on the average from `now` on for so many seconds."""
         begin, end = _carried(self.x, self.at, now), _carried(self.x, self.at, now + ahead_s)
         return (end[0] - begin[0]) / ahead_s
+
+    def forecast(self, now: float, rate: float, within_s: float) -> Forecast:
+        """How a clock goes wrong that is right at `now`, but for the estimate's bound, and corrects itself by `rate`.
+
+        Until the bound reaches `within_s`, but a quarter of an hour at least and a day at most. The rate's swing and
+        its wandering are both in it.
+        """
+        begin = self.estimate(now)
+        forecast = Forecast(0.0, 0.0)
+        for step in range(1, FORECAST_STEPS + 1):
+            seconds = step * FORECAST_STEP_S
+            then = self.estimate(now + seconds)
+            bound = abs(then.offset - begin.offset - rate * seconds) + then.bound
+            if bound > within_s and step > 1:
+                break
+            forecast = Forecast(seconds, max(forecast.drift, (bound - begin.bound) / seconds))
+        return forecast
 
     def measure(self, now: float, offset: float, stamp: float = STAMP_S) -> bool:
         """Take a frame's phase: at `now` the clock was `offset` ahead, stamped with standard deviation `stamp`.
@@ -196,7 +223,7 @@ class ClockFilter(msgspec.Struct):
     def _learn(self, surprise: float) -> None:
         """Wander more where innovations are larger than expected (`surprise` is 1 on average), less where smaller."""
         if self.frames > 2 * SETTLED:
-            self.noise = min(MAX_NOISE, max(1.0, self.noise * exp(LEARNING * (min(surprise, 9.0) - 1.0))))
+            self.noise = min(MAX_NOISE, max(LEAST_NOISE, self.noise * exp(LEARNING * (min(surprise, 9.0) - 1.0))))
 
 
 def phase_error(start: float, planned: float, period_s: float) -> float:

@@ -6,12 +6,12 @@ from typing import Final
 
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.timekeeping import Timekeeper
-from meterwire.clock_package import AppTimeAns, AppTimeReq, ClockAnswer, read_up
+from meterwire.clock_package import AppTimeAns, AppTimeReq, ClockAnswer, ClockForecast, read_up
 from meterwire.lorawan.airtime import airtime_s
 
 log = logging.getLogger(__name__)
 
-ANSWER_OCTETS: Final = 13 + 1 + ClockAnswer.LENGTH  # a PHYPayload with a ClockAnswer and nothing else
+ANSWER_OCTETS: Final = 13 + 1 + ClockAnswer.LENGTH + 1 + ClockForecast.LENGTH  # a PHYPayload with an answer alone
 
 _RANGE: Final = 1 << 32
 

@@ -5,6 +5,7 @@ sent by the slot. Answers go to the uplink that was measured, or not at all: the
 slots leave no room for that, a question for the time in open time is answered by what was measured before.
 """
 
+from math import ceil
 from typing import Final
 
 import msgspec
@@ -22,10 +23,13 @@ from concentrator_agent.timeplan import TimePlan
 from edge.outbox import Entry
 from meterwire.clock_filter import ClockFilter
 from meterwire.clock_package import (
+    MAX_DRIFT_PPB,
     MAX_UNCERTAINTY_MS,
     OFFSET_LIMIT_US,
+    QUARTER_S,
     AppTimeReq,
     ClockAnswer,
+    ClockForecast,
     ForceDeviceResyncReq,
 )
 from meterwire.lorawan.airtime import airtime_s
@@ -42,6 +46,7 @@ OUTSIDE_ALARM: Final = 8  # frames outside that are reported though none came in
 FIRST_REPORT: Final = 10  # frames in a new slot that are reported without waiting for the hour
 BESIDE: Final = 4  # frames outside in a row: a device that is wrong without knowing it is told to ask
 RESYNC_EVERY_S: Final = 3600.0
+FORECAST_SHARE: Final = 0.85  # of the guard: until its bound reaches that, a clock that was answered need not ask
 CONTRADICTS_S: Final = 2  # between a device's own whole seconds and ours
 
 
@@ -81,7 +86,7 @@ class Tracking:
             track.snrs = [*track.snrs[1 - FEWEST :], round(best.snr)]
             self._book.attendance.came(int(device.dev_eui, 16), window.begin)
             if answerable and self._due(slot, track, begin, best.time_quality):
-                answer = self._answer(track, begin, best.time_quality, fcnt)
+                answer = self._answer(slot, track, begin, best.time_quality, fcnt)
             track.beside = 0
         else:
             track.outside += 1
@@ -117,7 +122,7 @@ class Tracking:
         if clock.outliers or begin < clock.at or clock.estimate(begin).bound >= slot.guard_ms / 1000:
             return None
         clock.reach(begin)
-        answer = self._answer(track, begin, best.time_quality, fcnt)
+        answer = self._answer(slot, track, begin, best.time_quality, fcnt)
         return Measured(track.encode(), (), answer)
 
     def may_have_set_its_clock(self, device: Device) -> None:
@@ -175,8 +180,8 @@ class Tracking:
         due = track.budget.due(clock, begin, guard_s=slot.guard_ms / 1000, period_s=float(slot.period_s))
         return due or track.asked
 
-    def _answer(self, track: Track, begin: float, quality: TimeQuality, fcnt: int) -> bytes:
-        """What a clock that is known at `begin` is told."""
+    def _answer(self, slot: Slot, track: Track, begin: float, quality: TimeQuality, fcnt: int) -> bytes:
+        """What a clock that is known at `begin` is told, and how long that will do."""
         clock = track.clock
         assert clock is not None
         now = clock.estimate(begin)
@@ -185,7 +190,7 @@ class Tracking:
         answer = ClockAnswer(
             fcnt & 0xFFFF, offset_us, rate_ppb, uncertainty, wire_quality(quality), self._keeper.leap_soon
         )
-        payload = answer.encode()
+        payload = answer.encode() + _forecast(clock, begin, rate_ppb / 1e9, slot.guard_ms / 1000)
         clock.answer(offset_us / 1e6, rate_ppb / 1e9)
         track.budget.spend()
         track.asked = False
@@ -240,3 +245,12 @@ class Tracking:
         )
         track.deviations, track.outside, track.answers, track.reported_at = [], 0, 0, begin
         return entry
+
+
+def _forecast(clock: ClockFilter, begin: float, rate: float, guard_s: float) -> bytes:
+    """How long the device may trust its answer; nothing while so little is known that its own doubts do better."""
+    forecast = clock.forecast(begin, rate, FORECAST_SHARE * guard_s)
+    drift_ppb = ceil(forecast.drift * 1e9)
+    if not clock.settled or drift_ppb > MAX_DRIFT_PPB:
+        return b""
+    return ClockForecast(round(forecast.seconds / QUARTER_S), drift_ppb).encode()

@@ -1,5 +1,6 @@
 """The disciplined clock: what answers make of offset and rate, what it never claims, and what it does not believe."""
 
+from dataclasses import replace
 from math import inf, sin, tau
 from random import Random
 
@@ -280,3 +281,52 @@ def test_a_rate_that_the_network_forecasts_wrongly_is_not_taken_for_exact():
     for hour in range(1, 9):
         at = 600 + 3600.0 * hour
         assert abs(error(discipline, crystal, at)) <= discipline.uncertainty(crystal.shows(at))
+
+
+def foretelling(crystal: Crystal, true_s: float, holds_s: float, drift: float, rate: float | None = None) -> Sample:
+    heard = crystal.sample(true_s, told=True)
+    return replace(heard, rate=heard.rate if rate is None else rate, holds_s=holds_s, drift=drift)
+
+
+def test_a_forecast_is_what_the_clock_goes_by_for_its_time_and_twice_as_doubtful_afterwards():
+    crystal, discipline = Crystal(5e-6), Discipline()
+    discipline.take(crystal.sample(0.0, told=True))
+    discipline.take(foretelling(crystal, 3600.0, holds_s=20_000.0, drift=2e-6))
+    now = crystal.shows(3600.0)
+    assert discipline.foretold(now + 19_999)
+    assert not discipline.foretold(now + 20_001)
+    assert discipline.uncertainty(now + 10_000) == pytest.approx(0.01 + 0.02)
+    assert discipline.uncertainty(now + 20_000) == pytest.approx(0.01 + 0.04)
+    assert discipline.uncertainty(now + 30_000) >= 0.01 + 0.04 + 0.04
+
+
+def test_the_next_answer_or_hint_ends_a_forecast():
+    crystal = Crystal(5e-6)
+    for later in (lambda one: one.take(crystal.sample(7200.0)), lambda one: one.hint(crystal.sample(7200.0))):
+        discipline = Discipline()
+        discipline.take(crystal.sample(0.0, told=True))
+        discipline.take(foretelling(crystal, 3600.0, holds_s=80_000.0, drift=1e-6))
+        later(discipline)
+        assert not discipline.foretold(crystal.shows(7300.0))
+
+
+def test_a_forecast_of_a_rate_that_the_last_hours_exclude_is_not_believed():
+    crystal, discipline = Crystal(5e-6), Discipline()
+    for step in range(8):
+        discipline.take(crystal.sample(3600.0 * step, told=True))
+    discipline.take(foretelling(crystal, 8 * 3600.0, holds_s=80_000.0, drift=1e-7, rate=90e-6))
+    now = crystal.shows(8 * 3600.0)
+    assert not discipline.foretold(now + 1)
+    assert discipline.uncertainty(now + 1000) > 0.06, "nor is the own rate: one of them must be wrong"
+    assert abs(discipline.rate - 5e-6) < 30e-6
+
+
+def test_a_forecast_does_not_outlive_a_restart():
+    crystal, discipline = Crystal(5e-6), Discipline()
+    discipline.take(crystal.sample(0.0, told=True))
+    discipline.take(foretelling(crystal, 3600.0, holds_s=80_000.0, drift=1e-7))
+    now = crystal.shows(3700.0)
+    again = Discipline(discipline.held("a", BEGIN + 3700, now), runs_on=True)
+    assert again.unix(now) == pytest.approx(discipline.unix(now), abs=1e-6)
+    assert not again.foretold(now + 10)
+    assert again.uncertainty(now + 10_000) > discipline.uncertainty(now + 10_000)

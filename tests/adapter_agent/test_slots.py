@@ -10,7 +10,7 @@ from adapter_agent.own_slot import HOLD_S
 from adapter_agent.radio.base import Span
 from adapter_agent.simulation.crystal import Crystal, CrystalClock
 from meterwire import clock_package, config_records
-from meterwire.clock_package import ClockAnswer, ClockQuality
+from meterwire.clock_package import ClockAnswer, ClockForecast, ClockQuality
 from meterwire.config_records import ConfigurationRefused, Reporting, SlotRecord, SlotReport, SlotState
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.slots import FREQUENCIES_HZ, Slot, length_ms
@@ -138,15 +138,25 @@ async def test_an_answer_that_nobody_could_give_ends_trust_until_it_is_repeated(
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"\x80", bytes(13), b"\xff" * 13, ClockAnswer(1, 0, 0, 5, ClockQuality.NONE).encode(), b"\x80" * 51],
+    [
+        b"",
+        b"\x80",
+        bytes(13),
+        b"\xff" * 13,
+        ClockAnswer(1, 0, 0, 5, ClockQuality.NONE).encode(),
+        ClockAnswer(1, 0, 0, 5, ClockQuality.NONE).encode() + ClockForecast(96, 0).encode(),
+        ClockForecast(96, 0).encode(),
+        b"\x80" * 51,
+    ],
 )
 async def test_bad_clock_answers_change_nothing(house, payload):
     house.network.after_report = configuration(3, SlotRecord(slot()))
     async with house.running() as app:
         await house.pass_time(400, every_s=10)
-        before = app._parts.time.discipline.unix(1e6)
+        discipline = app._parts.time.discipline
+        before = discipline.unix(1e6), discipline.uncertainty(1e6)
         app.downlink(clock_package.PORT, payload)
-        assert app._parts.time.discipline.unix(1e6) == before
+        assert (discipline.unix(1e6), discipline.uncertainty(1e6)) == before
 
 
 @pytest.mark.parametrize(

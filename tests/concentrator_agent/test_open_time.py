@@ -10,7 +10,7 @@ from concentrator_agent.config import RegionSettings
 from concentrator_agent.server.queue import URGENT_PRIORITY
 from concentrator_agent.server.track import Track
 from concentrator_agent.server.windows import Window, second_is_better
-from meterwire.clock_package import PORT, AppTimeReq, ClockAnswer, decode_down
+from meterwire.clock_package import PORT, AppTimeReq, ClockAnswer, ClockForecast, decode_down
 from meterwire.lorawan.airtime import airtime_s
 from meterwire.lorawan.eu868 import EU868
 from meterwire.lorawan.frame import DataFrame
@@ -261,8 +261,9 @@ async def test_a_question_in_open_time_is_answered_by_what_the_slot_has_shown(ho
         assert await house.in_slot(late=0.020 - 0.018 * number) == []
     fcnt = house.mote.fcnt
     (answer,) = await house.in_open_time(AppTimeReq(0, 1, answer_required=True).encode(), PORT)
-    (told,) = decode_down(answer.payload)
+    told, forecast = decode_down(answer.payload)
     assert isinstance(told, ClockAnswer)
+    assert isinstance(forecast, ClockForecast)
     assert told.fcnt_low == fcnt
     passed = 300 - 7.0 - 120.06
     assert told.offset_us / 1e3 == pytest.approx(54 - 20 + passed * 0.020, abs=2.0)

@@ -13,6 +13,7 @@ from meterwire.clock_package import (
     AppTimeAns,
     AppTimeReq,
     ClockAnswer,
+    ClockForecast,
     ClockQuality,
     ForceDeviceResyncReq,
     decode_down,
@@ -37,6 +38,7 @@ class Device:
         self.planned = 0.0
         self.slot = SLOT
         self.answers: list[ClockAnswer] = []
+        self.forecasts: list[ClockForecast] = []
         self.deaf = False
         self.resyncs = 0
 
@@ -67,13 +69,15 @@ class Device:
         opened = self.read(phy)
         if opened.fport != PORT or self.deaf:
             return
-        (command,) = decode_down(opened.payload)
+        command, *behind = decode_down(opened.payload)
         if isinstance(command, ForceDeviceResyncReq):
             self.resyncs += 1
             return
         assert isinstance(command, ClockAnswer)
         assert command.fcnt_low == fcnt
         self.answers.append(command)
+        self.forecasts += [one for one in behind if isinstance(one, ClockForecast)]
+        assert len(behind) <= 1
         self.ahead -= command.offset_us / 1e6
         self.rate -= command.rate_ppb / 1e9
 
@@ -92,6 +96,21 @@ async def test_a_crystal_is_told_how_it_runs_before_its_guard_is_used_up(lab: La
     assert abs(device.rate) < 0.5e-6
     assert abs(device.ahead) < 0.01
     assert len(device.answers) <= 3
+
+
+async def test_an_answer_tells_how_long_it_will_do_and_the_clock_keeps_to_that(lab: Lab) -> None:
+    device = Device(lab, 20.0)
+    await device.begin()
+    await device.send(6)
+    first, answer = device.forecasts[0], device.answers[0]
+    assert answer.uncertainty_ms / 1e3 + first.quarters * 900 * first.drift_ppb / 1e9 <= 0.85 * 0.060 + 0.001
+    for quarter in range(min(first.quarters, 12)):
+        assert abs(device.ahead) <= answer.uncertainty_ms / 1e3 + (quarter + 1) * 900 * first.drift_ppb / 1e9
+        await device.send()
+    await device.send(200)
+    await device.send(fport=PORT, payload=AppTimeReq(0, 1, answer_required=True).encode())
+    await device.send(2)
+    assert device.forecasts[-1].quarters > first.quarters, "who is known for days is trusted for longer"
 
 
 async def test_an_answer_speaks_of_the_start_of_the_uplink_it_answers(lab: Lab) -> None:

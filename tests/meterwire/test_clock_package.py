@@ -7,6 +7,7 @@ from meterwire.clock_package import (
     AppTimeAns,
     AppTimeReq,
     ClockAnswer,
+    ClockForecast,
     ClockQuality,
     DeviceAppTimePeriodicityAns,
     DeviceAppTimePeriodicityReq,
@@ -33,6 +34,8 @@ DOWN = [
     # ours, by hand from the layout in docs/formats.md
     (ClockAnswer(0x1234, -45_000, 1_500, 7, ClockQuality.NTP), "801234ffff50380005dc000702"),
     (ClockAnswer(0xFFFF, 2_000_000, -20_000, 65_535, ClockQuality.GPS, leap_soon=True), "80ffff001e8480ffb1e0ffff83"),
+    (ClockForecast(24, 1250), "811804e2"),
+    (ClockForecast(255, 65_535), "81ffffff"),
 ]
 
 
@@ -107,3 +110,18 @@ def test_a_quality_that_does_not_exist_is_refused() -> None:
 def test_values_that_do_not_fit_are_refused(command: ClockAnswer) -> None:
     with pytest.raises(FormatError, match=r"fit|16 bits"):
         command.encode()
+
+
+@pytest.mark.parametrize(
+    "forecast", [ClockForecast(0, 1), ClockForecast(256, 1), ClockForecast(1, -1), ClockForecast(1, 65_536)]
+)
+def test_a_forecast_that_does_not_fit_is_refused(forecast: ClockForecast) -> None:
+    with pytest.raises(FormatError, match="1 to 255 quarters of an hour, of at most 65535 ppb"):
+        forecast.encode()
+
+
+def test_a_forecast_for_no_time_is_refused_and_the_answer_before_it_is_good() -> None:
+    answer = ClockAnswer(1, 2, 3, 4, ClockQuality.NTP)
+    commands, wrong = read_down(answer.encode() + bytes.fromhex("81000001"))
+    assert commands == [answer]
+    assert "no time at all" in str(wrong)
