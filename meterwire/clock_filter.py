@@ -19,6 +19,7 @@ STAMP_S: Final = 0.001  # usual standard deviation of a radio's stamp
 INITIAL_RATE: Final = 50e-6  # standard deviation: a bad crystal of 100 ppm is two of it
 INITIAL_SWING: Final = 2e-6
 WANDER: Final = 0.8e-6  # of the rate in a day, where the temperature is even
+FIRST_NOISE: Final = 2.0  # nobody knows yet how lively it is
 LEAST_NOISE: Final = 0.5  # how much quieter than that an adapter can be thought to be, as a variance …
 MAX_NOISE: Final = 400.0  # … and how much livelier
 LEARNING: Final = 0.02
@@ -202,7 +203,7 @@ class ClockFilter(msgspec.Struct):
         variances = (stamp * stamp, INITIAL_RATE**2, INITIAL_SWING**2, INITIAL_SWING**2)
         self.at, self.x = now, [offset, 0.0, 0.0, 0.0]
         self.p = [[variances[i] if i == j else 0.0 for j in range(4)] for i in range(4)]
-        self.noise, self.frames, self.outliers = 1.0, 1, 0
+        self.noise, self.frames, self.outliers = FIRST_NOISE, 1, 0
         self.strange = self.other = None
 
     def _is_other(self, innovation: float, other: Vector, spread: float) -> bool:
