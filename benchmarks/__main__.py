@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 NAMES = (
     "uplink", "concentrator", "pipeline", "pages", "pairing", "keys", "slots", "clock", "radio", "building", "slotmap",
-    "discipline",
+    "discipline", "trust",
 )  # fmt: skip
 SECONDS = 180
 

@@ -1,10 +1,12 @@
 """When a device is told how its clock runs: late enough to be rare, early enough to keep its guard. Pure."""
 
+from math import ceil
 from typing import Final
 
 import msgspec
 
 from meterwire.clock_filter import DAY_S, ClockFilter
+from meterwire.clock_package import MAX_DRIFT_PPB, QUARTER_S, ClockForecast
 
 PER_DAY: Final = 2.0
 SHARE: Final = 0.5  # of the guard, which the predicted error may use up
@@ -13,6 +15,7 @@ SAVED: Final = 2.0  # answers that a quiet time saves up
 DEBT: Final = -2.0  # credit that is remembered; a device outdoors needs more answers than any budget has
 LEARNING: Final = 0.3
 LEAST_AHEAD_S: Final = 3600.0
+FORECAST_SHARE: Final = 0.85  # of the guard: until its bound reaches that, a clock that was answered need not ask
 
 
 class Budget(msgspec.Struct):
@@ -45,3 +48,15 @@ class Budget(msgspec.Struct):
         self.ahead_s = max(LEAST_AHEAD_S, self.ahead_s + LEARNING * (since - self.ahead_s))
         self.left = max(DEBT, self.left - 1.0)
         self.spent_at = self.at
+
+
+def forecast(track: ClockFilter, now: float, rate: float, guard_s: float) -> ClockForecast | None:
+    """How long a clock may trust the answer that it gets at `now`, and that tells it `rate` (s/s).
+
+    None while so little is known of it that its own doubts do better.
+    """
+    found = track.forecast(now, rate, FORECAST_SHARE * guard_s)
+    drift_ppb = ceil(found.drift * 1e9)
+    if not track.settled or drift_ppb > MAX_DRIFT_PPB:
+        return None
+    return ClockForecast(round(found.seconds / QUARTER_S), drift_ppb)

@@ -5,13 +5,13 @@ sent by the slot. Answers go to the uplink that was measured, or not at all: the
 slots leave no room for that, a question for the time in open time is answered by what was measured before.
 """
 
-from math import ceil
 from typing import Final
 
 import msgspec
 
 from concentrator_agent.events import Events
 from concentrator_agent.server import clock_service
+from concentrator_agent.server.answers import forecast
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.disagreement import Disagreement
 from concentrator_agent.server.proposals import FEWEST, propose
@@ -23,13 +23,10 @@ from concentrator_agent.timeplan import TimePlan
 from edge.outbox import Entry
 from meterwire.clock_filter import ClockFilter
 from meterwire.clock_package import (
-    MAX_DRIFT_PPB,
     MAX_UNCERTAINTY_MS,
     OFFSET_LIMIT_US,
-    QUARTER_S,
     AppTimeReq,
     ClockAnswer,
-    ClockForecast,
     ForceDeviceResyncReq,
 )
 from meterwire.lorawan.airtime import airtime_s
@@ -46,7 +43,6 @@ OUTSIDE_ALARM: Final = 8  # frames outside that are reported though none came in
 FIRST_REPORT: Final = 10  # frames in a new slot that are reported without waiting for the hour
 BESIDE: Final = 4  # frames outside in a row: a device that is wrong without knowing it is told to ask
 RESYNC_EVERY_S: Final = 3600.0
-FORECAST_SHARE: Final = 0.85  # of the guard: until its bound reaches that, a clock that was answered need not ask
 CONTRADICTS_S: Final = 2  # between a device's own whole seconds and ours
 
 
@@ -190,7 +186,8 @@ class Tracking:
         answer = ClockAnswer(
             fcnt & 0xFFFF, offset_us, rate_ppb, uncertainty, wire_quality(quality), self._keeper.leap_soon
         )
-        payload = answer.encode() + _forecast(clock, begin, rate_ppb / 1e9, slot.guard_ms / 1000)
+        holds = forecast(clock, begin, rate_ppb / 1e9, slot.guard_ms / 1000)
+        payload = answer.encode() + (b"" if holds is None else holds.encode())
         clock.answer(offset_us / 1e6, rate_ppb / 1e9)
         track.budget.spend()
         track.asked = False
@@ -245,12 +242,3 @@ class Tracking:
         )
         track.deviations, track.outside, track.answers, track.reported_at = [], 0, 0, begin
         return entry
-
-
-def _forecast(clock: ClockFilter, begin: float, rate: float, guard_s: float) -> bytes:
-    """How long the device may trust its answer; nothing while so little is known that its own doubts do better."""
-    forecast = clock.forecast(begin, rate, FORECAST_SHARE * guard_s)
-    drift_ppb = ceil(forecast.drift * 1e9)
-    if not clock.settled or drift_ppb > MAX_DRIFT_PPB:
-        return b""
-    return ClockForecast(round(forecast.seconds / QUARTER_S), drift_ppb).encode()
