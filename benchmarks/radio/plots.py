@@ -19,6 +19,7 @@ from benchmarks.radio.delivery import slotted_readings, unslotted_delivery
 from benchmarks.radio.figures import BOUND_METERS, FOREIGN_ERLANG, OMS_SIZE, SEED, TRACES
 from benchmarks.radio.planning import GUARD_MS, fill
 from benchmarks.radio.sites import SITES, Site, deploy
+from benchmarks.trust import Pair
 from meterwire.slots import Kind
 
 PERIODS: Final = (5, 300)  # fewest and most: small sites are watched longer
@@ -113,6 +114,14 @@ def _errors() -> Iterable[tuple[str, Sequence[float]]]:
                 if place.indoors:
                     seconds += clock.run(place, scheme, DAYS, random.Random(SEED + number))[0]
         yield name, [1000 * second for second in seconds]
+    frames = [
+        frame
+        for place in clock.PLACES.values()
+        for number in range(ADAPTERS)
+        for frame in Pair(random.Random(SEED + number)).live(place, DAYS)
+        if frame.day >= clock.WARM_DAYS and frame.error is not None
+    ]
+    yield "asked for by forecast, all places", [1000 * (frame.error or 0.0) for frame in frames]
 
 
 def _line(axes: Axes, across: Sequence[float], up: Sequence[float], name: str, look: tuple[str, str]) -> None:
