@@ -281,8 +281,13 @@ class Discipline:
         self._line = self._through(sample, sample.unix_s, sample.uncertainty_s)
 
     def _through(self, sample: Sample, unix_s: float, uncertainty_s: float) -> _Line:
-        """The line from an answer on. Its forecast is of the rate it told: of another one it says nothing."""
+        """The line from an answer on. Its forecast is of the rate it told: of another one it says nothing.
+
+        Until a day has shown its noon and its night, nobody knows them: the larger bound counts.
+        """
         holds_s, drift = (sample.holds_s, sample.drift) if sample.rate == self._rate[0] else (0.0, 0.0)
+        if sample.monotonic_s - self._known_since < DAY_S:
+            drift = max(drift, self._rate[1] + self._wander)
         return _Line(sample.monotonic_s, unix_s, uncertainty_s, *self._rate, holds_s, drift)
 
     def _learn(self, line: _Line, sample: Sample, age: float, error: float) -> None:

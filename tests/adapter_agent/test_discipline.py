@@ -291,13 +291,22 @@ def foretelling(crystal: Crystal, true_s: float, holds_s: float, drift: float, r
 def test_a_forecast_is_what_the_clock_goes_by_for_its_time_and_twice_as_doubtful_afterwards():
     crystal, discipline = Crystal(5e-6), Discipline()
     discipline.take(crystal.sample(0.0, told=True))
-    discipline.take(foretelling(crystal, 3600.0, holds_s=20_000.0, drift=2e-6))
-    now = crystal.shows(3600.0)
+    discipline.take(foretelling(crystal, DAY_S + 60, holds_s=20_000.0, drift=2e-6))
+    now = crystal.shows(DAY_S + 60)
     assert discipline.foretold(now + 19_999)
     assert not discipline.foretold(now + 20_001)
     assert discipline.uncertainty(now + 10_000) == pytest.approx(0.01 + 0.02)
     assert discipline.uncertainty(now + 20_000) == pytest.approx(0.01 + 0.04)
     assert discipline.uncertainty(now + 30_000) >= 0.01 + 0.04 + 0.04
+
+
+def test_on_the_first_day_a_forecast_does_not_make_it_surer_than_it_is_by_itself():
+    crystal, discipline = Crystal(5e-6), Discipline()
+    discipline.take(crystal.sample(0.0, told=True))
+    discipline.take(foretelling(crystal, DAY_S - 60, holds_s=80_000.0, drift=1e-7))
+    now = crystal.shows(DAY_S - 60)
+    assert discipline.foretold(now + 10_000)
+    assert discipline.uncertainty(now + 10_000) >= 0.01 + FIRST_WANDER * 10_000
 
 
 def test_the_next_answer_or_hint_ends_a_forecast():
