@@ -1,8 +1,9 @@
 """How far off an adapter sends while it trusts its slot, and how often it has to ask for that.
 
 The adapter's own discipline, the concentrator's filter and forecast, the crystals and places of `benchmarks.clock`. A
-telegram in its slot every 900 s, none answered there, as where slots lie side by side; in open time in between the
-adapter asks when its clock may be wrong by too much of the guard (60 ms). 5 % of questions and answers are lost.
+telegram in its slot every 900 s, none answered there, as where slots lie side by side; in open time, twice in between,
+the adapter asks when its clock may be wrong by too much of the guard (60 ms). 5 % of its questions come to nothing:
+half of them are not heard, of the others the answer is not, which the concentrator does not know at first.
 
 `asked_per_day_*`: questions per adapter and day, `p9999_ms_*`: the error that 99.99 % of all frames keep, `worst_ms_*`
 the worst, `beside_per_10000_*`: frames that began further off than the guard; all without the first two days.
@@ -20,13 +21,14 @@ from adapter_agent.discipline import Discipline, Sample
 from adapter_agent.timekeeping import TOLD_S
 from benchmarks.clock import LOST, PERIOD_S, PLACES, STAMP_S, STEPS, WARM_DAYS, Place, rates
 from benchmarks.support import arguments, report
-from concentrator_agent.server.answers import Budget, forecast
+from concentrator_agent.server.answers import Budget, content_s, forecast
 from meterwire.clock_filter import ClockFilter
 from meterwire.clock_package import QUARTER_S
 
 GUARD_S: Final = 0.060
 ADAPTERS: Final = 60
 DAYS: Final = 12
+OPEN_TIMES: Final = 2  # in a period
 SEED: Final = 100
 
 
@@ -35,7 +37,7 @@ class Frame(NamedTuple):
 
     day: int
     error: float | None
-    asked: bool
+    asked: int
 
 
 class Pair:
@@ -50,25 +52,31 @@ class Pair:
 
     def live(self, place: Place, days: int) -> Iterator[Frame]:
         for step, rate in enumerate(rates(place, days, self.dice)):
-            self._pass(rate)
-            asked = self._asks()
-            if asked and self.dice.random() >= LOST:
-                self._answer()
+            asked = 0
+            for _ in range(OPEN_TIMES):
+                self._pass(rate)
+                asked += self._asks()
             self._pass(rate)
             yield Frame(step // STEPS, self._send(), asked)
 
     def _pass(self, rate: float) -> None:
-        """Half a period."""
-        self.true += PERIOD_S / 2
-        self.shown += PERIOD_S / 2 * (1 + rate)
+        """The time between two of them."""
+        self.true += PERIOD_S / (OPEN_TIMES + 1)
+        self.shown += PERIOD_S / (OPEN_TIMES + 1) * (1 + rate)
 
     def _error(self) -> float:
         return (self.adapter.unix(self.shown) or 0.0) - self.true
 
     def _asks(self) -> bool:
+        """Whether it had to ask."""
         ahead = self.shown + PERIOD_S
         share = TOLD_ASK_SHARE if self.adapter.foretold(ahead) else ASK_SHARE
-        return self.track is not None and self.adapter.uncertainty(ahead) >= share * GUARD_S
+        if self.track is None or self.adapter.uncertainty(ahead) < share * GUARD_S:
+            return False
+        fate = self.dice.random()
+        if fate >= LOST / 2:
+            self._answer(arrives=fate >= LOST)
+        return True
 
     def _send(self) -> float | None:
         if self.adapter.uncertainty(self.shown) >= GUARD_S:
@@ -84,26 +92,29 @@ class Pair:
     def _device_time(self) -> None:
         self.adapter.take(Sample(self.shown, self.true + self.dice.uniform(-TOLD_S, TOLD_S) / 2, TOLD_S))
 
-    def _answer(self) -> None:
+    def _answer(self, arrives: bool) -> None:
         track = self.track
         assert track is not None
-        if track.outliers or track.estimate(self.true).bound >= GUARD_S:
-            track.loosen()
-            return self._device_time()
         track.reach(self.true)
+        track.asked(self.true)
+        if track.outliers or track.bound(self.true) >= GUARD_S:
+            track.loosen()
+            return self._device_time() if arrives else None
         known = track.estimate(self.true)
         offset = round(known.offset * 1e6) / 1e6
         rate = round(track.mean_rate(self.true, self.budget.ahead_s) * 1e9) / 1e9
+        uncertainty = math.ceil(track.bound(self.true) * 1000) / 1000
         holds = forecast(track, self.true, rate, GUARD_S)
-        track.answer(offset, rate)
+        content = content_s(holds, uncertainty, guard_s=GUARD_S, period_s=PERIOD_S)
+        track.answer(offset, rate, self.true + content)
         self.budget.at = self.true
         self.budget.spend()
+        if not arrives:
+            return None
         crystal = (1 + self.adapter.rate) * (1 + rate) - 1
-        told = Sample(
-            self.shown, (self.adapter.unix(self.shown) or 0.0) - offset, math.ceil(known.bound * 1000) / 1000, crystal,
-            0.0 if holds is None else holds.quarters * QUARTER_S, 0.0 if holds is None else holds.drift_ppb / 1e9,
-        )  # fmt: skip
-        self.adapter.take(told)
+        holds_s, drift = (0.0, 0.0) if holds is None else (holds.quarters * QUARTER_S, holds.drift_ppb / 1e9)
+        unix = (self.adapter.unix(self.shown) or 0.0) - offset
+        self.adapter.take(Sample(self.shown, unix, uncertainty, crystal, holds_s, drift))
         return None
 
 

@@ -63,7 +63,8 @@ class ClockFilter(msgspec.Struct):
     """One adapter's track; `to_bytes` and `from_bytes` carry it over a restart.
 
     `x` is offset, rate, and the daily swing's two amplitudes at `at`; `p` their covariance by rows; `noise` scales the
-    rate's wandering. `other` is the distance of the estimate to the possibility that the last answer was lost.
+    rate's wandering. `other` is the distance of the estimate to the possibility that the last answer was lost; who has
+    it does not ask again before `content`.
     """
 
     at: float
@@ -78,6 +79,7 @@ class ClockFilter(msgspec.Struct):
     undecided: int = 0
     answered: int = 0
     lost: int = 0
+    content: float = 0.0
 
     @property
     def settled(self) -> bool:
@@ -88,6 +90,11 @@ class ClockFilter(msgspec.Struct):
         """What the clock is like at `now`, which may lie in the future."""
         x, p = _moved(self.x, self.p, self.at, now, self.noise)
         return Estimate(x[0], x[1], sqrt(max(p[0][0], 0.0)), sqrt(max(p[1][1], 0.0)))
+
+    def bound(self, now: float) -> float:
+        """The bound (s) of the estimate at `now`, whether the last answer has arrived or not."""
+        other = 0.0 if self.other is None else _carried(self.other, self.at, now)[0]
+        return self.estimate(now).bound + abs(other)
 
     def mean_rate(self, now: float, ahead_s: float) -> float:
         """The rate (s/s) that the clock will have on the average from `now` on for so many seconds."""
@@ -100,15 +107,14 @@ class ClockFilter(msgspec.Struct):
         Until the bound reaches `within_s`, but a quarter of an hour at least and a day at most. The rate's swing and
         its wandering are both in it.
         """
-        begin = self.estimate(now)
+        begin, bound = self.estimate(now).offset, self.bound(now)
         forecast = Forecast(0.0, 0.0)
         for step in range(1, FORECAST_STEPS + 1):
             seconds = step * FORECAST_STEP_S
-            then = self.estimate(now + seconds)
-            bound = abs(then.offset - begin.offset - rate * seconds) + then.bound
-            if bound > within_s and step > 1:
+            strays = abs(self.estimate(now + seconds).offset - begin - rate * seconds) + self.bound(now + seconds)
+            if strays > within_s and step > 1:
                 break
-            forecast = Forecast(seconds, max(forecast.drift, (bound - begin.bound) / seconds))
+            forecast = Forecast(seconds, max(forecast.drift, (strays - bound) / seconds))
         return forecast
 
     def measure(self, now: float, offset: float, stamp: float = STAMP_S) -> bool:
@@ -153,8 +159,19 @@ class ClockFilter(msgspec.Struct):
             self.other = None if self.other is None else _carried(self.other, self.at, now)
             self.at = now
 
-    def answer(self, offset: float, rate: float) -> None:
-        """An answer that says so of the clock at `at` goes out: the clock of the next frame is probably right by it."""
+    def asked(self, now: float) -> None:
+        """The device asks at `now`. If it would not with the last answer, and no frame came since, that was lost."""
+        if self.other is not None and not self.undecided and now < self.content:
+            self.x = [value + distance for value, distance in zip(self.x, self.other, strict=True)]
+            self.other = None
+            self.lost += 1
+
+    def answer(self, offset: float, rate: float, content: float = 0.0) -> None:
+        """An answer that says so of the clock at `at` goes out: the clock of the next frame is probably right by it.
+
+        `content`: until when a device that has it does not ask again.
+        """
+        self.content = content
         lost = [offset, rate, 0.0, 0.0]
         if self.other is not None and self.odds < 0:
             self.x = [value + distance for value, distance in zip(self.x, self.other, strict=True)]

@@ -15,6 +15,7 @@ SAVED: Final = 2.0  # answers that a quiet time saves up
 DEBT: Final = -2.0  # credit that is remembered; a device outdoors needs more answers than any budget has
 LEARNING: Final = 0.3
 LEAST_AHEAD_S: Final = 3600.0
+OWN_DRIFT: Final = 6e-6  # s/s; what a device reckons with on its first day, whatever it is told
 FORECAST_SHARE: Final = 0.85  # of the guard: until its bound reaches that, a clock that was answered need not ask
 
 
@@ -60,3 +61,11 @@ def forecast(track: ClockFilter, now: float, rate: float, guard_s: float) -> Clo
     if not track.settled or drift_ppb > MAX_DRIFT_PPB:
         return None
     return ClockForecast(round(found.seconds / QUARTER_S), drift_ppb)
+
+
+def content_s(holds: ClockForecast | None, uncertainty_s: float, *, guard_s: float, period_s: float) -> float:
+    """For how many seconds a device that has such an answer has no reason to ask again; 0 where that is not known."""
+    if holds is None:
+        return 0.0
+    drift = max(holds.drift_ppb * 1e-9, OWN_DRIFT)
+    return min(holds.quarters * QUARTER_S, (SHARE * guard_s - uncertainty_s) / drift) - period_s

@@ -11,7 +11,7 @@ import msgspec
 
 from concentrator_agent.events import Events
 from concentrator_agent.server import clock_service
-from concentrator_agent.server.answers import forecast
+from concentrator_agent.server.answers import content_s, forecast
 from concentrator_agent.server.dedupe import Uplink
 from concentrator_agent.server.disagreement import Disagreement
 from concentrator_agent.server.proposals import FEWEST, propose
@@ -115,9 +115,12 @@ class Tracking:
             return Measured(track.encode(), (), answer, is_clock=False)
         if self._time.open_time is None or clock is None or not self._keeper.may_tell(best.time_quality):
             return None
-        if clock.outliers or begin < clock.at or clock.estimate(begin).bound >= slot.guard_ms / 1000:
+        if clock.outliers or begin < clock.at:
             return None
         clock.reach(begin)
+        clock.asked(begin)
+        if clock.bound(begin) >= slot.guard_ms / 1000:
+            return None
         answer = self._answer(slot, track, begin, best.time_quality, fcnt)
         return Measured(track.encode(), (), answer)
 
@@ -182,13 +185,15 @@ class Tracking:
         assert clock is not None
         now = clock.estimate(begin)
         offset_us, rate_ppb = round(now.offset * 1e6), round(clock.mean_rate(begin, track.budget.ahead_s) * 1e9)
-        uncertainty = min(MAX_UNCERTAINTY_MS, -(-round(now.bound * 1e6) // 1000))
+        uncertainty = min(MAX_UNCERTAINTY_MS, -(-round(clock.bound(begin) * 1e6) // 1000))
         answer = ClockAnswer(
             fcnt & 0xFFFF, offset_us, rate_ppb, uncertainty, wire_quality(quality), self._keeper.leap_soon
         )
-        holds = forecast(clock, begin, rate_ppb / 1e9, slot.guard_ms / 1000)
+        guard_s = slot.guard_ms / 1000
+        holds = forecast(clock, begin, rate_ppb / 1e9, guard_s)
+        content = content_s(holds, uncertainty / 1000, guard_s=guard_s, period_s=slot.period_s)
         payload = answer.encode() + (b"" if holds is None else holds.encode())
-        clock.answer(offset_us / 1e6, rate_ppb / 1e9)
+        clock.answer(offset_us / 1e6, rate_ppb / 1e9, begin + content)
         track.budget.spend()
         track.asked = False
         track.answers += 1

@@ -271,6 +271,23 @@ async def test_a_question_in_open_time_is_answered_by_what_the_slot_has_shown(ho
     assert told.uncertainty_ms < 30
 
 
+async def test_who_asks_again_is_told_the_same_again_and_not_that_all_is_well(house: House) -> None:
+    """The first answer was lost: by it the clock would be right now."""
+    await house.begin(*BLOCKED)
+    for number in range(40):
+        assert await house.in_slot(late=-0.0004 * number) == []
+    question = AppTimeReq(0, 1, answer_required=True).encode()
+    told = []
+    for _ in range(2):
+        (answer,) = await house.in_open_time(question, PORT)
+        told += [one for one in decode_down(answer.payload) if isinstance(one, ClockAnswer)]
+    first, second = told
+    assert first.offset_us / 1e3 == pytest.approx(15.7, abs=1.5)
+    assert second.offset_us / 1e3 == pytest.approx(15.7 + 0.15, abs=1.5)
+    assert second.rate_ppb == pytest.approx(first.rate_ppb, abs=50)
+    assert second.uncertainty_ms <= first.uncertainty_ms + 2
+
+
 async def test_what_was_told_in_open_time_is_expected_of_the_next_frames(house: House, lab: Lab) -> None:
     await house.begin(*BLOCKED)
     for number in range(4):

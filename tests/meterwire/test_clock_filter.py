@@ -89,6 +89,33 @@ def test_an_answer_that_was_never_sent_leaves_no_trace() -> None:
     assert track.answered == 0
 
 
+def test_who_asks_again_though_an_answer_would_do_has_not_got_it() -> None:
+    track = fed(10.0, 97, stamp=0.0005)
+    before, told = list(track.x), track.estimate(track.at)
+    track.answer(told.offset, told.rate, content=track.at + 1000)
+    track.reach(track.at + 300)
+    track.asked(track.at)
+    assert track.x[:2] == pytest.approx([before[0] + 300 * told.rate, before[1]], abs=1e-5)
+    assert (track.other, track.lost) == (None, 1)
+
+
+def test_who_asks_again_later_or_after_a_frame_may_have_got_it_and_both_are_within_the_bound() -> None:
+    for frame, later in ((False, 1000), (True, 300)):
+        track = fed(10.0, 97, stamp=0.0005)
+        told = track.estimate(track.at)
+        alone = track.bound(track.at + PERIOD)
+        assert alone == track.estimate(track.at + PERIOD).bound
+        track.answer(0.01, told.rate, content=track.at + 900)
+        if frame:
+            track.measure(track.at + 100, told.offset - 0.005)  # right in the middle
+        track.reach(track.at + later)
+        track.asked(track.at)
+        assert track.other is not None
+        assert track.lost == 0
+        if not frame:
+            assert track.bound(track.at) >= 0.01 + track.estimate(track.at).bound
+
+
 def test_a_track_survives_a_restart() -> None:
     track = fed(-7.0, 40, stamp=0.001)
     track.answer(0.02, -7e-6)
