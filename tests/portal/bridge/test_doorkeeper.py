@@ -18,6 +18,7 @@ from provisioning.keys.vault import Vault
 from provisioning.pki.models import Authority, Certificate, RevocationList
 from provisioning.pki.queries import broker_trust
 from provisioning.pki.services import publish, revoke
+from provisioning.pki.signing import BACKDATED
 from tests.cast import STAGE, Cast, cast
 from tests.provisioning.pki.authority import authority, enrolled
 
@@ -150,7 +151,9 @@ def test_two_lists_of_one_second_are_followed_by_a_third_that_the_broker_goes_by
 ) -> None:
     void(enrolled(cast.concentrator(), tmp_path / "device"))
     begun = next(iter(broker.lists_begin(folder)))[1]
-    publish(Vault.from_settings(), issuing, begun)  # in the second of the one that the broker has read
+    earlier = begun - timedelta(seconds=1)  # else the list is due, in whatever second it is
+    Certificate.objects.exclude(revoked_at=None).update(revoked_at=earlier)
+    publish(Vault.from_settings(), issuing, begun + BACKDATED)  # in the second of the one that the broker has read
     number = RevocationList.objects.latest("number").number
     keeper.look()
     assert broker.lists_begin(folder) == {(issuing_name(folder), begun)}
