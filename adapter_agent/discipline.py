@@ -169,7 +169,7 @@ class Discipline:
         return self._rate[0] if self._line is None else self._line.rate
 
     def foretold(self, monotonic_s: float) -> bool:
-        """Whether the network's own forecast is what `uncertainty` goes by at that moment."""
+        """Whether the network's own forecast reaches to that moment, so that `uncertainty` reckons with it."""
         line = self._line
         return line is not None and 0.0 <= monotonic_s - line.monotonic_s <= line.holds_s
 
@@ -283,9 +283,11 @@ class Discipline:
     def _through(self, sample: Sample, unix_s: float, uncertainty_s: float) -> _Line:
         """The line from an answer on. Its forecast is of the rate it told: of another one it says nothing.
 
-        Until a day has shown its noon and its night, nobody knows them: the larger bound counts.
+        It is believed for a day at most, and not that a crystal keeps its rate better than any does. Until a day has
+        shown its noon and its night, nobody knows them: the larger bound counts.
         """
-        holds_s, drift = (sample.holds_s, sample.drift) if sample.rate == self._rate[0] else (0.0, 0.0)
+        holds_s = min(sample.holds_s, DAY_S) if sample.rate == self._rate[0] else 0.0
+        drift = max(sample.drift, LEAST_WANDER)
         if sample.monotonic_s - self._known_since < DAY_S:
             drift = max(drift, self._rate[1] + self._wander)
         return _Line(sample.monotonic_s, unix_s, uncertainty_s, *self._rate, holds_s, drift)

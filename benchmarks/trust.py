@@ -33,7 +33,7 @@ SEED: Final = 100
 
 
 class Frame(NamedTuple):
-    """One period of an adapter: how far off (s) it sent in its slot, None without trust, and whether it asked."""
+    """One period of an adapter: how far off (s) it sent in its slot, None without trust, and how often it asked."""
 
     day: int
     error: float | None

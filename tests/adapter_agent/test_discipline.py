@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter_agent.discipline import DAY_S, FIRST_WANDER, MAX_RATE, TWICE_S, Discipline, Sample, Verdict
+from adapter_agent.discipline import DAY_S, FIRST_WANDER, LEAST_WANDER, MAX_RATE, TWICE_S, Discipline, Sample, Verdict
 
 BEGIN = 1_767_225_600.0
 
@@ -307,6 +307,16 @@ def test_on_the_first_day_a_forecast_does_not_make_it_surer_than_it_is_by_itself
     now = crystal.shows(DAY_S - 60)
     assert discipline.foretold(now + 10_000)
     assert discipline.uncertainty(now + 10_000) >= 0.01 + FIRST_WANDER * 10_000
+
+
+def test_no_forecast_is_believed_for_more_than_a_day_or_of_a_better_crystal_than_there_is():
+    crystal, discipline = Crystal(5e-6), Discipline()
+    discipline.take(crystal.sample(0.0, told=True))
+    discipline.take(foretelling(crystal, 2 * DAY_S, holds_s=255 * 900.0, drift=0.0))
+    now = crystal.shows(2 * DAY_S)
+    assert discipline.uncertainty(now + DAY_S) == pytest.approx(0.01 + LEAST_WANDER * DAY_S)
+    assert discipline.foretold(now + DAY_S - 1)
+    assert not discipline.foretold(now + DAY_S + 1)
 
 
 def test_the_next_answer_or_hint_ends_a_forecast():

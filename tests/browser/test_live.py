@@ -54,6 +54,15 @@ def drawn(page: Page) -> int:
     return int(page.evaluate(INK))
 
 
+def news(page: Page, portal: Portal) -> None:
+    """The page's clock stands still, and it has heard of something new."""
+    page.evaluate(HEARD)
+    page.clock.install()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
+    portal.stage("stage.tell", portal.rows["adapter"])
+    page.evaluate("() => window.heard")
+
+
 def test_the_chart_of_an_adapter_is_drawn_in_every_range_and_view(portal: Portal, window: Open) -> None:
     page = window(f"/adapters/{portal.rows['adapter']}/")
     chart = page.locator("[data-chart]").first
@@ -123,7 +132,6 @@ def test_a_chart_follows_the_first_reading_at_once_and_further_ones_at_its_pace(
 def test_who_has_heard_of_something_newer_than_the_counts_asks_once_more(portal: Portal, window: Open) -> None:
     page = window("/")
     expect(page.locator(".live")).to_have_text("live")
-    page.evaluate(HEARD)
     ages, asked = ["100", "0.01"], []
 
     def counted(route: Route) -> None:
@@ -132,10 +140,7 @@ def test_who_has_heard_of_something_newer_than_the_counts_asks_once_more(portal:
         route.fulfill(body=f"<p>counted {len(asked)}</p>", headers=headers)
 
     page.route(lambda url: url == f"{portal.url}/", counted)
-    page.clock.install()
-    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
-    portal.stage("stage.tell", portal.rows["adapter"])
-    page.evaluate("() => window.heard")
+    news(page, portal)
     page.clock.run_for(2_100)
     expect(page.locator("#overview")).to_have_text("counted 1")
     page.clock.run_for(39_000)
@@ -151,13 +156,9 @@ def test_counts_whose_answer_was_long_on_its_way_are_not_taken_for_newer_than_th
 ) -> None:
     page = window("/")
     expect(page.locator(".live")).to_have_text("live")
-    page.evaluate(HEARD)
     routes: list[Route] = []
     page.route(lambda url: url == f"{portal.url}/", lambda route: routes.append(route))
-    page.clock.install()
-    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
-    portal.stage("stage.tell", portal.rows["adapter"])
-    page.evaluate("() => window.heard")
+    news(page, portal)
     for number, age in ((1, "3"), (2, "0.01")):
         with page.expect_request(f"{portal.url}/"):
             page.clock.run_for(2_100)
@@ -174,7 +175,6 @@ def test_a_part_is_asked_for_again_after_an_answer_that_was_none_and_after_someb
 ) -> None:
     page = window("/")
     expect(page.locator(".live")).to_have_text("live")
-    page.evaluate(HEARD)
     asked: list[str] = []
 
     def answer(route: Route) -> None:
@@ -182,10 +182,7 @@ def test_a_part_is_asked_for_again_after_an_answer_that_was_none_and_after_someb
         route.fulfill(body="<details><summary>More</summary>counted</details>", content_type="text/html")
 
     page.route(lambda url: url == f"{portal.url}/", answer)
-    page.clock.install()
-    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
-    portal.stage("stage.tell", portal.rows["adapter"])
-    page.evaluate("() => window.heard")
+    news(page, portal)
     page.clock.run_for(2_100)
     page.locator("#overview summary").click()
     page.evaluate(TROUBLE)
