@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import logging
+from time import time
 
 import redis.asyncio as redis
 from redis.exceptions import RedisError
+
+from portal.telemetry.live import KEPT_S, last_key
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,10 @@ class Pages:
             while True:
                 channel, body = await self._waiting.get()
                 try:
-                    await client.publish(channel, body)
+                    async with client.pipeline(transaction=False) as both:
+                        both.set(last_key(channel), time(), ex=KEPT_S)  # first: who subscribes in between looks at it
+                        both.publish(channel, body)
+                        await both.execute()
                     away = False
                 except (RedisError, OSError, TimeoutError) as error:
                     self.dropped += 1

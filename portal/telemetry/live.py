@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
+from time import time
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 2.0
+KEPT_S = 3600  # for how long it is known when something was told last; no page takes that long to open
 MAX_CHANGES = 200  # per organisation and batch; beyond that a page had better ask anew
 
 _encoder = msgspec.json.Encoder()
@@ -20,6 +22,11 @@ _encoder = msgspec.json.Encoder()
 def channel(organisation: int) -> str:
     """The Redis channel of an organisation."""
     return f"mspan:org:{organisation}"
+
+
+def last_key(name: str) -> str:
+    """Where the moment is kept (s since 1970) at which something was told last on the channel `name`."""
+    return f"{name}:last"
 
 
 @dataclass
@@ -47,6 +54,7 @@ def tell(changes: Changes) -> None:
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
     try:
         for name, body in messages:
+            client.set(last_key(name), time(), ex=KEPT_S)  # first: who subscribes in between looks at it
             client.publish(name, body)
     except RedisError as error:
         log.warning("Redis is away; pages are not told of news", extra={"error": str(error)})

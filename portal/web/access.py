@@ -1,8 +1,9 @@
 """Who asks: the membership a request acts under, and the guard in front of every page."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
+from time import time
 from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.views import redirect_to_login
@@ -11,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django_htmx.middleware import HtmxDetails
 
+from portal.web.shelf import Shown, watched
 from provisioning.accounts.models import Membership, Organisation, User
 from provisioning.accounts.permissions import Action, allows
 from provisioning.accounts.session import SESSION_KEY
@@ -28,6 +30,7 @@ class Access:
     membership: Membership
     several: bool
     roles: frozenset[str] = frozenset()  # in whichever organisation
+    at: float = field(default_factory=time)  # s since 1970: what the page shows is no older, what was kept apart
 
     @property
     def organisation(self) -> Organisation:
@@ -86,7 +89,8 @@ def page(
                 return render(request, "account/nowhere.html", status=403)
             access.require(action)
             try:
-                return view(request, *args, **kwargs)  # type: ignore[arg-type]
+                with watched() as shown:
+                    return _dated(view(request, *args, **kwargs), shown)  # type: ignore[arg-type]
             except Forbidden as error:
                 raise PermissionDenied(str(error)) from error
 
@@ -94,6 +98,13 @@ def page(
         return guarded
 
     return guard
+
+
+def _dated(answer: HttpResponseBase, shown: Shown) -> HttpResponseBase:
+    """Tell the page how old its facts are (s) and when newer ones can be had: it asks again if it has heard of news."""
+    if (told := shown.age()) is not None:
+        answer["X-Facts-Age"], answer["X-Facts-Again"] = (f"{seconds:.2f}" for seconds in told)
+    return answer
 
 
 def _to_login(request: HttpRequest) -> HttpResponse:

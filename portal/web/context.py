@@ -92,6 +92,11 @@ class Shell:
         return self._access.several if self._access else False
 
     @property
+    def made(self) -> str:
+        """When this page began to be made, s since 1970: it has missed what was told after that."""
+        return f"{self._access.at:.2f}" if self._access else ""
+
+    @property
     def zone(self) -> str:
         return timezone.get_current_timezone_name()
 

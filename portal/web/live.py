@@ -2,6 +2,8 @@
 
 The bridge publishes on `mspan:org:<id>` what it has committed. A connection gathers that for GATHER_S, drops
 repetitions, and sends one `changes` event; more than MAX_CHANGES become "many", and the page asks for its parts anew.
+`hello` begins a stream, again after Redis was away, and tells when (`last`, s since 1970; 0: long ago) something was
+published last: a page that was made before has missed it.
 """
 
 import asyncio
@@ -17,6 +19,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from redis.exceptions import RedisError
 
+from portal.telemetry.live import channel as channel_of
+from portal.telemetry.live import last_key
 from portal.web.access import Access, access_of
 from provisioning.fleet.queries import visible_adapters
 
@@ -78,14 +82,15 @@ async def _counted(user: int, events: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 
 async def _events(organisation: int, reach: frozenset[int] | None) -> AsyncIterator[bytes]:
-    ends, failures = monotonic() + LIFETIME_S, 0
+    ends, failures, name = monotonic() + LIFETIME_S, 0, channel_of(organisation)
     while monotonic() < ends:
         client = redis.from_url(settings.REDIS_URL)
         try:
             async with client.pubsub() as channel:
-                await channel.subscribe(f"mspan:org:{organisation}")
+                await channel.subscribe(name)
+                last = await client.get(last_key(name))
                 failures = 0
-                yield _event("hello", {})
+                yield _event("hello", {"last": float(last or 0)})
                 async for event in _gathered(channel, reach, ends):
                     yield event
         except (RedisError, OSError) as error:

@@ -156,4 +156,4 @@ def _word(state: str, identity: str) -> str:
     return "compare" if identity == Pairing.Identity.UNREADABLE else "pending"
 
 
-shelf: Shelf[Key, Waiting] = Shelf(take, FRESH_S)
+shelf: Shelf[Key, Waiting] = Shelf(take, FRESH_S, told=True)

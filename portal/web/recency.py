@@ -28,7 +28,7 @@ def _take(key: Key) -> list[int]:
     return list(rows.order_by(*_FIELDS[sort]).values_list("adapter_id", flat=True)[:REACH])
 
 
-recency: Shelf[Key, list[int]] = Shelf(_take)
+recency: Shelf[Key, list[int]] = Shelf(_take, told=True)
 
 
 def page_of(rows: QuerySet[Adapter], key: Key, query: QueryDict) -> Page[Adapter]:

@@ -3,7 +3,10 @@
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -23,14 +26,58 @@ K = TypeVar("K", bound=tuple[int, *tuple[Any, ...]])  # the organisation comes f
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class Shown:
+    """The oldest of what one answer shows: when it began to be made, and when a newer one can be had (`monotonic`)."""
+
+    oldest: tuple[float, float] | None = None
+
+    def note(self, since: float, again: float) -> None:
+        """One more value is shown."""
+        if self.oldest is None or since < self.oldest[0]:
+            self.oldest = since, again
+
+    def age(self) -> tuple[float, float] | None:
+        """Seconds since it began to be made, and after how many it is worth asking again; None: nothing is shown."""
+        if self.oldest is None:
+            return None
+        since, again = self.oldest
+        now = monotonic()
+        return now - since, max(again - now, 0.0) + SOON_S
+
+
+_shown: ContextVar[Shown | None] = ContextVar("shown", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[Shown]:
+    """What is taken from shelves of which pages are told, here and in what is called from here, is noted."""
+    noted = Shown()
+    token = _shown.set(noted)
+    try:
+        yield noted
+    finally:
+        _shown.reset(token)
+
+
 class Shelf(Generic[K, T]):
     """Values by key, made by `make`, served stale while a slow one is made anew."""
 
-    def __init__(self, make: Callable[[K], T], fresh_s: float = FRESH_S, first: Callable[[], T] | None = None) -> None:
-        """`first` answers at once for a key that was never made; without it the first caller waits."""
-        self._make, self._fresh_s, self._first = make, fresh_s, first
+    def __init__(
+        self,
+        make: Callable[[K], T],
+        fresh_s: float = FRESH_S,
+        first: Callable[[], T] | None = None,
+        told: bool = False,
+    ) -> None:
+        """`first` answers at once for a key that was never made; without it the first caller waits.
+
+        `told`: what the stream tells changes these values, so a page must know how old those are that it shows.
+        """
+        self._make, self._fresh_s, self._first, self._told = make, fresh_s, first, told
         self._rows: OrderedDict[K, tuple[float, float, T]] = OrderedDict()  # made at, took, value
         self._making: set[K] = set()
+        self._forgotten = 0  # how often
         self._lock = threading.Lock()
 
     def get(self, key: K) -> T:
@@ -39,44 +86,48 @@ class Shelf(Generic[K, T]):
             row = self._rows.get(key)
             if row is not None:
                 made, took, value = row
-                if monotonic() - made < self._kept_s(took):
-                    return value
-                if took > QUICK_S:
-                    self._refresh(key)
+                fresh = monotonic() - made < self._kept_s(took)
+                if fresh or took > QUICK_S:
+                    if not fresh:
+                        self._refresh(key)
+                    self._note(made, took)
                     return value
             elif self._first is not None:
                 self._refresh(key)
+                self._note(0.0, 0.0)
                 return self._first()
-        return self._store(key)
-
-    def age(self, key: K) -> tuple[float, float]:
-        """Seconds since the value of `key` began to be made, and after how many it is worth asking again."""
-        with self._lock:
-            row = self._rows.get(key)
-        if row is None:
-            return 0.0, SOON_S
-        made, took, _value = row
-        since = monotonic() - made
-        return since + took, max(self._kept_s(took) - since, took) + SOON_S
+        made, took, value = self._store(key)
+        self._note(made, took)
+        return value
 
     def forget(self, organisation: int | None = None) -> None:
         """Make the values of an organisation (None: of all) anew when they are asked for next."""
         with self._lock:
+            self._forgotten += 1
             for key in [k for k in self._rows if organisation in (None, k[0])]:
                 del self._rows[key]
+
+    def _note(self, made: float, took: float) -> None:
+        """Of the value that is handed out: a thread may have put another one in its place before the answer leaves."""
+        shown = _shown.get() if self._told else None
+        if shown is not None:
+            shown.note(made - took, max(made + self._kept_s(took), monotonic() + took))
 
     def _kept_s(self, took: float) -> float:
         return max(self._fresh_s, min(LONGEST_S, PATIENCE * took) if took > QUICK_S else 0.0)
 
-    def _store(self, key: K) -> T:
-        began = monotonic()
+    def _store(self, key: K) -> tuple[float, float, T]:
+        began, forgotten = monotonic(), self._forgotten
         value = self._make(key)
+        made = monotonic()
+        row = made, made - began, value
         with self._lock:
-            self._rows[key] = (monotonic(), monotonic() - began, value)
-            self._rows.move_to_end(key)
-            while len(self._rows) > MAX_KEPT:
-                self._rows.popitem(last=False)
-        return value
+            if forgotten == self._forgotten:  # else something was changed while this was made
+                self._rows[key] = row
+                self._rows.move_to_end(key)
+                while len(self._rows) > MAX_KEPT:
+                    self._rows.popitem(last=False)
+        return row
 
     def _refresh(self, key: K) -> None:
         if key not in self._making:

@@ -23,4 +23,4 @@ def take(key: Key) -> dict[int, str]:
     return found
 
 
-shelf: Shelf[Key, dict[int, str]] = Shelf(take, FRESH_S)
+shelf: Shelf[Key, dict[int, str]] = Shelf(take, FRESH_S, told=True)

@@ -152,4 +152,4 @@ def _refusals(organisation: int, sites: frozenset[int] | None, now: datetime) ->
     ]
 
 
-snapshots: Shelf[Key, Snapshot] = Shelf(take)
+snapshots: Shelf[Key, Snapshot] = Shelf(take, told=True)

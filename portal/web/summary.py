@@ -1,6 +1,5 @@
 """The overview's figures and the open incidents, grouped by cause and in words."""
 
-from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -21,13 +20,6 @@ _ORDER = {"bad": 0, "warn": 1, "ok": 2, "idle": 3}
 def snapshot(access: Access) -> Snapshot:
     """The facts that this member may see."""
     return snapshots.get(reach_of(access))
-
-
-def dated(access: Access, answer: HttpResponse) -> HttpResponse:
-    """Tell the page how old its facts are (s) and when newer ones can be had: it asks again if it has heard of news."""
-    age, again = snapshots.age(reach_of(access))
-    answer["X-Facts-Age"], answer["X-Facts-Again"] = f"{age:.2f}", f"{again:.2f}"
-    return answer
 
 
 def punctuality(access: Access) -> list[Hour]:

@@ -189,13 +189,17 @@ def watched(portal: Portal, chromium: Browser, session: dict[str, Any] | None = 
         if message.type in {"error", "warning"} and "status of 404" not in message.text:
             complaints.append(f"{message.type}: {message.text}")
 
-    def opened(path: str = "/", logged_in: bool = True, **options: Any) -> Page:
+    def opened(
+        path: str = "/", logged_in: bool = True, before: Callable[[Page], None] | None = None, **options: Any
+    ) -> Page:
         options = {"viewport": DESKTOP, "locale": "en-GB", "storage_state": session if logged_in else None, **options}
         context = chromium.new_context(**options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", listen)
         page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
+        if before is not None:
+            before(page)
         page.goto(portal.url + path)
         return page
 

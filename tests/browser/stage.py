@@ -1,6 +1,5 @@
 """What happens behind the browser's back: the building that most pages show, a reading, silence."""
 
-import json
 from datetime import timedelta
 from functools import cache
 from math import sin
@@ -107,8 +106,25 @@ def tell(adapter: int) -> dict[str, Any]:
     return {}
 
 
-def _publish(organisation: int, changes: list[dict[str, Any]]) -> None:
+def told_long_ago(adapter: int) -> dict[str, Any]:
+    """Nothing was told for a minute."""
+    from time import time
+
     import redis
     from django.conf import settings
 
-    redis.from_url(settings.REDIS_URL).publish(f"mspan:org:{organisation}", json.dumps(changes))
+    from portal.telemetry.live import channel, last_key
+    from portal.telemetry.models import AdapterStatus
+
+    organisation = AdapterStatus.objects.get(adapter_id=adapter).organisation_id
+    redis.from_url(settings.REDIS_URL).set(last_key(channel(organisation)), time() - 60)
+    return {}
+
+
+def _publish(organisation: int, changes: list[dict[str, Any]]) -> None:
+    from portal.telemetry.live import Changes, tell
+
+    told = Changes()
+    for change in changes:
+        told.add(organisation, change["kind"], change["adapter"], None, change.get("at"))
+    tell(told)

@@ -48,6 +48,28 @@ TROUBLE = """
 LATE_MS = 120_000  # what a busy machine counts slowly serves for a minute before the page asks once more
 
 
+class Gate:
+    """Holds the streams of a page back until it is opened."""
+
+    def __init__(self) -> None:
+        self._held: list[Route] = []
+        self._opened = False
+
+    def before(self, page: Page) -> None:
+        page.route("**/live/", self._arrived)
+
+    def _arrived(self, route: Route) -> None:
+        if self._opened:
+            route.continue_()
+        else:
+            self._held.append(route)
+
+    def open(self) -> None:
+        self._opened = True
+        for route in self._held:
+            route.continue_()
+
+
 def drawn(page: Page) -> int:
     """How many pixels of the first chart have ink: a page has two, and the second one may be drawn first."""
     page.locator(".plot").first.locator("canvas").wait_for()
@@ -195,6 +217,43 @@ def test_a_part_is_asked_for_again_after_an_answer_that_was_none_and_after_someb
     assert len(asked) == 2
 
 
+def test_what_was_told_between_a_page_and_its_stream_appears(portal: Portal, window: Open) -> None:
+    gate = Gate()
+    page = window(f"/adapters/{portal.rows['adapter']}/", before=gate.before)
+    drawn(page)
+    portal.stage("stage.reading", portal.rows["adapter"], 987_655_432)
+    expect(page.locator(".live")).to_have_text("reconnecting")
+    gate.open()
+    expect(page.locator("#latest")).to_contain_text("987,655.432", timeout=SOON_MS)
+
+
+def test_a_page_that_missed_nothing_is_not_fetched_again(portal: Portal, window: Open) -> None:
+    portal.stage("stage.told_long_ago", portal.rows["adapter"])
+    gate = Gate()
+    page = window("/", before=gate.before)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.install()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
+    gate.open()
+    expect(page.locator(".live")).to_have_text("live")
+    page.clock.run_for(10_000)
+    assert f"{portal.url}/" not in asked
+
+
+def test_what_was_told_while_one_stream_gave_way_to_the_next_is_fetched(portal: Portal, window: Open) -> None:
+    portal.stage("stage.told_long_ago", portal.rows["adapter"])
+    streams = iter(['event: hello\ndata: {"last": 0}\n\nevent: bye\ndata: {}\n\n'])
+
+    def stream(route: Route) -> None:
+        body = next(streams, None)
+        route.continue_() if body is None else route.fulfill(body=body, content_type="text/event-stream")
+
+    page = window("/", before=lambda page: page.route("**/live/", stream))
+    page.wait_for_event("response", lambda answer: answer.url == f"{portal.url}/", timeout=SOON_MS)
+    expect(page.locator(".live")).to_have_text("live")
+
+
 @pytest.mark.timeout(300)
 def test_a_list_and_the_overview_follow_silence_and_return(portal: Portal, window: Open) -> None:
     adapter = portal.rows["silent"]
@@ -217,5 +276,6 @@ def test_a_lost_connection_is_said_and_found_again(portal: Portal, window: Open)
     expect(page.locator(".live")).to_have_text("live")
     portal.cache.kill()
     expect(page.locator(".live")).to_have_text("reconnecting", timeout=SOON_MS)
-    portal.cache.start()
+    with page.expect_response(f"{portal.url}/", timeout=SOON_MS):  # something may have been told meanwhile
+        portal.cache.start()
     expect(page.locator(".live")).to_have_text("live", timeout=SOON_MS)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from time import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.test import AsyncClient
 from django.urls import reverse
 
+from portal.telemetry.live import Changes, tell
 from portal.web import live
 from provisioning.accounts.models import Role, User
 from tests.portal_web.world import World
@@ -132,6 +134,24 @@ def test_a_member_limited_to_sites_hears_of_their_adapters_only(world: World) ->
         assert await expect(events, "changes") == [{"kind": "reading", "adapter": world.adapter.pk}]
 
     follow(world.cast.viewer, world.cast.organisation.pk, scenario)
+
+
+def test_a_stream_begins_with_when_something_was_told_last(world: World) -> None:
+    mine, other = Changes(), Changes()
+    mine.add(world.cast.organisation.pk, "reading", 1, None, None)
+    other.add(world.cast.away.organisation.pk, "reading", 2, None, None)
+
+    found: list[float] = []
+
+    async def scenario(events: AsyncIterator[Event], _publish: Publish) -> None:
+        found.append((await expect(events, "hello"))["last"])
+
+    before = time()
+    tell(mine)
+    between = time()
+    tell(other)
+    follow(world.cast.viewer, world.cast.organisation.pk, scenario)
+    assert before <= found[0] <= between
 
 
 def test_without_redis_the_page_is_told_to_wait(world: World, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from django.test import Client
 from django.urls import reverse
 
 from portal.web import summary
-from portal.web.access import Access
+from portal.web.access import Access, reach_of
+from portal.web.incident import Incident
 from portal.web.punctuality import Hour
 from portal.web.snapshot import snapshots
 from portal.web.views.overview import punctual
@@ -165,3 +166,20 @@ def test_a_page_with_counts_tells_how_old_they_are_and_when_to_ask_again(
     first, second = (client.get(reverse(name)).headers for _ in range(2))
     assert 0 <= float(first["X-Facts-Age"]) <= float(second["X-Facts-Age"])
     assert float(second["X-Facts-Again"]) > 0
+
+
+def test_counts_made_anew_while_the_page_was_made_do_not_make_the_ones_on_it_younger(
+    world: World, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(access: Access) -> list[Incident]:
+        snapshots._store(reach_of(access))  # as the thread does that an old one has set off
+        return []
+
+    client = browse(world.cast.viewer)
+    client.get(reverse("overview"))
+    key = world.cast.organisation.pk, None
+    made, _took, facts = snapshots._rows[key]
+    snapshots._rows[key] = made - 30, 0.4, facts
+    monkeypatch.setattr(summary, "everything", slow)
+    assert float(client.get(reverse("overview")).headers["X-Facts-Age"]) > 30
+    assert float(client.get(reverse("overview")).headers["X-Facts-Age"]) < 30

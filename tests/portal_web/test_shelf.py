@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from portal.web import shelf
-from portal.web.shelf import FRESH_S, LONGEST_S, MAX_KEPT, PATIENCE, SOON_S, Shelf
+from portal.web.shelf import FRESH_S, LONGEST_S, MAX_KEPT, PATIENCE, SOON_S, Shelf, Shown, watched
 
 KEY = (1, "all")
 
@@ -19,6 +19,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.now, self.seconds, self.times, self.trouble = 1000.0, 0.0, 0, False
+        self.meanwhile: Callable[[], None] = lambda: None
         self.waiting: list[Callable[[], None]] = []
 
     def __call__(self, key: tuple[Any, ...]) -> int:
@@ -26,6 +27,7 @@ class Counting:
             raise OperationalError("the database is away")
         self.now += self.seconds
         self.times += 1
+        self.meanwhile()
         return self.times
 
     def thread(self, target: Callable[..., None], args: Any, **_named: Any) -> Any:
@@ -37,6 +39,13 @@ class Counting:
         for job in jobs:
             job()
         return len(jobs)
+
+
+def told(shown: Shown) -> tuple[float, float]:
+    """How old what was shown is, and when to ask again; it must be told."""
+    age = shown.age()
+    assert age is not None
+    return age
 
 
 @pytest.fixture
@@ -78,12 +87,13 @@ def test_however_long_it_took_nobody_is_shown_what_is_older_than_a_minute_and_th
 
 
 def test_who_asks_again_when_told_to_gets_a_newer_value(counting: Counting) -> None:
-    facts = Shelf(counting)
+    facts = Shelf(counting, told=True)
     for counting.seconds in (0.0, 0.3, 20.0):
         facts.forget()
-        before = facts.get(KEY)
+        with watched() as shown:
+            before = facts.get(KEY)
         counting.now += 0.5
-        age, again = facts.age(KEY)
+        age, again = told(shown)
         assert age == pytest.approx(counting.seconds + 0.5)
         assert SOON_S <= again <= LONGEST_S + SOON_S
         counting.now += again
@@ -93,10 +103,49 @@ def test_who_asks_again_when_told_to_gets_a_newer_value(counting: Counting) -> N
 
 
 def test_what_was_never_counted_can_be_answered_at_once(counting: Counting) -> None:
-    facts = Shelf(counting, first=lambda: 0)
-    assert (facts.get(KEY), facts.age(KEY)) == (0, (0.0, SOON_S))
+    facts = Shelf(counting, first=lambda: 0, told=True)
+    with watched() as shown:
+        assert facts.get(KEY) == 0
+    assert told(shown) == (counting.now, SOON_S), "older than whatever there was news of"
     counting.behind()
     assert facts.get(KEY) == 1
+
+
+def test_an_answer_is_as_old_as_what_it_shows_also_when_something_newer_was_made_meanwhile(counting: Counting) -> None:
+    facts, counting.seconds = Shelf(counting, told=True), 0.2
+    facts.get(KEY)
+    counting.now += 30.0
+    with watched() as shown:
+        assert facts.get(KEY) == 1
+        assert counting.behind() == 1
+        assert facts.get(KEY) == 2
+    assert told(shown) == (pytest.approx(30.4), pytest.approx(SOON_S))
+
+
+def test_an_answer_is_as_old_as_the_oldest_that_it_shows_of_what_news_changes(counting: Counting) -> None:
+    quick, slow, apart = Shelf(counting, told=True), Shelf(counting, fresh_s=60.0, told=True), Shelf(counting, 60.0)
+    apart.get(KEY)
+    counting.now += 10.0
+    slow.get(KEY)
+    counting.now += 5.0
+    with watched() as shown:
+        for facts in (quick, slow, apart):
+            facts.get(KEY)
+    assert told(shown) == (5.0, 55.0 + SOON_S)
+    with watched() as shown:
+        apart.get(KEY)
+    assert shown.age() is None
+
+
+def test_what_was_made_while_something_was_changed_is_not_kept(counting: Counting) -> None:
+    facts, counting.seconds = Shelf(counting), 0.2
+    facts.get(KEY)
+    counting.now += 30.0
+    facts.get(KEY)
+    counting.meanwhile = facts.forget
+    assert counting.behind() == 1
+    counting.meanwhile = lambda: None
+    assert facts.get(KEY) == 3
 
 
 def test_without_its_database_the_last_value_goes_on_to_be_served(counting: Counting) -> None:

@@ -71,7 +71,8 @@ class Chart {
     this.due = setTimeout(() => {
       this.due = undefined;
       this.followed = performance.now();
-      if (this.at === undefined) this.load();
+      this.behind = this.at !== undefined;
+      if (!this.behind) this.load();
     }, Math.max(0, LIVE_PACE_MS - rested));
   }
 
@@ -287,6 +288,8 @@ class Chart {
     this.at = undefined;
     if (this.tip) this.tip.hidden = true;
     this.plot?.setCursor({ left: -10, top: -10 });
+    if (this.behind && !this.purpose && !this.choice.end) this.load(); // somebody was reading when a newer one came
+    this.behind = false;
   }
 
   fillTable() {

@@ -5,13 +5,16 @@ import { word } from "./words.js";
 
 const RETRY_MS = [1000, 2000, 5000, 10000, 30000];
 const TROUBLE_MS = 10000; // after an answer that was none
+const SLACK_S = 2; // by which the clocks of who tells and who makes the page may differ
 let failures = 0;
 let source;
+let made; // when the page began to be made, s since 1970; 0 from the first hello on
 
 /** Opens the stream that the page names in <body data-stream>; does nothing on pages without one. */
 export function follow() {
   const url = document.body.dataset.stream;
   if (!url || !window.EventSource) return;
+  made = Number(document.body.dataset.made) || 0;
   open(url);
   addEventListener("pagehide", () => source?.close());
   document.addEventListener("visibilitychange", () => {
@@ -23,11 +26,12 @@ function open(url) {
   source?.close();
   show("waiting");
   source = new EventSource(url);
-  source.addEventListener("hello", () => {
-    const missed = failures > 0;
+  source.addEventListener("hello", (event) => {
+    const { last } = JSON.parse(event.data);
     failures = 0;
     show("live");
-    if (missed) refresh(["many"]);
+    if (!made || last > made - SLACK_S) apply([{ kind: "many" }]); // something was told and nobody listened
+    made = 0;
   });
   source.addEventListener("changes", (event) => apply(JSON.parse(event.data)));
   source.addEventListener("paused", () => show("waiting"));

@@ -47,7 +47,7 @@ def overview(request: PageRequest) -> HttpResponse:
     }
     part = request.htmx.target if request.htmx else None
     template = "overview/live.html" if part == "overview" else "overview/overview.html"
-    return summary.dated(access, render(request, template, context))
+    return render(request, template, context)
 
 
 @require_safe
@@ -57,7 +57,7 @@ def incidents(request: PageRequest) -> HttpResponse:
     context = {"incidents": summary.everything(request.access), "facts": summary.snapshot(request.access)}
     part = request.htmx.target if request.htmx else None
     template = "overview/incident_list.html" if part == "incidents" else "overview/incidents.html"
-    return summary.dated(request.access, render(request, template, context))
+    return render(request, template, context)
 
 
 def punctual(hours: list[Hour]) -> Punctual | None:

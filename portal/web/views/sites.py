@@ -68,7 +68,7 @@ def site_list(request: PageRequest) -> HttpResponse:
     }
     part = request.htmx.target if request.htmx else None
     template = "sites/table.html" if part == "sites" else "sites/list.html"
-    return summary.dated(access, render(request, template, context))
+    return render(request, template, context)
 
 
 @require_safe
@@ -107,7 +107,7 @@ def site(request: PageRequest, pk: int) -> HttpResponse:
     }
     part = request.htmx.target if request.htmx else None
     template = "sites/live.html" if part == "building" else "sites/site.html"
-    return summary.dated(access, render(request, template, context))
+    return render(request, template, context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

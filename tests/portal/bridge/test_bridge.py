@@ -15,6 +15,7 @@ from meterwire import messages, topics
 from meterwire.messages import Event, Receipt, Result
 from portal.bridge import app
 from portal.bridge.models import Bridge as BridgeRow
+from portal.telemetry.live import last_key
 from portal.telemetry.models import AdapterEvent, Reading, Telegram
 from portal.telemetry.pipeline import Pipeline
 from provisioning.fleet.models import Concentrator
@@ -45,8 +46,12 @@ async def test_open_pages_hear_of_it(live_stage: Stage, broker: Broker) -> None:
         channel.subscribe(f"mspan:org:{live_stage.organisation.pk}")
         channel.get_message(timeout=5)
         async with running_bridge(broker.port), broker.peer(live_stage) as peer:
+            began = time.time()
             await peer.deliver(device.telegram())
             message = await asyncio.to_thread(channel.get_message, timeout=5)
+        last = client.get(last_key(f"mspan:org:{live_stage.organisation.pk}"))
+    assert last is not None, "who opens a page now learns that something was told while it was made"
+    assert began <= float(last) <= time.time()
     assert message is not None
     assert [row["adapter"] for row in json.loads(message["data"])] == [device.row.pk]
 
