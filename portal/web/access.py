@@ -30,7 +30,7 @@ class Access:
     membership: Membership
     several: bool
     roles: frozenset[str] = frozenset()  # in whichever organisation
-    at: float = field(default_factory=time)  # s since 1970: what the page shows is no older, what was kept apart
+    at: float = field(default_factory=time)  # s since 1970: what is not kept is no older
 
     @property
     def organisation(self) -> Organisation:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from time import time
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -12,6 +13,7 @@ from django.utils.translation import pgettext_lazy
 
 from portal.web import pairings_counts, summary
 from portal.web.access import Access, access_of
+from portal.web.shelf import shown_s
 from portal.web.words import role_name, words
 from provisioning.accounts.models import Organisation, User
 from provisioning.accounts.permissions import Action
@@ -93,8 +95,8 @@ class Shell:
 
     @property
     def made(self) -> str:
-        """When this page began to be made, s since 1970: it has missed what was told after that."""
-        return f"{self._access.at:.2f}" if self._access else ""
+        """Since when this page may have missed what was told, s since 1970: its facts may be older than itself."""
+        return f"{min(self._access.at, time() - shown_s()):.2f}" if self._access else ""
 
     @property
     def zone(self) -> str:

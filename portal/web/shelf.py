@@ -60,6 +60,13 @@ def watched() -> Iterator[Shown]:
         _shown.reset(token)
 
 
+def shown_s() -> float:
+    """How old the oldest is of what was noted so far; 0 where nothing is."""
+    shown = _shown.get()
+    age = shown.age() if shown is not None else None
+    return age[0] if age is not None else 0.0
+
+
 class Shelf(Generic[K, T]):
     """Values by key, made by `make`, served stale while a slow one is made anew."""
 

@@ -76,6 +76,14 @@ def drawn(page: Page) -> int:
     return int(page.evaluate(INK))
 
 
+def quiet(portal: Portal, window: Open, path: str = "/") -> Page:
+    """An open page that has missed nothing, and so asks for nothing."""
+    portal.stage("stage.told_long_ago", portal.rows["adapter"])
+    page = window(path)
+    expect(page.locator(".live")).to_have_text("live")
+    return page
+
+
 def news(page: Page, portal: Portal) -> None:
     """The page's clock stands still, and it has heard of something new."""
     page.evaluate(HEARD)
@@ -135,7 +143,7 @@ def test_a_reading_appears_on_the_open_page_of_its_adapter(portal: Portal, windo
 
 
 def test_a_chart_follows_the_first_reading_at_once_and_further_ones_at_its_pace(portal: Portal, window: Open) -> None:
-    page = window(f"/adapters/{portal.rows['adapter']}/")
+    page = quiet(portal, window, f"/adapters/{portal.rows['adapter']}/")
     drawn(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/series/" in request.url else None)
@@ -152,8 +160,7 @@ def test_a_chart_follows_the_first_reading_at_once_and_further_ones_at_its_pace(
 
 
 def test_who_has_heard_of_something_newer_than_the_counts_asks_once_more(portal: Portal, window: Open) -> None:
-    page = window("/")
-    expect(page.locator(".live")).to_have_text("live")
+    page = quiet(portal, window)
     ages, asked = ["100", "0.01"], []
 
     def counted(route: Route) -> None:
@@ -176,8 +183,7 @@ def test_who_has_heard_of_something_newer_than_the_counts_asks_once_more(portal:
 def test_counts_whose_answer_was_long_on_its_way_are_not_taken_for_newer_than_they_are(
     portal: Portal, window: Open
 ) -> None:
-    page = window("/")
-    expect(page.locator(".live")).to_have_text("live")
+    page = quiet(portal, window)
     routes: list[Route] = []
     page.route(lambda url: url == f"{portal.url}/", lambda route: routes.append(route))
     news(page, portal)
@@ -195,8 +201,7 @@ def test_counts_whose_answer_was_long_on_its_way_are_not_taken_for_newer_than_th
 def test_a_part_is_asked_for_again_after_an_answer_that_was_none_and_after_somebody_has_read_in_it(
     portal: Portal, window: Open
 ) -> None:
-    page = window("/")
-    expect(page.locator(".live")).to_have_text("live")
+    page = quiet(portal, window)
     asked: list[str] = []
 
     def answer(route: Route) -> None:

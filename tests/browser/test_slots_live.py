@@ -40,6 +40,7 @@ def opened(slotted: Portal, chromium: Browser, operator: dict[str, Any]) -> Iter
 
 
 def the_map(opened: Open, portal: Portal, query: str = "") -> Page:
+    portal.stage("stage.told_long_ago", portal.rows["others"][0])  # else the page is fetched for what it missed
     page = opened(f"/concentrators/{portal.rows['concentrator']}/slots/{query}")
     page.locator(READY).wait_for()
     page.evaluate(AT_ONCE)

@@ -1,9 +1,12 @@
 """The first page and the incidents: what is counted, what is said, and never one row per adapter."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from time import time
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
@@ -183,3 +186,18 @@ def test_counts_made_anew_while_the_page_was_made_do_not_make_the_ones_on_it_you
     monkeypatch.setattr(summary, "everything", slow)
     assert float(client.get(reverse("overview")).headers["X-Facts-Age"]) > 30
     assert float(client.get(reverse("overview")).headers["X-Facts-Age"]) < 30
+
+
+def test_a_page_may_have_missed_what_was_told_since_its_counts_were_made(world: World, browse: Browse) -> None:
+    def since(answer: HttpResponse) -> float:
+        found = re.search(r'data-made="([0-9.]+)"', answer.content.decode())
+        assert found is not None
+        return float(found[1])
+
+    client = browse(world.cast.viewer)
+    before = time()
+    assert before - 0.01 <= since(client.get(reverse("overview"))) <= time()
+    key = world.cast.organisation.pk, None
+    made, _took, facts = snapshots._rows[key]
+    snapshots._rows[key] = made - 30, 0.9, facts
+    assert before - 32 <= since(client.get(reverse("overview"))) <= time() - 30

@@ -5,10 +5,11 @@ import { word } from "./words.js";
 
 const RETRY_MS = [1000, 2000, 5000, 10000, 30000];
 const TROUBLE_MS = 10000; // after an answer that was none
-const SLACK_S = 2; // by which the clocks of who tells and who makes the page may differ
+const SLACK_S = 0.5; // by which the clocks of who tells and who makes the page may differ
+const MISSED_MS = 2000; // whatever was missed is fetched that soon, whatever the pace
 let failures = 0;
 let source;
-let made; // when the page began to be made, s since 1970; 0 from the first hello on
+let made; // how old the page is, s since 1970; 0 from the first hello on
 
 /** Opens the stream that the page names in <body data-stream>; does nothing on pages without one. */
 export function follow() {
@@ -30,7 +31,7 @@ function open(url) {
     const { last } = JSON.parse(event.data);
     failures = 0;
     show("live");
-    if (!made || last > made - SLACK_S) apply([{ kind: "many" }]); // something was told and nobody listened
+    if (!made || last > made - SLACK_S) apply([{ kind: "many" }], MISSED_MS); // nobody listened when it was told
     made = 0;
   });
   source.addEventListener("changes", (event) => apply(JSON.parse(event.data)));
@@ -55,12 +56,12 @@ function show(state) {
 }
 
 /** `changes`: a list of {kind, adapter, concentrator, at}, or [{kind: "many"}] when there were too many to list. */
-function apply(changes) {
+function apply(changes, most = Infinity) {
   for (const change of changes) {
     if (change.kind === "reading" && change.adapter) heard(change);
   }
   document.dispatchEvent(new CustomEvent("live-changes", { detail: changes }));
-  refresh(changes.map((change) => change.kind), changes);
+  refresh(changes.map((change) => change.kind), changes, most);
 }
 
 function heard(change) {
@@ -88,7 +89,7 @@ const told = new Map(); // … and when news of them came last
 const asked = new WeakMap(); // requests: when they left
 const pace = (part) => Number(part.dataset.livePace || 3) * 1000;
 
-function refresh(kinds, changes = []) {
+function refresh(kinds, changes, most) {
   for (const part of document.querySelectorAll("[data-live]")) {
     const wanted = part.dataset.live.split(" ");
     if (!kinds.some((kind) => kind === "many" || wanted.includes(kind))) continue;
@@ -97,7 +98,7 @@ function refresh(kinds, changes = []) {
     const served = part.dataset.liveConcentrator;
     if (served && changes.length && !changes.some((c) => c.kind === "many" || String(c.concentrator) === served)) continue;
     told.set(part.id, performance.now());
-    fetchIn(part.id, pace(part));
+    fetchIn(part.id, Math.min(pace(part), most));
   }
 }
 
