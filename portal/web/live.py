@@ -30,6 +30,7 @@ GATHER_S = 0.4
 HEARTBEAT_S = 15
 LIFETIME_S = 900  # then the browser connects anew, and the permission is looked at again
 FIRST_RETRY_S, RETRY_S = 0.25, 3.0  # doubled from the first to the last
+ANSWER_S = 10.0
 MAX_CHANGES = 200
 MAX_MESSAGE = 64 * 1024
 MAX_STREAMS = 400  # in this process
@@ -88,9 +89,11 @@ async def _events(organisation: int, reach: frozenset[int] | None) -> AsyncItera
         try:
             async with client.pubsub() as channel:
                 await channel.subscribe(name)
-                last = await client.get(last_key(name))
+                if await channel.get_message(timeout=ANSWER_S) is None:  # what is told from here on arrives
+                    raise TimeoutError("no answer to the subscription")
+                last = _moment(await client.get(last_key(name)))
                 failures = 0
-                yield _event("hello", {"last": float(last or 0)})
+                yield _event("hello", {"last": last})
                 async for event in _gathered(channel, reach, ends):
                     yield event
         except (RedisError, OSError) as error:
@@ -101,6 +104,13 @@ async def _events(organisation: int, reach: frozenset[int] | None) -> AsyncItera
         finally:
             await client.aclose()
     yield _event("bye", {})
+
+
+def _moment(kept: bytes | None) -> float:
+    try:
+        return float(kept or 0)
+    except ValueError:
+        return 0.0
 
 
 async def _gathered(channel: Any, reach: frozenset[int] | None, ends: float) -> AsyncIterator[bytes]:

@@ -7,13 +7,14 @@ from time import time
 from typing import Any
 
 import pytest
+import redis as sync_redis
 import redis.asyncio as redis
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.test import AsyncClient
 from django.urls import reverse
 
-from portal.telemetry.live import Changes, tell
+from portal.telemetry.live import Changes, channel, last_key, tell
 from portal.web import live
 from provisioning.accounts.models import Role, User
 from tests.portal_web.world import World
@@ -152,6 +153,16 @@ def test_a_stream_begins_with_when_something_was_told_last(world: World) -> None
     tell(other)
     follow(world.cast.viewer, world.cast.organisation.pk, scenario)
     assert before <= found[0] <= between
+
+
+def test_a_moment_that_is_none_stops_no_stream(world: World) -> None:
+    with sync_redis.from_url(settings.REDIS_URL) as link:
+        link.set(last_key(channel(world.cast.organisation.pk)), "yesterday", ex=60)
+
+    async def scenario(events: AsyncIterator[Event], _publish: Publish) -> None:
+        assert await expect(events, "hello") == {"last": 0}
+
+    follow(world.cast.viewer, world.cast.organisation.pk, scenario)
 
 
 def test_without_redis_the_page_is_told_to_wait(world: World, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
