@@ -106,7 +106,7 @@ async def _events(organisation: int, reach: frozenset[int] | None) -> AsyncItera
     yield _event("bye", {})
 
 
-def _moment(kept: bytes | None) -> float:
+def _moment(kept: bytes | str | None) -> float:
     try:
         return float(kept or 0)
     except ValueError:

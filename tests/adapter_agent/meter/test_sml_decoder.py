@@ -1,6 +1,5 @@
 """What the decoder makes of right, odd and hostile SML."""
 
-import time
 from decimal import Decimal
 
 import pytest
@@ -26,6 +25,7 @@ from tests.adapter_agent.meter.build import (
     unsigned,
     values,
 )
+from tests.support.steps import within
 
 IMPORT, EXPORT, POWER = "0100010800ff", "0100020800ff", "0100100700ff"
 
@@ -168,9 +168,8 @@ def test_one_bad_message_refuses_the_good_ones_beside_it():
 
 def test_lists_nested_3000_deep_are_refused_quickly():
     nested = message(0x0701, b"\x71" * 3000 + ABSENT)
-    begin = time.perf_counter()
-    assert read(frame(nested) + telegram(energy(IMPORT, 1)))[1] == {"sml_limit": 1}
-    assert time.perf_counter() - begin < 1
+    told = within(100_000, lambda: read(frame(nested) + telegram(energy(IMPORT, 1))))
+    assert told[1] == {"sml_limit": 1}
 
 
 def test_a_list_that_claims_more_elements_than_there_are_bytes_is_refused():
@@ -249,6 +248,4 @@ def test_the_longest_frame_of_the_smallest_elements_is_decoded_in_bounded_time()
     body = list_of(ABSENT, octets(b"x"), ABSENT, ABSENT, head(7, 200) + entries, ABSENT, ABSENT)
     whole = frame(message(0x0701, body))
     assert len(whole) < MAX_FRAME
-    begin = time.perf_counter()
-    assert len(read(whole)[0]) == 1
-    assert time.perf_counter() - begin < 1
+    assert len(within(1_000_000, lambda: read(whole))[0]) == 1

@@ -1,7 +1,6 @@
 """What is counted in gaps is what the allocator then really gives."""
 
 import random
-import time
 from dataclasses import replace
 from math import ceil
 
@@ -13,6 +12,7 @@ from provisioning.slots.closed_time import closed
 from provisioning.slots.gaps import Gaps
 from provisioning.slots.models import SlotPlan
 from provisioning.slots.queries import Group, closed_share, plan_before_building
+from tests.support.steps import within
 
 RESERVE = Closed(292_500, 300, 7_500)
 FAST, SLOW = length_ms(16, 5, 60), length_ms(16, 0, 60)
@@ -97,9 +97,7 @@ def test_what_is_filled_is_no_longer_free() -> None:
 @pytest.mark.parametrize(("period_s", "turns"), [(3600, 4), (86_400, 96)])
 def test_many_groups_with_long_periods_are_planned_at_once(period_s: int, turns: int) -> None:
     limit = Gaps(2, closed(SlotPlan())).count(FAST, period_s)
-    begun = time.perf_counter()
-    planned = plan_before_building([Group(3999, 5, period_s=period_s)] * 50)
-    assert time.perf_counter() - begun < 1.0
+    planned = within(10_000_000, lambda: plan_before_building([Group(3999, 5, period_s=period_s)] * 50))
     assert sum(planned.placed) == min(50 * 3999, limit)
     assert planned.used == pytest.approx(sum(planned.placed) * FAST / (turns * 8 * 900_000))
 
