@@ -84,7 +84,8 @@ class Shelf(Generic[K, T]):
         self._make, self._fresh_s, self._first, self._told = make, fresh_s, first, told
         self._rows: OrderedDict[K, tuple[float, float, T]] = OrderedDict()  # made at, took, value
         self._making: set[K] = set()
-        self._forgotten = 0  # how often
+        self._forgotten: dict[int | None, float] = {}  # when; by organisation, None: all of them
+        self._outdated: set[K] = set()  # made while something was changed: served, but at once made anew
         self._lock = threading.Lock()
 
     def get(self, key: K) -> T:
@@ -93,47 +94,51 @@ class Shelf(Generic[K, T]):
             row = self._rows.get(key)
             if row is not None:
                 made, took, value = row
-                fresh = monotonic() - made < self._kept_s(took)
+                due = made + (0.0 if key in self._outdated else self._kept_s(took))
+                fresh = monotonic() < due
                 if fresh or took > QUICK_S:
                     if not fresh:
                         self._refresh(key)
-                    self._note(made, took)
+                    self._note(made - took, max(due, monotonic() + took))
                     return value
             elif self._first is not None:
                 self._refresh(key)
                 self._note(0.0, 0.0)
                 return self._first()
         made, took, value = self._store(key)
-        self._note(made, took)
+        self._note(made - took, made + self._kept_s(took))
         return value
 
     def forget(self, organisation: int | None = None) -> None:
         """Make the values of an organisation (None: of all) anew when they are asked for next."""
         with self._lock:
-            self._forgotten += 1
+            self._forgotten[organisation] = monotonic()
             for key in [k for k in self._rows if organisation in (None, k[0])]:
                 del self._rows[key]
+                self._outdated.discard(key)
 
-    def _note(self, made: float, took: float) -> None:
+    def _note(self, since: float, again: float) -> None:
         """Of the value that is handed out: a thread may have put another one in its place before the answer leaves."""
         shown = _shown.get() if self._told else None
         if shown is not None:
-            shown.note(made - took, max(made + self._kept_s(took), monotonic() + took))
+            shown.note(since, again)
 
     def _kept_s(self, took: float) -> float:
         return max(self._fresh_s, min(LONGEST_S, PATIENCE * took) if took > QUICK_S else 0.0)
 
     def _store(self, key: K) -> tuple[float, float, T]:
-        began, forgotten = monotonic(), self._forgotten
+        began = monotonic()
         value = self._make(key)
         made = monotonic()
         row = made, made - began, value
         with self._lock:
-            if forgotten == self._forgotten:  # else something was changed while this was made
-                self._rows[key] = row
-                self._rows.move_to_end(key)
-                while len(self._rows) > MAX_KEPT:
-                    self._rows.popitem(last=False)
+            self._outdated.discard(key)
+            if any(self._forgotten.get(whose, began) > began for whose in (key[0], None)):
+                self._outdated.add(key)
+            self._rows[key] = row
+            self._rows.move_to_end(key)
+            while len(self._rows) > MAX_KEPT:
+                self._outdated.discard(self._rows.popitem(last=False)[0])
         return row
 
     def _refresh(self, key: K) -> None:

@@ -159,6 +159,26 @@ def test_a_chart_follows_the_first_reading_at_once_and_further_ones_at_its_pace(
         page.clock.run_for(200)
 
 
+def test_a_chart_in_which_somebody_reads_follows_when_they_have_read(portal: Portal, window: Open) -> None:
+    page = quiet(portal, window, f"/adapters/{portal.rows['adapter']}/")
+    drawn(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/series/" in request.url else None)
+    page.clock.install()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
+    page.locator(".plot").first.focus()
+    page.keyboard.press("End")
+    page.evaluate(READ, portal.rows["adapter"])
+    page.clock.run_for(60_000)
+    assert asked == []
+    expect(page.locator(".tip").first).to_be_visible()
+    with page.expect_response("**/series/**"):
+        page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.clock.run_for(60_000)
+    assert len(asked) == 1
+
+
 def test_who_has_heard_of_something_newer_than_the_counts_asks_once_more(portal: Portal, window: Open) -> None:
     page = quiet(portal, window)
     ages, asked = ["100", "0.01"], []
@@ -254,8 +274,15 @@ def test_what_was_told_while_one_stream_gave_way_to_the_next_is_fetched(portal: 
         body = next(streams, None)
         route.continue_() if body is None else route.fulfill(body=body, content_type="text/event-stream")
 
-    page = window("/", before=lambda page: page.route("**/live/", stream))
-    page.wait_for_event("response", lambda answer: answer.url == f"{portal.url}/", timeout=SOON_MS)
+    answered: list[str] = []
+
+    def before(page: Page) -> None:
+        page.route("**/live/", stream)
+        page.on("response", lambda answer: answered.append(answer.url))
+
+    page = window("/", before=before)
+    if answered.count(f"{portal.url}/") < 2:  # the page itself is one
+        page.wait_for_event("response", lambda answer: answer.url == f"{portal.url}/", timeout=SOON_MS)
     expect(page.locator(".live")).to_have_text("live")
 
 
@@ -277,8 +304,7 @@ def test_a_list_and_the_overview_follow_silence_and_return(portal: Portal, windo
 
 
 def test_a_lost_connection_is_said_and_found_again(portal: Portal, window: Open) -> None:
-    page = window("/")
-    expect(page.locator(".live")).to_have_text("live")
+    page = quiet(portal, window)
     portal.cache.kill()
     expect(page.locator(".live")).to_have_text("reconnecting", timeout=SOON_MS)
     with page.expect_response(f"{portal.url}/", timeout=SOON_MS):  # something may have been told meanwhile

@@ -137,15 +137,33 @@ def test_an_answer_is_as_old_as_the_oldest_that_it_shows_of_what_news_changes(co
     assert shown.age() is None
 
 
-def test_what_was_made_while_something_was_changed_is_not_kept(counting: Counting) -> None:
-    facts, counting.seconds = Shelf(counting), 0.2
+def test_what_was_made_while_something_was_changed_is_made_once_more(counting: Counting) -> None:
+    facts, counting.seconds = Shelf(counting, told=True), 0.2
     facts.get(KEY)
     counting.now += 30.0
     facts.get(KEY)
     counting.meanwhile = facts.forget
     assert counting.behind() == 1
     counting.meanwhile = lambda: None
-    assert facts.get(KEY) == 3
+    with watched() as shown:
+        assert facts.get(KEY) == 2, "nobody waits for it"
+    assert told(shown) == (pytest.approx(0.2), pytest.approx(0.2 + SOON_S))
+    assert counting.behind() == 1
+    assert (facts.get(KEY), counting.behind()) == (3, 0)
+
+
+def test_what_is_counted_quickly_while_something_is_changed_is_counted_again_for_the_next(counting: Counting) -> None:
+    facts, counting.seconds = Shelf(counting), 0.01
+    counting.meanwhile = facts.forget
+    assert facts.get(KEY) == 1
+    counting.meanwhile = lambda: None
+    assert [facts.get(KEY), facts.get(KEY), counting.behind()] == [2, 2, 0]
+
+
+def test_a_change_at_one_organisation_lets_another_one_keep_what_it_counts_meanwhile(counting: Counting) -> None:
+    facts, counting.seconds = Shelf(counting), 0.2
+    counting.meanwhile = lambda: facts.forget(KEY[0] + 1)
+    assert [facts.get(KEY), facts.get(KEY), counting.behind()] == [1, 1, 0]
 
 
 def test_without_its_database_the_last_value_goes_on_to_be_served(counting: Counting) -> None:
