@@ -1,5 +1,6 @@
 """What a batch changes in the state of its adapters: last heard, radio figures, counters, refusals, period."""
 
+from meterwire.values_telegram import PORT
 from portal.telemetry.arrivals import MICROSECONDS, AdapterRecord, Batch
 
 SILENT_AFTER = 3  # periods
@@ -8,6 +9,7 @@ MIN_SILENCE_S = 60.0
 GRACE_US = 300 * MICROSECONDS  # an hour is condensed ten minutes after its end at the earliest
 HOUR_US = 3_600 * MICROSECONDS
 RISING, FALLING = 0.5, 0.25  # how fast the period follows; too long a period is the smaller mistake
+YOUNG = 8  # telegrams; what such an adapter sent while it was installed was closer together than it will be
 MAX_STEP = 2.0  # the period follows by at most this factor per telegram, so that an outage does not pass for one
 
 
@@ -43,7 +45,7 @@ def count(batch: Batch) -> None:
             adapter.latest = arrival
     for record in touched:
         if record.latest is not None:
-            if record.last_us:
+            if record.last_us and (record.foreign or record.latest.telegram.fport == PORT):  # reports follow no period
                 record.new_period_s = _period(record, (record.latest.received_us - record.last_us) / MICROSECONDS)
             patience = SILENT_AFTER * (record.new_period_s or STARTING_PERIOD_S)
             record.due_us = record.latest.received_us + round(max(patience, MIN_SILENCE_S) * MICROSECONDS)
@@ -66,6 +68,8 @@ def _period(adapter: AdapterRecord, seconds: float) -> float | None:
         return known
     seen = seconds / steps
     if known is None:
+        return seen
+    if known < seen and 0 <= now < YOUNG:
         return seen
     if seen > known * MAX_STEP:
         seen = known * MAX_STEP

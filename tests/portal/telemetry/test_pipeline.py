@@ -431,6 +431,25 @@ def test_the_report_after_a_join_is_no_period(stage: Stage) -> None:
     assert AdapterStatus.objects.get().period_s == pytest.approx(60)
 
 
+def test_reports_of_an_adapter_that_is_being_installed_are_no_period(stage: Stage) -> None:
+    device = stage.device()
+    report = config_records.encode(0, [config_records.CounterReport(0)])[0]
+    for second in (0, 4):
+        stage.run(telegram(device.row.dev_eui, fport=33, payload=report, received_at=timestamp(NOON + second)))
+    for number, second in enumerate((5, 905, 1805)):
+        stage.run(device.telegram(seal_counter=number, received_at=timestamp(NOON + second)), now=NOON + second + 1)
+    status = AdapterStatus.objects.get()
+    assert status.period_s == pytest.approx(900)
+    assert status.due_at == at(NOON + 1805 + 3 * 900)
+
+
+def test_a_young_adapter_is_soon_known_to_send_more_seldom_than_while_it_was_installed(stage: Stage) -> None:
+    device = stage.device()
+    for number, second in enumerate((0, 5, 905, 1805)):
+        stage.run(device.telegram(seal_counter=number, received_at=timestamp(NOON + second)), now=NOON + second + 1)
+    assert AdapterStatus.objects.get().period_s == pytest.approx(900)
+
+
 # Keys.
 
 
